@@ -1,0 +1,69 @@
+"""The solvers: Radiograph in, SpinePrediction out; one folder a method.
+
+This table is read without torch. A solver outside the kit is named "my.module:Class".
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from aasce.config import nearest
+from aasce.types import AasceError
+
+if TYPE_CHECKING:
+    from aasce.solvers.base import Solver
+
+SOLVERS: dict[str, str] = {
+    "constant": "aasce.solvers.constant.solver:ConstantSolver",
+    "seg4reg": "aasce.solvers.seg4reg.solver:Seg4RegSolver",
+    "vertebra_field": "aasce.solvers.vertebra_field.solver:VertebraFieldSolver",
+}
+"""Name of each solver and where its class stands, "module:Class"."""
+
+SUMMARIES: dict[str, str] = {
+    "constant": "the training films' median angles for every film: the score to beat",
+    "seg4reg": "segments vertebrae and discs, then regresses the three angles from film and mask",
+    "vertebra_field": "finds 17 vertebrae and their corners by votes of a dense field; the default",
+}
+"""What each solver does, in one line."""
+
+DEFAULT_SOLVER = "vertebra_field"
+
+
+def solver_class(name: str) -> type[Solver]:
+    """Imports the class of a solver, by its name in `SOLVERS` or as "my.module:Class".
+
+    Raises:
+        AasceError: the name is unknown (the nearest one is named), the module cannot be imported, or torch
+            and torchvision do not fit each other.
+    """
+    target = SOLVERS.get(name, name)
+    module, colon, attribute = target.partition(":")
+    if not (module and colon and attribute):
+        known = ", ".join(SOLVERS)
+        raise AasceError(
+            f"{name}: unknown solver{nearest(name, SOLVERS)}; known: {known}, or 'my.module:Class'"
+        )
+    try:
+        found: Any = getattr(import_module(module), attribute, None)
+    except (ImportError, AttributeError, RuntimeError) as error:
+        raise AasceError(_import_fault(name, error)) from error
+    if not isinstance(found, type):
+        raise AasceError(
+            f"{name}: module {module} holds no class {attribute!r}; name one as 'my.module:Class'"
+        )
+    return found
+
+
+def _import_fault(name: str, error: Exception) -> str:
+    """One line for the user. A CPU-only torch beside a torchvision built for another one fails on import with
+    "operator torchvision::nms does not exist", which tells nobody what to do."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if "torchvision" in text:
+        remedy = "install matching builds from one index: pip install --force-reinstall torch torchvision"
+        return f"{name}: torchvision's compiled operators do not fit this torch ({text}); {remedy}"
+    missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
+    if missing:
+        return f"{name}: module {missing!r} is neither installed nor on PYTHONPATH; install it"
+    return f"{name}: cannot be imported ({type(error).__name__}: {text}); repair or reinstall it"

@@ -1,0 +1,129 @@
+"""The released solvers, and where weights are found.
+
+Weights are a folder: config.yaml, weights.safetensors, manifest.json (its "solver" names the method), and for
+a released one card.md. Nothing here needs torch until a solver is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aasce.config import nearest
+from aasce.solvers import SOLVERS, solver_class
+from aasce.types import AasceError
+
+if TYPE_CHECKING:
+    from aasce.solvers.base import Solver
+
+FILES = ("config.yaml", "weights.safetensors", "manifest.json")
+HUB = "hf:"
+
+
+def released() -> dict[str, Path]:
+    """Name -> folder of the weights inside the package and of those in the folder AASCE_WEIGHTS."""
+    homes = [Path(__file__).parent]
+    if os.environ.get("AASCE_WEIGHTS"):
+        homes.append(Path(os.environ["AASCE_WEIGHTS"]))
+    found: dict[str, Path] = {}
+    for home in homes:
+        folders = sorted(home.iterdir()) if home.is_dir() else []
+        for folder in folders:
+            if (folder / "manifest.json").is_file():
+                found.setdefault(folder.name, folder)
+    return found
+
+
+def resolve(name: str | Path, solver: str | None = None) -> Path:
+    """Finds the folder of weights.
+
+    Args:
+        name: a released name, a run folder, or "hf:owner/repository[@revision]" on the Hugging Face hub. A
+            bare word that is both a released name and a folder means the released one; "./word" the folder.
+        solver: the method that must have made them; None takes any.
+
+    Raises:
+        AasceError: nothing has this name, a file is missing, the hub cannot be reached, or the weights are
+            those of another solver.
+    """
+    text = str(name)
+    known = released()
+    if text.startswith(HUB):
+        folder = _from_hub(text)
+    elif text in known:
+        folder = known[text]
+    elif Path(name).is_dir():
+        folder = Path(name)
+    else:
+        raise AasceError(
+            f"{text}: no run folder and no released weights{nearest(text, known)}; released: "
+            f"{', '.join(sorted(known)) or 'none'}, or 'hf:owner/repository'"
+        )
+    missing = [file for file in FILES if not (folder / file).is_file()]
+    if missing:
+        raise AasceError(f"{folder}: is no folder of weights, {', '.join(missing)} missing; name a run folder")
+    made_by = read_manifest(folder)["solver"]
+    if solver is not None and made_by != solver:
+        raise AasceError(f"{folder}: holds weights of {made_by}, not of {solver}; use --solver {made_by}")
+    return folder
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """manifest.json of a folder of weights; "solver" is always a string.
+
+    Raises:
+        AasceError: it cannot be read as JSON, or names no solver.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AasceError(f"{path}: cannot be read ({error}); copy or train the weights again") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("solver"), str):
+        raise AasceError(f"{path}: names no solver; copy or train the weights again")
+    return manifest
+
+
+def load(name_or_folder: str | Path, device: str = "cpu") -> Solver:
+    """Loads a solver with its weights, ready to predict.
+
+    Args:
+        name_or_folder: what `resolve` takes.
+        device: "cpu", "cuda", "cuda:1", "mps".
+
+    Raises:
+        AasceError: the weights cannot be found or read.
+    """
+    folder = resolve(name_or_folder)
+    solver = read_manifest(folder)["solver"]
+    if str(name_or_folder).startswith(HUB) and solver not in SOLVERS:
+        # A stranger's manifest must not choose which module is imported.
+        raise AasceError(f"{name_or_folder}: made by {solver!r}, which this kit lacks{nearest(solver, SOLVERS)}")
+    return solver_class(solver).load(folder, device)
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    repository, _, revision = name.removeprefix(HUB).partition("@")
+    try:
+        folder = snapshot_download(
+            repository,
+            revision=revision or None,
+            allow_patterns=[*FILES, "card.md"],
+            cache_dir=os.environ.get("AASCE_WEIGHTS") or None,
+        )
+    except LocalEntryNotFoundError as error:
+        raise AasceError(
+            f"{name}: not in the cache and the hub is out of reach (offline, or HF_HUB_OFFLINE set); "
+            "download it once online, or name a run folder"
+        ) from error
+    except (HFValidationError, OSError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise AasceError(
+            f"{name}: cannot be fetched ({reason}); written hf:owner/repository[@revision]"
+        ) from error
+    return Path(folder)

@@ -1,0 +1,196 @@
+"""YAML to checked settings, overrides, and the text of what is wrong.
+
+Settings are strict: an unknown key is an error that names the nearest right one, and all errors are told at
+once. Defaults live in the class; a file in configs/ is complete; nothing is inherited between files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from aasce.types import AasceError
+
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Base of every settings class: frozen, and deaf to unknown keys and to values of another type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")
+
+
+def load_settings(cls: type[S], path: Path | None, overrides: Sequence[str] = ()) -> S:
+    """Reads settings from a YAML file, changed by overrides; what neither names keeps the class's default.
+
+    Args:
+        cls: the settings class.
+        path: YAML file, None for the defaults.
+        overrides: "key.inner=value" each, as of `--set`; the value is read as YAML, the last one wins.
+
+    Raises:
+        AasceError: the file cannot be read, or one line for each unknown key and each wrong value.
+    """
+    raw = {} if path is None else read_yaml(path)
+    errors = _apply(raw, overrides)
+    settings: S | None = None
+    try:
+        # Through JSON, where strict settings take a list for a tuple and text for a path, as YAML has them.
+        settings = cls.model_validate_json(json.dumps(raw, default=str))
+    except ValidationError as error:
+        errors += [_line(cls, detail) for detail in error.errors(include_url=False)]
+    if settings is None or errors:
+        raise AasceError(_message(path, overrides, errors))
+    return settings
+
+
+def dump_settings(settings: Settings) -> str:
+    """YAML of all settings in the class's order; `load_settings` reads it back to an equal object."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """Points to the option nearest to a wrong name: " (did you mean 'x'?)", or "" when none is near."""
+    found = get_close_matches(name, list(options), n=1, cutoff=0.6)
+    return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file's mapping; an empty file gives an empty one.
+
+    Raises:
+        AasceError: the file is missing, is no YAML, names a key twice or holds no mapping.
+    """
+    try:
+        raw = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise AasceError(
+            f"{path}: cannot be read ({error.strerror}); name a YAML file of settings"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise AasceError(f"{path}: is no text; settings are a YAML file in UTF-8") from error
+    except yaml.YAMLError as error:
+        raise AasceError(f"{path}: {_yaml_fault(error)}") from error
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise AasceError(
+            f"{path}: holds a {type(raw).__name__}; settings are a mapping of 'key: value' lines"
+        )
+    return raw
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads 1e-4 as a number (YAML 1.1 wants 1.0e-4) and refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key.value!r} is given twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+    mark = getattr(error, "problem_mark", None)
+    where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"is no YAML that can be read{where}: {problem}"
+
+
+def _apply(raw: dict[str, Any], overrides: Sequence[str]) -> list[str]:
+    """Writes "a.b=value" overrides into the mapping; returns one line for each that is malformed."""
+    errors = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        parts = key.strip().split(".")
+        if not equals or not all(parts):
+            errors.append(f"--set {text}: is written key=value, or outer.inner=value")
+            continue
+        try:
+            _put(raw, parts, yaml.load(value, _Loader))
+        except yaml.YAMLError as error:
+            errors.append(f"--set {text}: value {_yaml_fault(error)}")
+    return errors
+
+
+def _put(raw: dict[str, Any], parts: list[str], value: Any) -> None:
+    for part in parts[:-1]:
+        if not isinstance(raw.get(part), dict):
+            raw[part] = {}
+        raw = raw[part]
+    raw[parts[-1]] = value
+
+
+def _message(path: Path | None, overrides: Sequence[str], errors: list[str]) -> str:
+    source = str(path) if path is not None else "--set" if overrides else "settings"
+    count = f"{len(errors)} settings are wrong" if len(errors) > 1 else "a setting is wrong"
+    return "\n".join([f"{source}: {count}; correct it:", *(f"  {line}" for line in errors)])
+
+
+def _line(cls: type[Settings], detail: Any) -> str:
+    """One error of pydantic's, in one line."""
+    keys = [str(part) for part in detail["loc"]]
+    name = ".".join(keys) or "settings"
+    if detail["type"] == "extra_forbidden":
+        return f"{name}: unknown setting{_nearest_setting(cls, keys)}"
+    if detail["type"] == "missing":
+        return f"{name}: is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    given = "" if detail["type"] == "value_error" and not keys else f", not {_short(detail['input'])}"
+    return f"{name}: {message[:1].lower()}{message[1:]}{given}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _nearest_setting(cls: type[Settings], keys: list[str]) -> str:
+    """The nearest name beside the unknown one; failing that, the same name at another place."""
+    parent = cls
+    for key in keys[:-1]:
+        parent = _inner(parent, key) or parent
+    near = nearest(keys[-1], parent.model_fields)
+    if near:
+        return near
+    paths = [path for path in setting_names(cls) if path.rsplit(".", 1)[-1] == keys[-1]]
+    return f" (did you mean {paths[0]!r}?)" if paths else f"; known: {', '.join(parent.model_fields)}"
+
+
+def setting_names(cls: type[Settings]) -> Iterator[str]:
+    """Dotted names of all settings of a class, inner ones included: "train", "train.lr", ..."""
+    for name in cls.model_fields:
+        yield name
+        inner = _inner(cls, name)
+        if inner is not None:
+            yield from (f"{name}.{deeper}" for deeper in setting_names(inner))
+
+
+def _inner(cls: type[Settings], key: str) -> type[Settings] | None:
+    """The settings class that stands under a key, bare, optional or inside a list or mapping."""
+    field = cls.model_fields.get(key)
+    pending: list[Any] = [] if field is None else [field.annotation]
+    while pending:
+        kind = pending.pop()
+        if isinstance(kind, type) and issubclass(kind, Settings):
+            return kind
+        pending += get_args(kind)
+    return None

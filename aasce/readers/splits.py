@@ -1,0 +1,76 @@
+"""Splits that never part the films of one patient."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+_STUDY = re.compile(r"\d{1,2}-[A-Za-z]+-\d{4}-[^ .]+")
+
+
+def study_id(name: str) -> str:
+    """Study a challenge film belongs to, "sunhl-1th-09-Jan-2017-212 A AP.jpg" -> "09-Jan-2017-212".
+
+    Films of one patient share it. A name of another make is its own study, without its extension.
+    """
+    found = _STUDY.search(name)
+    if found:
+        return found.group()
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and stem and 0 < len(suffix) <= 5 else name
+
+
+def _members(studies: Sequence[str], seed: int) -> list[list[int]]:
+    """Film indices of each study, studies shuffled by `seed` from an order that no file system decides."""
+    films: dict[str, list[int]] = {}
+    for index, study in enumerate(studies):
+        films.setdefault(study, []).append(index)
+    names = sorted(films)
+    order = np.random.default_rng(seed).permutation(len(names))
+    return [films[names[k]] for k in order]
+
+
+def grouped_folds(studies: Sequence[str], folds: int, seed: int = 0) -> list[tuple[list[int], list[int]]]:
+    """Parts films into folds of nearly equal size, each study whole in one of them.
+
+    Args:
+        studies: study id of each film.
+        folds: number of folds, from 2 to the number of studies.
+        seed: decides the shuffle; equal arguments give equal folds on every machine.
+
+    Returns:
+        `folds` pairs (train, test) of ascending film indices; the tests part the set.
+
+    Raises:
+        ValueError: fewer than 2 folds, or more folds than studies.
+    """
+    groups = _members(studies, seed)
+    if not 2 <= folds <= len(groups):
+        raise ValueError(f"folds is from 2 to the number of studies ({len(groups)}), not {folds}")
+    tests: list[list[int]] = [[] for _ in range(folds)]
+    # Largest study first into the smallest fold keeps the sizes within one film where studies are small.
+    for group in sorted(groups, key=len, reverse=True):
+        min(tests, key=len).extend(group)
+    everything = range(len(studies))
+    return [(sorted(set(everything) - set(test)), sorted(test)) for test in tests]
+
+
+def grouped_holdout(studies: Sequence[str], fraction: float, seed: int = 0) -> tuple[list[int], list[int]]:
+    """Holds back about `fraction` of the films (never more), whole studies together.
+
+    Returns:
+        (train, held), ascending film indices.
+
+    Raises:
+        ValueError: the fraction is outside [0, 1).
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"fraction is in [0, 1), not {fraction}")
+    room = round(fraction * len(studies))
+    held: list[int] = []
+    for group in _members(studies, seed):
+        if len(held) + len(group) <= room:
+            held.extend(group)
+    return sorted(set(range(len(studies))) - set(held)), sorted(held)

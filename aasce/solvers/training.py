@@ -1,0 +1,286 @@
+"""The training loop that every learned solver shares.
+
+Plumbing (device, precision) is lightning-fabric's; this module holds what the kit promises of a run: a seed
+fixes it, an interruption changes nothing, the weights kept are the best averaged ones of the validation part.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from aasce.config import Settings
+from aasce.solvers.base import FitReport, RunFolder
+
+Batch = Any
+Losses = dict[str, Tensor]
+
+
+class TrainSettings(Settings):
+    """Settings of the shared loop.
+
+    Attributes:
+        epochs: passes over the films (an epoch is what the task's `batches` yields).
+        lr: peak learning rate of AdamW; cosine decay to `lr_end` of it, after `warmup` of all steps.
+        ema: decay of the averaged weights that are validated and kept; 0 turns averaging off.
+        validate_every: epochs between two validations (the last epoch always validates).
+        patience: validations without a better score before the run stops; 0 never stops early.
+        precision: "auto" is bf16 where the device computes it natively, otherwise 32 bit.
+        clip: largest norm of the gradient.
+    """
+
+    epochs: int = 60
+    lr: float = 1.5e-3
+    lr_end: float = 0.01
+    warmup: float = 0.03
+    weight_decay: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.999)
+    ema: float = 0.998
+    validate_every: int = 5
+    patience: int = 0
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    clip: float = 5.0
+
+
+class Task(Protocol):
+    """What a solver gives to the loop.
+
+    Attributes:
+        module: the network; its `forward` takes a batch and returns named losses, "loss" the one to minimise.
+    """
+
+    module: nn.Module
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Batches of one epoch, wholly determined by the seed and `epoch`."""
+        ...
+
+    def steps(self) -> int:
+        """Number of batches in an epoch."""
+        ...
+
+    def validate(self, module: nn.Module) -> dict[str, float]:
+        """Scores of the validation part, "score" the one to minimise; {} without one."""
+        ...
+
+
+def seed_everything(seed: int) -> None:
+    """Fixes python's, numpy's and torch's generators, and asks torch for deterministic kernels."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  (albumentations and others read the global state)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def resolve_device(name: str) -> str:
+    """Turns "auto" into the accelerator at hand, or "cpu"."""
+    if name != "auto":
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def native_bf16(device: str) -> bool:
+    """Whether the device multiplies bfloat16 in hardware (elsewhere bf16 is slower than 32 bit)."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported()
+    if device == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    return False
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    """One device, one process."""
+    if precision == "auto":
+        precision = "bf16-mixed" if native_bf16(device) else "32-true"
+    accelerator = device.split(":")[0]
+    return Fabric(accelerator=accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
+
+
+def schedule(step: int, steps: int, settings: TrainSettings) -> float:
+    """Factor of the peak learning rate: linear warm-up, then half a cosine down to `lr_end`."""
+    warm = max(1, round(settings.warmup * steps))
+    if step < warm:
+        return (step + 1) / warm
+    phase = min(1.0, (step - warm) / max(1, steps - warm))
+    return settings.lr_end + (1 - settings.lr_end) * 0.5 * (1 + math.cos(math.pi * phase))
+
+
+class Averager:
+    """Exponential moving average of weights and running statistics, warmed up so that it starts unbiased."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        self.updates += 1
+        decay = min(self.decay, self.updates / (self.updates + 10))
+        source = module.state_dict()
+        for key, value in self.module.state_dict().items():
+            if value.dtype.is_floating_point:
+                value.lerp_(source[key].to(value.dtype), 1 - decay)
+            else:
+                value.copy_(source[key])
+
+
+class Trainer:
+    """Runs a `Task`; see `fit`."""
+
+    def __init__(self, task: Task, settings: TrainSettings, run: RunFolder, seed: int) -> None:
+        self.task, self.settings, self.run, self.seed = task, settings, run, seed
+        device = resolve_device(run.device)
+        self.fabric = make_fabric(device, settings.precision)
+        groups = weight_groups(task.module, settings.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas)
+        self.module, self.optimizer = self.fabric.setup(task.module, optimizer)
+        self.average = Averager(task.module, settings.ema)
+        self.epoch = 0
+        self.best: dict[str, Any] = {"score": math.inf, "epoch": 0, "weights": None, "waited": 0}
+        self.rows: list[dict[str, float]] = []
+        run.path.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.run.path / "checkpoint.pt"
+
+    def fit(self) -> FitReport:
+        """Trains to the end, to early stopping, or from where an interrupted run stood."""
+        started = time.monotonic()
+        if self.run.resume and self.checkpoint.exists():
+            self._restore()
+        with self._progress() as progress:
+            bar = progress.add_task("training", total=self.settings.epochs * self.task.steps())
+            progress.update(bar, completed=self.epoch * self.task.steps())
+            while self.epoch < self.settings.epochs and not self._waited_enough():
+                self._run_epoch(lambda text: progress.update(bar, advance=1, description=text))
+        self._keep_best()
+        score = None if math.isinf(self.best["score"]) else float(self.best["score"])
+        return FitReport(self.epoch, int(self.best["epoch"]) or self.epoch, score, time.monotonic() - started)
+
+    def _run_epoch(self, tell: Callable[[str], None]) -> None:
+        seed_everything(self.seed * 100_003 + self.epoch)
+        began = time.monotonic()
+        sums: dict[str, float] = {}
+        self.module.train()
+        total = self.settings.epochs * self.task.steps()
+        count = 0
+        for batch in self.task.batches(self.epoch):
+            step = self.epoch * self.task.steps() + count
+            for key, value in self._step(batch, schedule(step, total, self.settings)).items():
+                sums[key] = sums.get(key, 0.0) + value
+            count += 1
+            tell(f"epoch {self.epoch + 1} loss {sums['loss'] / count:.3f}")
+        self.epoch += 1
+        row = {"epoch": float(self.epoch), **{k: v / max(count, 1) for k, v in sums.items()}}
+        row |= self._validate() if self._validates() else {}
+        row["seconds"] = time.monotonic() - began
+        self._record(row)
+
+    def _step(self, batch: Batch, factor: float) -> dict[str, float]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.lr * factor
+        losses: Losses = self.module(self.fabric.to_device(batch))
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(losses["loss"])
+        self.fabric.clip_gradients(self.module, self.optimizer, max_norm=self.settings.clip, error_if_nonfinite=False)
+        self.optimizer.step()
+        self.average.update(self.task.module)
+        return {key: float(value.detach()) for key, value in losses.items()}
+
+    def _validates(self) -> bool:
+        return self.epoch % self.settings.validate_every == 0 or self.epoch == self.settings.epochs
+
+    def _kept(self) -> nn.Module:
+        return self.average.module if self.settings.ema > 0 else self.task.module
+
+    def _validate(self) -> dict[str, float]:
+        scores = self.task.validate(self._kept().eval())
+        if not scores:
+            return {}
+        if scores["score"] < self.best["score"]:
+            weights = {k: v.detach().cpu().clone() for k, v in self._kept().state_dict().items()}
+            self.best = {"score": scores["score"], "epoch": self.epoch, "weights": weights, "waited": 0}
+        else:
+            self.best["waited"] += 1
+        return {f"val_{key}": value for key, value in scores.items()}
+
+    def _waited_enough(self) -> bool:
+        return 0 < self.settings.patience <= int(self.best["waited"])
+
+    def _keep_best(self) -> None:
+        weights = self.best["weights"] or self._kept().state_dict()
+        self.task.module.load_state_dict(weights)
+        self.task.module.eval()
+
+    def _record(self, row: dict[str, float]) -> None:
+        self.rows.append(row)
+        columns = list(dict.fromkeys(key for r in self.rows for key in r))
+        with (self.run.path / "log.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, columns)
+            writer.writeheader()
+            writer.writerows({k: round(v, 6) for k, v in r.items()} for r in self.rows)
+        draw_curves(self.rows, self.run.path / "curves.png")
+        state = {
+            "epoch": self.epoch, "rows": self.rows, "best": self.best, "module": self.task.module.state_dict(),
+            "average": self.average.module.state_dict(), "updates": self.average.updates,
+            "optimizer": self.optimizer.state_dict(),
+        }  # fmt: skip
+        part = self.checkpoint.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(self.checkpoint)
+
+    def _restore(self) -> None:
+        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        self.epoch, self.rows, self.best = int(state["epoch"]), state["rows"], state["best"]
+        self.task.module.load_state_dict(state["module"])
+        self.average.module.load_state_dict(state["average"])
+        self.average.updates = int(state["updates"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _progress(self) -> Progress:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        return Progress(*columns, disable=self.run.quiet)
+
+
+def weight_groups(module: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Two optimiser groups: weight decay on matrices and kernels, none on biases and norms."""
+    trainable = [p for p in module.parameters() if p.requires_grad]
+    plain = [p for p in trainable if p.ndim < 2]
+    return [
+        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+
+
+def draw_curves(rows: list[dict[str, float]], path: Path) -> None:
+    """Picture of the losses and of the validation scores over epochs."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    for key in dict.fromkeys(k for r in rows for k in r if k not in ("epoch", "seconds")):
+        points = [(r["epoch"], r[key]) for r in rows if key in r]
+        (right if key.startswith("val_") else left).plot(*zip(*points, strict=True), label=key, marker=".")
+    for axes, title in ((left, "training"), (right, "validation")):
+        axes.set(title=title, xlabel="epoch", yscale="log")
+        if axes.lines:
+            axes.legend(fontsize=7)
+    figure.savefig(path, dpi=100)
