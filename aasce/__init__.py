@@ -29,7 +29,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'aasce' has no attribute {name!r}; it has {', '.join(__all__)}")
     value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value  # the module found first would else shadow the function of the same name
+    globals()[name] = value  # found once, found at once the next time
     return value
 
 

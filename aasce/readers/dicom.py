@@ -1,10 +1,55 @@
-"""DICOM to a film."""
+"""DICOM to a film: display values, bone bright, square pixels, the spacing with the tag it came from."""
 
 from __future__ import annotations
 
+import io
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from aasce.types import AasceError, Radiograph
+import cv2
+import numpy as np
+
+from aasce.readers.limits import check_size
+from aasce.readers.raster import grey, is_colourful, stretched
+from aasce.types import AasceError, Array, Radiograph
+
+SLICES = {"CT": "a CT slice", "MR": "an MR slice", "PT": "a PET slice", "NM": "a nuclear image", "US": "an ultrasound"}
+_SLICE_CLASSES = {  # SOP class UIDs, PS3.4 annex B.5
+    "1.2.840.10008.5.1.4.1.1.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.2.1": "CT",
+    "1.2.840.10008.5.1.4.1.1.2.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.1": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.128": "PT",
+    "1.2.840.10008.5.1.4.1.1.20": "NM",
+    "1.2.840.10008.5.1.4.1.1.6.1": "US",
+}
+_ISOTROPIC = 1e-3  # a relative difference of spacings below this turns no line by more than 0.03 degrees
+_MAGNIFICATION = "EstimatedRadiographicMagnificationFactor"
+
+
+@dataclass(frozen=True, slots=True)
+class Spacing:
+    """Size of a pixel as a file tells it.
+
+    Attributes:
+        row: mm between rows (or a bare ratio when `source` is None).
+        column: mm between columns (or a bare ratio).
+        source: the tag it came from, None when only the ratio of the two is known.
+    """
+
+    row: float
+    column: float
+    source: str | None
+
+    @property
+    def square(self) -> bool:
+        return abs(self.row / self.column - 1) < _ISOTROPIC
 
 
 def is_dicom(content: bytes) -> bool:
@@ -13,5 +58,178 @@ def is_dicom(content: bytes) -> bool:
 
 
 def read_dicom(path: Path, film_id: str, content: bytes) -> Radiograph:
-    """Reads one DICOM film."""
-    raise AasceError(f"{path}: not readable")
+    """Reads one projection radiograph.
+
+    The modality LUT, then the VOI LUT or window are applied and MONOCHROME1 is inverted (PS3.3 C.11.1, C.11.2,
+    C.7.6.3.1.2), so that bone is bright. More than 8 bit come as uint16 stretched over its range. Pixels that
+    are not square are resampled to the finer spacing before anything is measured on them.
+
+    Raises:
+        AasceError: the file is damaged, holds no picture, several frames, or a slice of CT, MR, PET, nuclear
+            medicine or ultrasound; or its compression cannot be decoded here.
+    """
+    dataset = _dataset(path, content)
+    _refuse(path, dataset)
+    pixels, flags = _display(path, dataset)
+    spacing = pixel_spacing(dataset)
+    if spacing is not None and not spacing.square:
+        pixels, spacing = squared(pixels, spacing)
+        check_size(path, (pixels.shape[0], pixels.shape[1]))
+        flags.append("anisotropic_pixels_corrected")
+    known = spacing is not None and spacing.source is not None
+    return Radiograph(
+        film_id,
+        np.ascontiguousarray(pixels),
+        path,
+        (spacing.row, spacing.column) if spacing is not None and known else None,
+        spacing.source if spacing is not None else None,
+        tuple(flags),
+    )
+
+
+def _dataset(path: Path, content: bytes) -> Any:
+    import pydicom
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return pydicom.dcmread(io.BytesIO(content), force=True)
+    except Exception as error:  # pydicom lets every kind of exception out of a damaged header
+        raise AasceError(f"{path}: damaged DICOM ({_short(error)}); export the film again") from error
+
+
+def _refuse(path: Path, dataset: Any) -> None:
+    modality = _SLICE_CLASSES.get(str(dataset.get("SOPClassUID", "")), str(dataset.get("Modality", "")).upper())
+    if modality in SLICES:
+        raise AasceError(f"{path}: {SLICES[modality]}, not a radiograph; give a film (DX, CR, RF or a scan of one)")
+    if "PixelData" not in dataset or not dataset.get("Rows") or not dataset.get("Columns"):
+        raise AasceError(f"{path}: DICOM without a picture; export the film itself")
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames > 1:
+        raise AasceError(f"{path}: holds {frames} frames; export the one frame to measure")
+    check_size(path, (int(dataset.Rows), int(dataset.Columns)))
+
+
+def _display(path: Path, dataset: Any) -> tuple[Array, list[str]]:
+    """(H, W) uint8 or uint16 of a dataset, bone bright, and flags."""
+    stored = _stored(path, dataset)
+    try:
+        if stored.ndim == 3:
+            return _colour(stored)
+        if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
+            from pydicom.pixels import apply_color_lut
+
+            return _colour(_deep_or_8(np.asarray(apply_color_lut(stored, dataset))))
+        return _monochrome(stored, dataset), []
+    except Exception as error:  # a damaged look-up table
+        raise AasceError(f"{path}: its look-up tables are damaged ({_short(error)}); export the film again") from error
+
+
+def _stored(path: Path, dataset: Any) -> Array:
+    try:
+        with warnings.catch_warnings(), _quiet():
+            warnings.simplefilter("ignore")
+            return np.asarray(dataset.pixel_array)
+    except Exception as error:  # each decoder has its own exceptions
+        syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+        name = getattr(syntax, "name", "unknown")
+        raise AasceError(
+            f"{path}: pixels damaged or not decodable ({name}: {_short(error)}); export the film uncompressed"
+        ) from error
+
+
+def _colour(colour: Array) -> tuple[Array, list[str]]:
+    return grey(colour[..., :3]), ["not_a_radiograph"] if is_colourful(colour[..., :3]) else []
+
+
+def _deep_or_8(colour: Array) -> Array:
+    """Palette entries are 16 bit even where only the upper 8 are used."""
+    return colour if colour.dtype == np.uint8 else (colour >> 8).astype(np.uint8)
+
+
+def _monochrome(stored: Array, dataset: Any) -> Array:
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
+    values = np.asarray(apply_voi_lut(np.asarray(apply_modality_lut(stored, dataset)), dataset))
+    inverted = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
+    padding = _padding(stored, dataset)
+    if values.dtype == np.uint8 and not padding.any():
+        return 255 - values if inverted else values
+    values = values.astype(np.float64)
+    values = -values if inverted else values
+    if padding.any() and not padding.all():
+        values[padding] = values[~padding].min()  # the collimated border is dark, whatever number stands there
+    flat = stretched(values)
+    return (flat >> 8).astype(np.uint8) if int(dataset.get("BitsStored") or 16) <= 8 else flat
+
+
+def _padding(stored: Array, dataset: Any) -> Array:
+    """(H, W) bool: pixels that are no part of the film (PS3.3 C.7.5.1.1.2)."""
+    value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
+    if not isinstance(value, int):
+        return np.zeros(stored.shape, dtype=bool)
+    low, high = sorted((value, limit if isinstance(limit, int) else value))
+    return np.asarray((stored >= low) & (stored <= high))
+
+
+def pixel_spacing(dataset: Any) -> Spacing | None:
+    """Spacing in the patient where the file tells it, else at the detector, else the bare pixel ratio.
+
+    PixelSpacing is calibrated to the patient (PS3.3 10.7). ImagerPixelSpacing is that of the detector's plane:
+    it is divided by the estimated magnification where that is given, and the source then names both tags.
+    """
+    for tag in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        pair = _pair(dataset.get(tag))
+        if pair is None:
+            continue
+        factor = _number(dataset.get(_MAGNIFICATION)) if tag == "ImagerPixelSpacing" else None
+        if factor is not None and factor >= 1:
+            return Spacing(pair[0] / factor, pair[1] / factor, f"{tag}/{_MAGNIFICATION}")
+        return Spacing(pair[0], pair[1], tag)
+    ratio = _pair(dataset.get("PixelAspectRatio"))
+    return Spacing(ratio[0], ratio[1], None) if ratio is not None else None
+
+
+def _pair(value: Any) -> tuple[float, float] | None:
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        return None
+    row, column = _number(value[0]), _number(value[1])
+    return (row, column) if row is not None and column is not None else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) and number > 0 else None
+
+
+def squared(pixels: Array, spacing: Spacing) -> tuple[Array, Spacing]:
+    """Resamples to square pixels of the finer of the two spacings: nothing the film shows is lost.
+
+    Args:
+        pixels: (H, W) uint8 or uint16.
+        spacing: of its rows and columns, in mm or as a bare ratio.
+    """
+    height, width = pixels.shape
+    fine = min(spacing.row, spacing.column)
+    rows, columns = round(height * spacing.row / fine), round(width * spacing.column / fine)
+    resized = np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_LINEAR))
+    return resized, Spacing(spacing.row * height / rows, spacing.column * width / columns, spacing.source)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:100] or type(error).__name__
+
+
+class _quiet:  # noqa: N801 - reads as a verb in a with statement
+    """Keeps pydicom's own log lines off the terminal while it decodes."""
+
+    def __enter__(self) -> None:
+        self._logger = logging.getLogger("pydicom")
+        self._level = self._logger.level
+        self._logger.setLevel(logging.CRITICAL)
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.setLevel(self._level)

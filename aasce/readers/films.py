@@ -12,8 +12,6 @@ from aasce.types import AasceError, Radiograph
 RASTER_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 SUFFIXES = RASTER_SUFFIXES + DICOM_SUFFIXES
-MIN_SIDE = 32
-MAX_SIDE = 20_000
 
 
 def film_name(path: Path | str) -> str:
@@ -33,15 +31,12 @@ def read_film(path: Path | str) -> Radiograph:
     """
     path = Path(path)
     content = _content(path)
-    film: Radiograph
-    if dicom.is_dicom(content):
-        film = dicom.read_dicom(path, film_name(path), content)
-    elif raster.kind(content) is not None:
-        film = raster.read_raster(path, film_name(path), content)
-    else:
-        raise AasceError(f"{path}: no film that can be read; give PNG, JPEG, TIFF or DICOM")
-    check_size(path, film.size)
-    return film
+    if raster.kind(content) is not None:
+        return raster.read_raster(path, film_name(path), content)
+    # Old archives write DICOM without preamble and mark: there the suffix has to be believed.
+    if dicom.is_dicom(content) or path.suffix.lower() in DICOM_SUFFIXES:
+        return dicom.read_dicom(path, film_name(path), content)
+    raise AasceError(f"{path}: no film that can be read; give PNG, JPEG, TIFF or DICOM")
 
 
 def film_size(path: Path | str) -> tuple[int, int]:
@@ -49,16 +44,6 @@ def film_size(path: Path | str) -> tuple[int, int]:
     path = Path(path)
     size = raster.header_size(path)
     return size if size is not None else read_film(path).size
-
-
-def check_size(path: Path, size: tuple[int, int]) -> None:
-    """Raises an AasceError when no spine can be measured at this size, or no memory should be spent on it."""
-    if min(size) < MIN_SIDE:
-        raise AasceError(f"{path}: {size[1]}x{size[0]} px is too small for a film; give at least {MIN_SIDE} px a side")
-    if max(size) > MAX_SIDE:
-        raise AasceError(
-            f"{path}: {size[1]}x{size[0]} px is too large for a film; scale it to at most {MAX_SIDE} px a side"
-        )
 
 
 def find_films(patterns: Sequence[str | Path]) -> list[Path]:
@@ -70,17 +55,18 @@ def find_films(patterns: Sequence[str | Path]) -> list[Path]:
     Raises:
         AasceError: one matches nothing, a folder holds no film, or two films share a name.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for pattern in patterns:
-        found.update(dict.fromkeys(_matches(pattern)))
+        for path in _matches(pattern):
+            found.setdefault(path.resolve(), path)
     if not found:
         raise AasceError("no film named; give files, folders or globs")
     seen: dict[str, Path] = {}
-    for path in found:
+    for path in found.values():
         other = seen.setdefault(film_name(path), path)
-        if other != path:
+        if other is not path:
             raise AasceError(f"{path}: has the same name as {other}; rename one, a film is known by its name")
-    return list(found)
+    return list(found.values())
 
 
 def _matches(pattern: str | Path) -> list[Path]:

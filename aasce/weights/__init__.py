@@ -6,19 +6,15 @@ a released one card.md. Nothing here needs torch until a solver is loaded.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from aasce.config import nearest
 from aasce.solvers import SOLVERS, solver_class
+from aasce.solvers.base import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE, Solver, read_manifest
 from aasce.types import AasceError
 
-if TYPE_CHECKING:
-    from aasce.solvers.base import Solver
-
-FILES = ("config.yaml", "weights.safetensors", "manifest.json")
+FILES = (CONFIG_FILE, WEIGHTS_FILE, MANIFEST_FILE)
 HUB = "hf:"
 
 
@@ -31,7 +27,7 @@ def released() -> dict[str, Path]:
     for home in homes:
         folders = sorted(home.iterdir()) if home.is_dir() else []
         for folder in folders:
-            if (folder / "manifest.json").is_file():
+            if (folder / MANIFEST_FILE).is_file():
                 found.setdefault(folder.name, folder)
     return found
 
@@ -63,27 +59,11 @@ def resolve(name: str | Path, solver: str | None = None) -> Path:
         )
     missing = [file for file in FILES if not (folder / file).is_file()]
     if missing:
-        raise AasceError(f"{folder}: is no folder of weights, {', '.join(missing)} missing; name a run folder")
-    made_by = read_manifest(folder)["solver"]
-    if solver is not None and made_by != solver:
-        raise AasceError(f"{folder}: holds weights of {made_by}, not of {solver}; use --solver {made_by}")
+        raise AasceError(
+            f"{folder}: is no folder of weights, {', '.join(missing)} missing; name a run folder"
+        )
+    read_manifest(folder, solver)
     return folder
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """manifest.json of a folder of weights; "solver" is always a string.
-
-    Raises:
-        AasceError: it cannot be read as JSON, or names no solver.
-    """
-    path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AasceError(f"{path}: cannot be read ({error}); copy or train the weights again") from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("solver"), str):
-        raise AasceError(f"{path}: names no solver; copy or train the weights again")
-    return manifest
 
 
 def load(name_or_folder: str | Path, device: str = "cpu") -> Solver:
@@ -97,10 +77,12 @@ def load(name_or_folder: str | Path, device: str = "cpu") -> Solver:
         AasceError: the weights cannot be found or read.
     """
     folder = resolve(name_or_folder)
-    solver = read_manifest(folder)["solver"]
+    solver = str(read_manifest(folder).get("solver"))
     if str(name_or_folder).startswith(HUB) and solver not in SOLVERS:
         # A stranger's manifest must not choose which module is imported.
-        raise AasceError(f"{name_or_folder}: made by {solver!r}, which this kit lacks{nearest(solver, SOLVERS)}")
+        raise AasceError(
+            f"{name_or_folder}: made by {solver!r}, which this kit lacks{nearest(solver, SOLVERS)}"
+        )
     return solver_class(solver).load(folder, device)
 
 

@@ -1,0 +1,196 @@
+"""From the predictions of one film to its three angles: of one solver (`measure`) or several (`combine`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from aasce.geometry.cobb import cobb_angles
+from aasce.types import AasceError, CobbAngles, Definition, SpinePrediction
+
+Floats = NDArray[np.float64]
+
+NAME = "ensemble"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberShare:
+    """What a member of an ensemble gave to one film: its renormalised weight, or why it gave none."""
+
+    solver: str
+    weight: float
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One film measured: a row of every table.
+
+    Attributes:
+        prediction: what the solver says of the film; its `failure` covers the measuring too.
+        angles: None exactly when `prediction.failure` says why.
+        members: of an ensemble, each member's share; empty for a single solver.
+    """
+
+    prediction: SpinePrediction
+    angles: CobbAngles | None
+    members: tuple[MemberShare, ...] = ()
+
+    @property
+    def film_id(self) -> str:
+        return self.prediction.film_id
+
+    @property
+    def failure(self) -> str | None:
+        return self.prediction.failure
+
+
+def measure(prediction: SpinePrediction, definition: Definition = "challenge") -> Measurement:
+    """Angles of one prediction: those the solver regressed, else those of its landmarks at the film's height.
+
+    A prediction that failed, or whose landmarks cannot be measured, comes back with `failure` and no angles.
+
+    Raises:
+        AasceError: the solver regresses angles of another definition and has no landmarks to measure anew.
+    """
+    if prediction.failure is not None:
+        return Measurement(prediction, None)
+    angles = prediction.angles
+    if angles is not None and angles.definition != definition and prediction.landmarks is None:
+        raise AasceError(
+            f"{prediction.film_id}: {prediction.solver} answers angles of the {angles.definition!r} "
+            "definition; ask for that definition, or for a solver with landmarks"
+        )
+    if angles is None or angles.definition != definition:
+        if prediction.landmarks is None:
+            return _failed(prediction, "the solver gave neither angles nor landmarks")
+        try:
+            angles = cobb_angles(prediction.landmarks, prediction.size[0], definition)
+        except ValueError as error:
+            return _failed(prediction, f"its landmarks cannot be measured: {error}")
+    if angles.degrees.shape != (3,) or not np.isfinite(angles.degrees).all():
+        return _failed(prediction, "an angle is not finite")
+    if (angles.degrees < 0).any():  # a regression may undershoot; an angle has no sign
+        angles = replace(angles, degrees=np.maximum(angles.degrees, 0.0))
+    return Measurement(prediction, angles)
+
+
+def _failed(prediction: SpinePrediction, reason: str) -> Measurement:
+    return Measurement(replace(prediction, failure=reason), None)
+
+
+def combine(
+    predictions: Sequence[SpinePrediction],
+    weights: Sequence[float],
+    definition: Definition = "challenge",
+    names: Sequence[str] | None = None,
+) -> Measurement:
+    """Weighted mean of the members' angles on one film.
+
+    A member that failed is dropped for this film, told in `members` and in the flags, and the weights of the
+    others are renormalised. When no member with a weight is left the film fails, with every reason in one
+    line; its row in a submission is then the training median (`submission_rows`).
+
+    The landmarks, and with them the end vertebrae and apices drawn on the overlay, are those of the heaviest
+    successful member that has landmarks: they show where was measured, the degrees are the mean. Confidence
+    is the mean of the members' with the same weights.
+
+    Args:
+        predictions: one a member, all of the same film.
+        weights: one a member, finite, 0 or more.
+        definition: of the angles.
+        names: one a member, `prediction.solver` by default; two runs of one solver need them.
+
+    Raises:
+        ValueError: counts differ, a weight is negative or not finite, or the films differ.
+        AasceError: as in `measure`.
+    """
+    names = tuple(names) if names is not None else tuple(p.solver for p in predictions)
+    _check_members(predictions, weights, names)
+    measured = [measure(prediction, definition) for prediction in predictions]
+    usable = [w if m.angles is not None else 0.0 for m, w in zip(measured, weights, strict=True)]
+    total = math.fsum(usable)
+    shares = tuple(
+        MemberShare(name, w / total if total > 0 else 0.0, m.failure)
+        for name, w, m in zip(names, usable, measured, strict=True)
+    )
+    if total <= 0:
+        return _all_failed(predictions, shares)
+    return _mean(measured, shares, definition, weights)
+
+
+def _check_members(
+    predictions: Sequence[SpinePrediction], weights: Sequence[float], names: Sequence[str]
+) -> None:
+    counts = len(predictions), len(weights), len(names)
+    if not predictions or len(set(counts)) > 1:
+        raise ValueError(f"{counts} predictions, weights, names; a member has one of each")
+    if any(not math.isfinite(w) or w < 0 for w in weights):
+        raise ValueError(f"weights are finite and not negative, not {list(weights)}")
+    films = {(p.film_id, p.size) for p in predictions}
+    if len(films) > 1:
+        raise ValueError(f"predictions of different films cannot be combined: {sorted(films)}")
+
+
+def _mean(
+    measured: Sequence[Measurement],
+    shares: tuple[MemberShare, ...],
+    definition: Definition,
+    weights: Sequence[float],
+) -> Measurement:
+    pairs = [(s.weight, m) for s, m in zip(shares, measured, strict=True) if s.weight > 0]
+    degrees = np.sum([weight * m.angles.degrees for weight, m in pairs if m.angles is not None], axis=0)
+    confidence = sum(weight * m.prediction.confidence for weight, m in pairs)
+    shown = _shown(measured, weights)
+    flags = [flag for _, m in pairs for flag in m.prediction.flags]
+    flags += [f"member_failed:{s.solver}" for s in shares if s.failure is not None]
+    ends = shown.angles if shown.prediction.landmarks is not None and shown.angles is not None else None
+    angles = replace(ends, degrees=degrees) if ends is not None else CobbAngles(degrees, definition)
+    prediction = replace(
+        shown.prediction,
+        angles=angles,
+        confidence=float(min(max(confidence, 0.0), 1.0)),
+        flags=tuple(dict.fromkeys(flags)),
+        solver=NAME,
+    )
+    return Measurement(prediction, angles, shares)
+
+
+def _shown(measured: Sequence[Measurement], weights: Sequence[float]) -> Measurement:
+    """The heaviest successful member with landmarks; without any, the heaviest successful one."""
+    good = [i for i, m in enumerate(measured) if m.angles is not None]
+    best = max(good, key=lambda i: (measured[i].prediction.landmarks is not None, weights[i], -i))
+    return measured[best]
+
+
+def _all_failed(predictions: Sequence[SpinePrediction], shares: tuple[MemberShare, ...]) -> Measurement:
+    reasons = "; ".join(f"{s.solver}: {s.failure or 'has weight 0'}" for s in shares)
+    flags = tuple(dict.fromkeys(flag for p in predictions for flag in p.flags))
+    first = predictions[0]
+    reason = f"every member failed: {reasons}"
+    failed = SpinePrediction(first.film_id, first.size, flags=flags, solver=NAME, failure=reason)
+    return Measurement(failed, None, shares)
+
+
+def blend(member_angles: ArrayLike, weights: ArrayLike) -> Floats:
+    """The rule of `combine` for many films at once.
+
+    Args:
+        member_angles: (M, N, 3) degrees; a failed film of a member is NaN.
+        weights: (M,), 0 or more.
+
+    Returns:
+        (N, 3) degrees; NaN for a film on which no member with a weight succeeded.
+    """
+    angles = np.asarray(member_angles, dtype=np.float64)
+    good: NDArray[np.bool_] = np.all(np.isfinite(angles), axis=2)
+    share: Floats = np.asarray(weights, dtype=np.float64)[:, None] * good
+    total = share.sum(axis=0)
+    summed = (share[:, :, None] * np.where(good[:, :, None], angles, 0.0)).sum(axis=0)
+    mixed: Floats = np.full_like(summed, np.nan)
+    np.divide(summed, total[:, None], out=mixed, where=total[:, None] > 0)
+    return mixed

@@ -1,0 +1,53 @@
+"""Settings of an ensemble: its members, their weights, the rule."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from aasce.config import Settings
+
+
+class EnsembleMember(Settings):
+    """One solver of the ensemble.
+
+    Attributes:
+        solver: name of a released solver, or the folder of a run.
+        weight: its share before renormalising, 0 or more. A member of weight 0 measures nothing but may lend
+            its landmarks to the overlay.
+    """
+
+    solver: str = Field(min_length=1)
+    weight: float = Field(ge=0, allow_inf_nan=False)
+
+
+class EnsembleSettings(Settings):
+    """Settings of `aasce predict --ensemble`.
+
+    Attributes:
+        members: at least one, no solver twice, at least one with a positive weight.
+        rule: "weighted_mean": each angle is the weighted mean of the members' angles.
+    """
+
+    members: tuple[EnsembleMember, ...] = (
+        EnsembleMember(solver="vertebra_field", weight=1.0),
+        EnsembleMember(solver="seg4reg", weight=0.0),
+    )
+    rule: Literal["weighted_mean"] = "weighted_mean"
+
+    @field_validator("members")
+    @classmethod
+    def _usable(cls, members: tuple[EnsembleMember, ...]) -> tuple[EnsembleMember, ...]:
+        names = [member.solver for member in members]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"name each solver once; {twice!r} stands twice")
+        if not any(member.weight > 0 for member in members):
+            raise ValueError("give at least one member a weight above 0")
+        return members
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weights in the order of the members."""
+        return tuple(member.weight for member in self.members)

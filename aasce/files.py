@@ -1,0 +1,60 @@
+"""Writing files so that nothing half-written stays.
+
+One home for it: tables, manifests, figures and overlays are all written through `atomic_write`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from aasce.types import AasceError
+
+
+@contextmanager
+def atomic_write(path: Path | str) -> Iterator[Path]:
+    """Yields a temporary file beside `path`, which takes its place only when the block ends well.
+
+    When the block or the move fails (full disk, folder that may not be written) the temporary file is removed
+    and the file that stood at `path` stays as it was. Missing parent folders are made. A link is followed; a
+    device or pipe such as /dev/stdout cannot be replaced and is handed out to be written to directly.
+
+    Raises:
+        AasceError: for every OSError, with the path, the reason and the remedy in one line.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        if target.exists() and not target.is_file():
+            yield target
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Short, so that a name as long as the file system allows still works; same suffix, for writers that
+        # go by it; same folder, because a move between file systems is not atomic.
+        temporary = target.parent / f".aasce-{secrets.token_hex(4)}{target.suffix}"
+        try:
+            yield temporary
+            os.replace(temporary, target)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise AasceError(
+            f"{path}: cannot be written ({reason}); free the disk or choose another place"
+        ) from error
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes UTF-8 text with `\\n` line ends, whole or not at all.
+
+    Raises:
+        AasceError: the file cannot be written.
+    """
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")

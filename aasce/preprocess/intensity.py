@@ -1,0 +1,42 @@
+"""Grey values: from whatever a reader found to what a network or an eye wants."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from aasce.types import Array
+
+Bytes = NDArray[np.uint8]
+
+
+def to_uint8(pixels: Array, low: float = 0.5, high: float = 99.8) -> Bytes:
+    """Eight-bit film: 8-bit films as they are, deeper ones windowed between two percentiles.
+
+    Args:
+        pixels: (H, W) uint8 or uint16.
+        low, high: percentiles of the film's grey values that become 0 and 255.
+    """
+    if pixels.dtype == np.uint8:
+        return np.asarray(pixels)
+    sample = pixels[:: max(1, pixels.shape[0] // 512), :: max(1, pixels.shape[1] // 512)]
+    bottom, top = np.percentile(sample, [low, high])
+    scaled = (pixels.astype(np.float32) - bottom) * (255.0 / max(float(top - bottom), 1.0))
+    return np.clip(scaled, 0, 255).astype(np.uint8)
+
+
+def clahe(image: Bytes, clip: float = 2.0, tiles: int = 8) -> Bytes:
+    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994) of an (H, W) uint8 film."""
+    operator = cv2.createCLAHE(clipLimit=clip, tileGridSize=(tiles, tiles))
+    return np.asarray(operator.apply(np.ascontiguousarray(image)), dtype=np.uint8)
+
+
+def equalize(image: Bytes) -> Bytes:
+    """Global histogram equalisation of an (H, W) uint8 film, as Seg4Reg does to both its domains."""
+    return np.asarray(cv2.equalizeHist(np.ascontiguousarray(image)), dtype=np.uint8)
+
+
+def standardize(image: Bytes) -> NDArray[np.float32]:
+    """(H, W) float32 of about zero mean and unit spread; a fixed rule, so that batching changes nothing."""
+    return (image.astype(np.float32) - 127.5) / 64.0

@@ -1,0 +1,229 @@
+"""Angle tables on disk: the challenge's submission format, and the organisers' own label pair.
+
+A table with a header starts with the columns `name,an1,an2,an3`; what follows them (confidence, flags, ...)
+is allowed and ignored. The organisers' `angles.csv` has no header and no names: it is read when a
+`filenames.csv` with as many lines lies beside it. Names are compared without the extension of a film.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aasce.types import AasceError
+
+Floats = NDArray[np.float64]
+Row = tuple[int, list[str]]
+
+HEADER: tuple[str, ...] = ("name", "an1", "an2", "an3")
+WANTED = ",".join(HEADER)
+FILM_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".ima", ".mat")
+LARGEST = 360.0  # degrees: beyond a full turn a number is no angle
+
+
+@dataclass(frozen=True, slots=True)
+class AngleTable:
+    """One table as read.
+
+    Attributes:
+        path: the file.
+        names: N film names without extension, in the order of the file.
+        degrees: (N, 3) float64, finite and not negative.
+        extra: names of the columns after an3, which nothing here reads.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    degrees: Floats
+    extra: tuple[str, ...] = ()
+
+
+def film_name(text: str) -> str:
+    """The film's name without the extension of a film; other dots belong to the name."""
+    name = text.strip()
+    for suffix in FILM_SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def read_angles_csv(path: Path | str) -> tuple[tuple[str, ...], Floats]:
+    """Reads a table of angles.
+
+    Args:
+        path: a CSV with the header `name,an1,an2,an3`, or the organisers' headerless angles.csv with its
+            filenames.csv in the same folder.
+
+    Returns:
+        N film names without extension and (N, 3) float64 degrees, in the order of the file.
+
+    Raises:
+        AasceError: see `read_table`.
+    """
+    table = read_table(path)
+    return table.names, table.degrees
+
+
+def read_table(path: Path | str) -> AngleTable:
+    """As `read_angles_csv`, with the names of the ignored columns.
+
+    Raises:
+        AasceError: the file is missing, empty or no text; the header is missing or its columns are in another
+            order; a row is too short or too long, has no name, repeats a film, or holds an angle that is
+            missing, no number, not finite, negative or over 360 degrees. The line names file, row and film.
+    """
+    path = Path(path)
+    rows = _rows(path)
+    if not rows:
+        raise AasceError(f"{path}: is empty; write the header {WANTED!r} and one row for each film")
+    header = tuple(cell.strip().lower() for cell in rows[0][1])
+    if header[: len(HEADER)] != HEADER:
+        if len(header) == 3 and all(_is_number(cell) for cell in header):
+            return _organisers_pair(path, rows)
+        raise AasceError(f"{path}: {_header_fault(header)}")
+    if len(rows) == 1:
+        raise AasceError(f"{path}: has a header and no rows; write one row for each film")
+    return _named_rows(path, header, rows[1:])
+
+
+def _rows(path: Path) -> list[Row]:
+    """Line numbers (from 1, the line a row ends on) and cells of every line that is not blank."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except FileNotFoundError as error:
+        raise AasceError(f"{path}: no such file; name a CSV with the columns {WANTED}") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise AasceError(f"{path}: cannot be read ({reason}); name a readable CSV file") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise AasceError(f"{path}: is no CSV text in UTF-8; save it again as 'CSV UTF-8'") from error
+
+
+def _header_fault(header: Sequence[str]) -> str:
+    shown = ",".join(header)[:80]
+    if set(HEADER) <= set(header):
+        return f"the columns stand in the order {shown!r}; put {WANTED} first, with their values"
+    if len(header) > 1 and all(_is_number(cell) for cell in header[1:]):
+        return f"has no header; put {WANTED!r} on the first line"
+    if len(header) == 1 and ";" in shown:
+        return "its columns are parted by ';'; save it again with commas"
+    return f"the header is {shown!r}; the first line must be {WANTED!r}"
+
+
+def _named_rows(path: Path, header: tuple[str, ...], rows: Sequence[Row]) -> AngleTable:
+    names: list[str] = []
+    degrees: list[list[float]] = []
+    for line, cells in rows:
+        name = film_name(cells[0])
+        where = f"{path}, row {line}" + (f" (film {name!r})" if name else "")
+        if len(cells) != len(header):
+            raise AasceError(f"{where}: has {len(cells)} cells, the header {len(header)}; complete the row")
+        if not name:
+            raise AasceError(f"{where}: has no film name; write it in the first column")
+        names.append(name)
+        degrees.append(_angles(where, cells[1:4], _failure_text(header, cells)))
+    _refuse_repeats(path, names, [line for line, _ in rows])
+    return AngleTable(path, tuple(names), np.array(degrees, dtype=np.float64), header[len(HEADER) :])
+
+
+def _failure_text(header: tuple[str, ...], cells: Sequence[str]) -> str:
+    return cells[header.index("failure")].strip() if "failure" in header else ""
+
+
+def _organisers_pair(path: Path, rows: Sequence[Row]) -> AngleTable:
+    """angles.csv and filenames.csv as the challenge released them: no headers, one film a line."""
+    partner = path.with_name("filenames.csv")
+    if partner == path or not partner.is_file():
+        raise AasceError(
+            f"{path}: has three columns and no header; put {WANTED!r} on the first line, or the organisers' "
+            "filenames.csv beside it"
+        )
+    listed = _rows(partner)
+    if len(listed) != len(rows):
+        raise AasceError(
+            f"{path}: has {len(rows)} rows, {partner.name} {len(listed)}; take both from one set"
+        )
+    # A film name may hold a comma; the organisers do not quote it.
+    names = [film_name(",".join(cells)) for _, cells in listed]
+    degrees = []
+    for name, (line, cells) in zip(names, rows, strict=True):
+        where = f"{path}, row {line} (film {name!r})"
+        if len(cells) != 3:
+            raise AasceError(f"{where}: has {len(cells)} cells, not the three angles; complete the row")
+        degrees.append(_angles(where, cells, ""))
+    _refuse_repeats(partner, names, [line for line, _ in listed])
+    return AngleTable(path, tuple(names), np.array(degrees, dtype=np.float64))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell  # Python reads 1_000 as a number, no other program does
+
+
+def _angles(where: str, cells: Sequence[str], failure: str) -> list[float]:
+    """Three checked angles of one row; `failure` is what its failure column says."""
+    if failure and not any(cell.strip() for cell in cells):
+        raise AasceError(
+            f"{where}: has no angles, it failed ({failure!r}); score the submission, which holds the "
+            "training median for it, or take the film out of both tables"
+        )
+    values = []
+    for column, cell in zip(HEADER[1:], cells, strict=True):
+        if not cell.strip():
+            raise AasceError(f"{where}: {column} is empty; write an angle in degrees")
+        if not _is_number(cell):
+            raise AasceError(f"{where}: {column} is {cell!r}, no number; write an angle in degrees")
+        value = float(cell)
+        if not math.isfinite(value):
+            raise AasceError(f"{where}: {column} is {cell.strip()}; write a finite angle, every film counts")
+        if value < 0:
+            raise AasceError(f"{where}: {column} is {cell.strip()}, negative; write its size, 0 or more")
+        if value > LARGEST:
+            raise AasceError(f"{where}: {column} is {cell.strip()}, over a full turn; write degrees")
+        values.append(value)
+    return values
+
+
+def _refuse_repeats(path: Path, names: Sequence[str], lines: Sequence[int]) -> None:
+    first: dict[str, int] = {}
+    for name, line in zip(names, lines, strict=True):
+        if name in first:
+            raise AasceError(f"{path}, row {line}: film {name!r} stands on row {first[name]} too; keep one")
+        first[name] = line
+
+
+def align(predicted: AngleTable, truth: AngleTable) -> Floats:
+    """(N, 3) predicted degrees in the order of `truth`.
+
+    Raises:
+        AasceError: films are missing from the predictions, or surplus; both are named in one line.
+    """
+    index = {name: i for i, name in enumerate(predicted.names)}
+    known = set(truth.names)
+    missing = [name for name in truth.names if name not in index]
+    surplus = [name for name in predicted.names if name not in known]
+    faults = []
+    if missing:
+        faults.append(f"lacks {_listed(missing)}, predict every film")
+    if surplus:
+        faults.append(f"holds {_listed(surplus)} that {truth.path} does not have, take out the surplus")
+    if faults:
+        raise AasceError(f"{predicted.path}: {'; '.join(faults)}")
+    return predicted.degrees[[index[name] for name in truth.names]]
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    count = f"{len(names)} film{'s' if len(names) > 1 else ''}"
+    return f"{count} ({shown}{', ...' if len(names) > most else ''})"

@@ -1,0 +1,132 @@
+"""The constant predictor: one answer for every film, the middle of the training films' angles.
+
+It measures nothing. It is the score that every other method has to beat (SMAPE 25.5 on the 481 training
+films), the angles that a submission holds where all else failed, and the smallest example of a solver.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from aasce.readers import FilmSet
+from aasce.solvers.base import (
+    WEIGHTS_FILE,
+    FitReport,
+    RunFolder,
+    SolverConfig,
+    read_config,
+    read_manifest,
+    write_run,
+)
+from aasce.types import AasceError, CobbAngles, Radiograph, SpinePrediction
+
+CLOSE = 5.0
+"""Degrees: a major angle this near counts as right, as in `SpinePrediction.confidence`."""
+
+
+class ConstantConfig(SolverConfig):
+    """Settings of the constant predictor.
+
+    Attributes:
+        statistic: "median" (least absolute error, what SMAPE rewards) or "mean" of each angle.
+    """
+
+    statistic: Literal["median", "mean"] = "median"
+
+
+class ConstantSolver:
+    """Answers the training films' median angles (challenge definition) for every film."""
+
+    name: ClassVar[str] = "constant"
+    Config: ClassVar[type[SolverConfig]] = ConstantConfig
+
+    def __init__(self, config: ConstantConfig | None = None) -> None:
+        self.config = config or ConstantConfig()
+        self.angles: NDArray[np.float64] | None = None  # (3,) degrees
+        self.confidence = 0.0
+        self.manifest: dict[str, Any] = {}
+
+    def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
+        """Takes the middle of each angle over `train`; nothing is chosen on `validation`.
+
+        Raises:
+            AasceError: a film has no angles.
+        """
+        started = time.monotonic()
+        table = _angles(train)
+        self.angles = np.median(table, axis=0) if self.config.statistic == "median" else table.mean(axis=0)
+        # How often the answer is right is known from the training films: the chance for any new one.
+        self.confidence = float(np.mean(np.abs(table[:, 0] - self.angles[0]) <= CLOSE))
+        self.manifest = {"films": len(train), "labels": train.labels, "part": train.name}
+        score = (
+            _smape(self.angles, _angles(validation)) if validation is not None and len(validation) else None
+        )
+        return FitReport(1, 1, score, time.monotonic() - started)
+
+    def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
+        """The same three angles for each film, flagged "not_measured"."""
+        if self.angles is None:
+            raise AasceError("constant: neither trained nor loaded; call fit, or aasce.load('constant')")
+        return [self._answer(film, self.angles) for film in films]
+
+    def _answer(self, film: Radiograph, angles: NDArray[np.float64]) -> SpinePrediction:
+        return SpinePrediction(
+            film_id=film.film_id,
+            size=film.size,
+            angles=CobbAngles(angles.copy(), "challenge"),
+            confidence=self.confidence,
+            flags=("not_measured",),
+            solver=self.name,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Writes config.yaml, weights.safetensors (angles, confidence) and manifest.json."""
+        if self.angles is None:
+            raise AasceError("constant: nothing to save; call fit first")
+        write_run(folder, self.name, self.config, self.manifest)
+        tensors = {"angles": self.angles, "confidence": np.array([self.confidence])}
+        (folder / WEIGHTS_FILE).write_bytes(save(tensors))
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Self:
+        """Reads what `save` wrote; the device makes no difference.
+
+        Raises:
+            AasceError: a file is missing, damaged, or of another solver.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder, cls.name)
+        solver = cls(read_config(folder, ConstantConfig))
+        try:
+            tensors = load_file(folder / WEIGHTS_FILE)
+            solver.angles = np.asarray(tensors["angles"], dtype=np.float64).reshape(3)
+            solver.confidence = float(tensors["confidence"].item())
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise AasceError(
+                f"{folder / WEIGHTS_FILE}: holds no weights of constant ({error}); train again"
+            ) from error
+        solver.manifest = {key: value for key, value in manifest.items() if key != "solver"}
+        return solver
+
+
+def _angles(films: FilmSet) -> NDArray[np.float64]:
+    """(N, 3) degrees."""
+    missing = [film.film_id for film in films if film.angles is None]
+    if missing or not len(films):
+        named = missing[0] if missing else films.name
+        raise AasceError(f"{named}: has no angles to learn from; train on labelled films")
+    return np.array([film.angles for film in films], dtype=np.float64)
+
+
+def _smape(answer: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    """The challenge's score of one answer for all films; 0/0 counts 0 (see `aasce.scoring`)."""
+    gap, total = np.abs(truth - answer).sum(axis=1), (truth + answer).sum(axis=1)
+    return float(100 * np.divide(gap, total, out=np.zeros_like(gap), where=total > 0).mean())

@@ -1,0 +1,162 @@
+"""The network of `vertebra_field`: one pass from a canvas to dense votes, and the loss over them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
+from torch import Tensor, nn
+
+from aasce.solvers.vertebra_field.settings import LossSettings, NetworkSettings
+from aasce.targets.field import LEVELS, STRIDE
+
+UNIT = 16.0
+"""Canvas px that a vote channel of 1 stands for."""
+
+CHANNELS = {"objectness": 1, "levels": LEVELS, "centre": 2, "corners": 8, "weight": 4, "spread": 4}
+
+
+class VertebraFieldNet(nn.Module):
+    """ResNet-D encoder, feature pyramid, one 1x1 convolution to 36 maps at a quarter of the canvas.
+
+    Input (B, 1, H, W) float32, standardised grey values, H and W multiples of 32.
+    """
+
+    def __init__(self, settings: NetworkSettings, loss: LossSettings) -> None:
+        super().__init__()
+        self.loss = loss
+        self.encoder = timm.create_model(
+            "resnet18d", features_only=True, in_chans=1, pretrained=False, out_indices=(1, 2, 3, 4),
+            channels=tuple(settings.channels), layers=tuple(settings.layers), stem_width=settings.stem,
+        )  # fmt: skip
+        self.decoder = FPNDecoder(
+            encoder_channels=[1, *self.encoder.feature_info.channels()], encoder_depth=4,
+            pyramid_channels=settings.pyramid, segmentation_channels=settings.head, dropout=0.0, merge_policy="add",
+        )  # fmt: skip
+        self.refine = nn.Sequential(
+            nn.Conv2d(settings.head, settings.head, 3, padding=1, bias=False),
+            nn.BatchNorm2d(settings.head),
+            nn.ReLU(inplace=True),
+        )
+        self.head = nn.Conv2d(settings.head, sum(CHANNELS.values()), 1)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+        with torch.no_grad():
+            self.head.bias[0] = -2.0
+        self.to(memory_format=torch.channels_last)
+
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        """Raw maps (B, C, H/4, W/4) by name; votes in units of `UNIT` canvas px relative to the cell."""
+        images = images.contiguous(memory_format=torch.channels_last)
+        out = self.head(self.refine(self.decoder([images, *self.encoder(images)]))).float()
+        return dict(zip(CHANNELS, out.split(list(CHANNELS.values()), dim=1), strict=True))
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Losses of a batch: image (B, 1, H, W) uint8, members (B, H/4, W/4) int8, corners (B, 17, 4, 2) px."""
+        image = (batch["image"].float() - 127.5) / 64.0
+        return field_losses(self.maps(image), batch["members"].long(), batch["corners"].float(), self.loss)
+
+
+def centres_of_cells(maps: Tensor) -> Tensor:
+    """(H/4, W/4, 2) canvas px (x, y)."""
+    rows, columns = maps.shape[-2:]
+    y = torch.arange(rows, device=maps.device, dtype=torch.float32)
+    x = torch.arange(columns, device=maps.device, dtype=torch.float32)
+    grid = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1)
+    return grid * STRIDE + (STRIDE - 1) / 2
+
+
+def field_losses(maps: dict[str, Tensor], members: Tensor, corners: Tensor, weights: LossSettings) -> dict[str, Tensor]:
+    """The terms of the loss.
+
+    Every cell is taught objectness, level and votes; beyond that the weighted mean of a vertebra's votes, which
+    is what becomes a landmark, is taught corner positions and the direction of the midline.
+    """
+    inside = members >= 0
+    terms: dict[str, Tensor] = {"objectness": _objectness(maps["objectness"][:, 0], inside)}
+    b, r, c = inside.nonzero(as_tuple=True)
+    vertebra = members[b, r, c]
+    truth = corners[b, vertebra]  # (N, 4, 2)
+    size = _size(truth)
+    cell = centres_of_cells(maps["centre"])[r, c]
+    picked = {name: maps[name][b, :, r, c] for name in ("levels", "centre", "corners", "weight", "spread")}
+    terms["level"] = F.cross_entropy(picked["levels"], vertebra, label_smoothing=0.05)
+    votes = picked["corners"].view(-1, 4, 2) * UNIT + cell[:, None]
+    centre = picked["centre"] * UNIT + cell
+    off = (votes - truth).abs().mean((1, 2)) + (centre - truth.mean(1)).abs().mean(1)
+    terms["votes"] = (off / size).mean()
+    score = picked["weight"] + F.logsigmoid(maps["objectness"][b, 0, r, c])[:, None]
+    terms |= _aggregated(votes, score, picked["spread"], truth, size, b * LEVELS + vertebra, len(members) * LEVELS)
+    terms["loss"] = sum((getattr(weights, k) * v for k, v in terms.items()), torch.zeros((), device=off.device))
+    return terms
+
+
+def _objectness(logit: Tensor, inside: Tensor) -> Tensor:
+    target = inside.float()
+    chance = logit.sigmoid()
+    dice = 1 - (2 * (chance * target).sum() + 1) / (chance.sum() + target.sum() + 1)
+    return F.binary_cross_entropy_with_logits(logit, target) * 2 + dice
+
+
+def _size(quads: Tensor) -> Tensor:
+    """(N,) px: mean length of a vertebra's four sides, for errors in units of the vertebra."""
+    tl, tr, bl, br = quads.unbind(1)
+    return ((tr - tl).norm(dim=1) + (br - bl).norm(dim=1) + (bl - tl).norm(dim=1) + (br - tr).norm(dim=1)).clamp(min=4) / 4
+
+
+def _aggregated(
+    votes: Tensor, score: Tensor, spread: Tensor, truth: Tensor, size: Tensor, group: Tensor, groups: int
+) -> dict[str, Tensor]:
+    """Losses of the vertebrae's weighted mean corners.
+
+    Args:
+        votes: (N, 4, 2) px of N cells. score: (N, 4) log weights. spread: (N, 4) log px.
+        truth: (N, 4, 2) px. size: (N,) px. group: (N,) vertebra of each cell. groups: how many there may be.
+    """
+    weight = (score - score.detach().amax()).exp()
+    total = _sum(weight, group, groups)  # (G, 4)
+    cells = _sum(torch.ones_like(size)[:, None], group, groups)
+    seen = cells[:, 0] >= 4
+    share = weight / total[group].clamp(min=1e-12)
+    mean = _sum((share[..., None] * votes).flatten(1), group, groups).view(-1, 4, 2)[seen]
+    log_spread = _sum(share * spread, group, groups)[seen]
+    goal = (_sum(truth.flatten(1), group, groups) / cells.clamp(min=1)).view(-1, 4, 2)[seen]
+    scale = (_sum(size[:, None], group, groups) / cells.clamp(min=1))[seen, 0]
+    error = (mean - goal).norm(dim=2)  # (S, 4)
+    u, v = ((p[:, 1] + p[:, 3] - p[:, 0] - p[:, 2]) / 2 for p in (mean, goal))
+    sine = (u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / (v.norm(dim=1) ** 2).clamp(min=1)
+    likelihood = error.detach() * (-log_spread).exp() + log_spread
+    return {
+        "corners": (error / scale[:, None]).mean(),
+        "tilt": sine.abs().mean(),
+        "spread": likelihood.mean(),
+    }
+
+
+def _sum(values: Tensor, group: Tensor, groups: int) -> Tensor:
+    """(groups, C) sums of the rows of (N, C) `values` that share a group."""
+    return torch.zeros(groups, values.shape[1], device=values.device, dtype=values.dtype).index_add_(0, group, values)
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of weights."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def to_field(maps: dict[str, Tensor], index: int) -> Any:
+    """Field of one canvas of a batch, in canvas px."""
+    from aasce.targets.field import Field
+
+    cell = centres_of_cells(maps["centre"]).permute(2, 0, 1)
+    corners = maps["corners"][index].unflatten(0, (4, 2)) * UNIT + cell
+    return Field(
+        objectness=maps["objectness"][index, 0].sigmoid().cpu().numpy(),
+        levels=maps["levels"][index].log_softmax(0).cpu().numpy(),
+        centre=(maps["centre"][index] * UNIT + cell).cpu().numpy(),
+        corners=corners.cpu().numpy(),
+        weight=maps["weight"][index].cpu().numpy(),
+        spread=maps["spread"][index].cpu().numpy(),
+    )

@@ -1,0 +1,91 @@
+"""Settings of `vertebra_field`."""
+
+from __future__ import annotations
+
+from aasce.config import Settings
+from aasce.solvers.base import SolverConfig
+from aasce.solvers.training import TrainSettings
+
+
+class NetworkSettings(Settings):
+    """A residual encoder with a feature pyramid; maps at a quarter of the canvas.
+
+    Attributes:
+        channels, layers, stem: of the timm ResNet-D encoder.
+        pyramid, head: channels of the pyramid and of the map the votes are read from.
+    """
+
+    channels: tuple[int, int, int, int] = (32, 64, 128, 256)
+    layers: tuple[int, int, int, int] = (2, 2, 2, 2)
+    stem: int = 16
+    pyramid: int = 96
+    head: int = 64
+
+
+class ViewSettings(Settings):
+    """The two looks at a film.
+
+    Attributes:
+        coarse: (H, W) of the canvas that the whole film is letterboxed to.
+        fine: (H, W) of the canvas that the upright spine is brought to.
+        spacing: px between vertebra centres on the fine canvas.
+        passes: fine passes of one prediction: 1 plain, 2 with the mirrored canvas, 4 with two scales of each.
+    """
+
+    coarse: tuple[int, int] = (512, 256)
+    fine: tuple[int, int] = (704, 288)
+    spacing: float = 36.0
+    passes: int = 4
+
+
+class AugmentSettings(Settings):
+    """How training samples differ from the film.
+
+    Attributes:
+        fine: share of samples on the fine canvas; the others show the film small, as the first pass sees it.
+        coarse_spacing: px between vertebra centres on the coarse canvas, log-uniform between the two.
+        rotation, scale, shift: spread (one standard deviation) in degrees, log units and fine px.
+        stretch: spread of the log ratio of the axes.
+        background: share of samples pasted on the trunk of a whole film, when `backgrounds` names some.
+        intensity: strength of the grey-value pipeline.
+    """
+
+    fine: float = 0.65
+    coarse_spacing: tuple[float, float] = (13.0, 30.0)
+    rotation: float = 5.0
+    scale: float = 0.09
+    shift: float = 12.0
+    stretch: float = 0.05
+    background: float = 0.5
+    intensity: float = 1.0
+
+
+class LossSettings(Settings):
+    """Weights of the terms of the loss, see `network.VertebraFieldNet.forward`."""
+
+    objectness: float = 1.0
+    level: float = 0.3
+    votes: float = 2.0
+    corners: float = 4.0
+    tilt: float = 8.0
+    spread: float = 0.05
+
+
+class VertebraFieldConfig(SolverConfig):
+    """All settings of `vertebra_field`.
+
+    Attributes:
+        batch: films a step.
+        backgrounds: folder of unlabelled whole films whose surroundings (never whose spines) are pasted around
+            the labelled films, None for plain borders.
+        background_share: the share of that folder that is used, the first ones by name being left out.
+    """
+
+    network: NetworkSettings = NetworkSettings()
+    views: ViewSettings = ViewSettings()
+    augment: AugmentSettings = AugmentSettings()
+    loss: LossSettings = LossSettings()
+    train: TrainSettings = TrainSettings()
+    batch: int = 8
+    backgrounds: str | None = None
+    background_share: float = 0.5

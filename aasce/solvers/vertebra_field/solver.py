@@ -1,0 +1,160 @@
+"""`vertebra_field`: every pixel near a vertebra votes for its centre, its corners and its level.
+
+A method of this kit. One network looks twice: at the whole film, to find the spine wherever and however small
+it stands, and at the spine brought upright to a fixed size, to measure it. Votes are gathered to candidates,
+and the column T1..L5 is chosen among them by dynamic programming over spacing, smoothness and level evidence
+(`aasce.targets.field`). Votes in the manner of Kendall's and of Yi's vertebra-focused offsets (Yi et al. 2020,
+ISBI), with learned weights of the votes and corner errors the network expects of itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from aasce.readers import FilmSet
+from aasce.solvers.base import WEIGHTS_FILE, FitReport, RunFolder, read_config, read_manifest, write_run
+from aasce.solvers.training import Trainer, TrainSettings, resolve_device, seed_everything
+from aasce.solvers.vertebra_field.data import FieldTask, Scorer
+from aasce.solvers.vertebra_field.inference import Found, find_spine
+from aasce.solvers.vertebra_field.network import VertebraFieldNet
+from aasce.solvers.vertebra_field.settings import NetworkSettings, VertebraFieldConfig, ViewSettings
+from aasce.targets.field import LEVELS
+from aasce.types import AasceError, Radiograph, SpinePrediction
+
+Floats = NDArray[np.float64]
+
+
+class VertebraFieldSolver:
+    """See the module. Answers landmarks; angles follow from them."""
+
+    name: ClassVar[str] = "vertebra_field"
+    Config: ClassVar[type[VertebraFieldConfig]] = VertebraFieldConfig
+
+    def __init__(self, config: VertebraFieldConfig | None = None, device: str = "cpu") -> None:
+        self.config = config or VertebraFieldConfig()
+        seed_everything(self.config.seed)
+        self.module = VertebraFieldNet(self.config.network, self.config.loss).eval()
+        self.device = resolve_device(device)
+        self.module.to(self.device)
+        self.manifest: dict[str, Any] = {}
+
+    @classmethod
+    def tiny(cls) -> VertebraFieldConfig:
+        """A configuration that trains in seconds, for tests."""
+        return VertebraFieldConfig(
+            network=NetworkSettings(channels=(8, 16, 24, 32), layers=(1, 1, 1, 1), stem=8, pyramid=16, head=16),
+            views=ViewSettings(coarse=(256, 128), fine=(352, 160), spacing=18.0, passes=2),
+            train=TrainSettings(epochs=2, validate_every=2, precision="32-true"),
+            batch=2,
+        )
+
+    def start_from(self, folder: Path) -> None:
+        """Takes the weights of another run to go on from."""
+        read_manifest(folder, self.name)
+        _load_weights(self.module, folder)
+
+    def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
+        """Trains on landmarks; keeps the averaged weights with the lowest SMAPE on `validation`."""
+        single = self.config.views.model_copy(update={"passes": 1})
+        measure = functools.partial(_landmarks_of, views=single)
+        scorer = Scorer(validation, measure) if validation is not None and len(validation) else None
+        task = FieldTask(self.config, self.module, train, scorer)
+        report = Trainer(task, self.config.train, run, self.config.seed).fit()
+        self.module.to(self.device).eval()
+        self.manifest |= {"epochs": report.epochs, "best_epoch": report.best_epoch, "validation_smape": report.best_score}
+        return report
+
+    def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
+        """Looks at each film by itself, so that batching changes nothing."""
+        return [self._one(film) for film in films]
+
+    def _one(self, film: Radiograph) -> SpinePrediction:
+        blank = functools.partial(SpinePrediction, film.film_id, film.size, solver=self.name)
+        if float(np.std(film.pixels[::4, ::4])) < 1e-6:
+            return blank(failure="the film is blank (one grey value)", flags=film.flags)
+        found = find_spine(self.module, film, self.config.views)
+        if found is None:
+            return blank(failure="no spine found on the film", flags=film.flags)
+        return self._answer(film, found)
+
+    def _answer(self, film: Radiograph, found: Found) -> SpinePrediction:
+        column = found.column
+        width = np.linalg.norm(column.corners[:, 1] - column.corners[:, 0], axis=1).clip(min=1)
+        confidence = 1 - np.exp(-0.1 * width[:, None] / np.maximum(column.spread, 1e-3))
+        confidence[column.mass == 0] = 0.0
+        return SpinePrediction(
+            film.film_id, film.size, landmarks=column.corners, landmark_confidence=confidence,
+            centerline=column.corners.mean(axis=1), confidence=self._confidence(found),
+            flags=(*film.flags, *_flags(film, found)), solver=self.name, first_level=column.first,
+        )  # fmt: skip
+
+    def _confidence(self, found: Found) -> float:
+        """Chance that the major angle is within 5 degrees, by the logistic rule fitted on validation films."""
+        offset, slope = self.manifest.get("calibration", (1.5, 1.0))
+        return float(1 / (1 + np.exp(-(offset - slope * expected_tilt_error(found)))))
+
+    def save(self, folder: Path) -> None:
+        """Half-precision weights, settings and manifest."""
+        write_run(folder, self.name, self.config, self.manifest)
+        weights = {k: v.detach().cpu().contiguous() for k, v in self.module.state_dict().items()}
+        half = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+        save_file(half, folder / WEIGHTS_FILE)
+        # The solver goes on with what it saved, so that its answers are those of the file.
+        _load_weights(self.module, folder)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Self:
+        manifest = read_manifest(folder, cls.name)
+        solver = cls(read_config(folder, cls.Config), device)
+        solver.manifest = {k: v for k, v in manifest.items() if k != "solver"}
+        _load_weights(solver.module, folder)
+        return solver
+
+
+def _load_weights(module: nn.Module, folder: Path) -> None:
+    path = folder / WEIGHTS_FILE
+    try:
+        weights = load_file(path)
+        module.load_state_dict(weights)
+    except (OSError, RuntimeError) as error:
+        line = str(error).splitlines()[0]
+        raise AasceError(f"{path}: does not hold this solver's weights ({line}); train anew or name another run") from error
+    module.eval()
+
+
+def _landmarks_of(module: nn.Module, film: Radiograph, views: ViewSettings) -> Floats | None:
+    found = find_spine(module, film, views)
+    return None if found is None else found.column.corners
+
+
+def expected_tilt_error(found: Found) -> float:
+    """Degrees: the tilt error the network expects of its vertebrae, averaged over the column."""
+    column = found.column
+    width = np.linalg.norm(column.corners[:, 1] - column.corners[:, 0], axis=1).clip(min=1)
+    return float(np.degrees(np.mean(column.spread.mean(axis=1) / width)))
+
+
+def _flags(film: Radiograph, found: Found) -> list[str]:
+    column = found.column
+    flags = []
+    if len(column.corners) < LEVELS or (column.mass == 0).any():
+        flags.append("vertebra_missing")
+    limit = np.array([film.width - 1, film.height - 1])
+    if (column.corners < 0).any() or (column.corners > limit).any():
+        flags.append("curve_leaves_film")
+    return flags
+
+
+def dump_manifest(manifest: dict[str, Any]) -> str:
+    """Text of a manifest, keys in order."""
+    return json.dumps(manifest, indent=2, sort_keys=True)

@@ -1,0 +1,231 @@
+"""Landmarks to dense votes (encode) and votes to landmarks (decode).
+
+The field lies on a grid of cells, `STRIDE` px of the canvas apart; the centre of cell (r, c) is at canvas px
+x = STRIDE * c + (STRIDE - 1) / 2, likewise y. A cell belongs to a vertebra when its centre is inside the
+vertebra's outline; it votes for that vertebra's centre and four corners.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from aasce.types import Array, as_float
+
+Floats = NDArray[np.float64]
+STRIDE = 4
+LEVELS = 17
+
+
+def cell_centres(rows: int, columns: int) -> NDArray[np.float32]:
+    """(rows, columns, 2) canvas px (x, y) of the cell centres."""
+    y, x = np.mgrid[:rows, :columns].astype(np.float32)
+    return np.stack([x, y], -1) * STRIDE + (STRIDE - 1) / 2
+
+
+def encode_members(landmarks: Array, size: tuple[int, int]) -> NDArray[np.int8]:
+    """Which vertebra each cell belongs to.
+
+    Args:
+        landmarks: (V, 4, 2) canvas px, TL, TR, BL, BR.
+        size: (H, W) of the canvas, multiples of STRIDE.
+
+    Returns:
+        (H / STRIDE, W / STRIDE) int8, the vertebra's index or -1.
+    """
+    members = np.full((size[0] // STRIDE, size[1] // STRIDE), -1, dtype=np.int16)
+    outline = (as_float(landmarks)[:, [0, 1, 3, 2]] - (STRIDE - 1) / 2) / STRIDE
+    for index, polygon in enumerate(outline):
+        cv2.fillConvexPoly(members, np.round(polygon * 16).astype(np.int32), index, shift=4)
+    return members.astype(np.int8)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Maps of one canvas, as a network gives them (R rows, C columns of cells; float32).
+
+    Attributes:
+        objectness: (R, C) in [0, 1], the chance that the cell lies on a vertebra T1 to L5.
+        levels: (17, R, C) log-probabilities of the level.
+        centre: (2, R, C) canvas px of the voted centre.
+        corners: (4, 2, R, C) canvas px of the voted corners.
+        weight: (4, R, C) logarithm of the weight of each corner's vote.
+        spread: (4, R, C) logarithm of the expected corner error, canvas px.
+    """
+
+    objectness: Array
+    levels: Array
+    centre: Array
+    corners: Array
+    weight: Array
+    spread: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Vertebrae the votes speak for, before the column is chosen (K of them).
+
+    Attributes:
+        corners: (K, 4, 2) canvas px.
+        levels: (K, 17) mean log-probability of each level.
+        mass: (K,) share of the vertebra's area whose cells vote for it, about [0, 1].
+        spread: (K, 4) expected corner error, canvas px.
+    """
+
+    corners: Floats
+    levels: Floats
+    mass: Floats
+    spread: Floats
+
+
+def gather_votes(field: Field, threshold: float = 0.15, least: float = 0.2) -> Candidates:
+    """Clusters the cells by the centre they vote for; each cluster's weighted mean is a candidate.
+
+    Args:
+        field: maps of one canvas.
+        threshold: least objectness of a cell that votes.
+        least: least mass of a candidate.
+    """
+    rows, columns = np.nonzero(field.objectness > threshold)
+    if not len(rows):
+        return Candidates(np.zeros((0, 4, 2)), np.zeros((0, LEVELS)), np.zeros(0), np.zeros((0, 4)))
+    strength = as_float(field.objectness[rows, columns])
+    centre = as_float(field.centre[:, rows, columns]).T
+    corners = np.moveaxis(as_float(field.corners[:, :, rows, columns]), -1, 0)
+    owner = _owners(centre, corners, strength, field.objectness.shape)
+    count = int(owner.max()) + 1
+    picked = [_candidate(field, rows[m], columns[m], strength[m], corners[m]) for m in (owner == k for k in range(count)) if m.any()]
+    kept = [c for c in picked if c[2] >= least]
+    if not kept:
+        return Candidates(np.zeros((0, 4, 2)), np.zeros((0, LEVELS)), np.zeros(0), np.zeros((0, 4)))
+    return Candidates(*(np.stack([np.asarray(c[i]) for c in kept]) for i in range(4)))
+
+
+def _owners(centre: Floats, corners: Floats, strength: Floats, shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """(N,) index of the peak of the centre votes that each cell belongs to, -1 for none."""
+    heat = np.zeros(shape, dtype=np.float64)
+    at = np.round((centre - (STRIDE - 1) / 2) / STRIDE).astype(int)
+    inside = (at >= 0).all(axis=1) & (at[:, 1] < shape[0]) & (at[:, 0] < shape[1])
+    np.add.at(heat, (at[inside, 1], at[inside, 0]), strength[inside])
+    sides = np.linalg.norm(corners[:, [0, 1]] - corners[:, [2, 3]], axis=-1).mean(axis=1)
+    height = float(np.median(sides))
+    sigma = max(0.7, 0.18 * height / STRIDE)
+    heat = ndimage.gaussian_filter(heat, sigma)
+    reach = 2 * max(1, round(0.35 * height / STRIDE)) + 1
+    peak = (heat == ndimage.maximum_filter(heat, size=reach)) & (heat > 0.05 * heat.max())
+    peaks = np.argwhere(peak)[:, ::-1] * float(STRIDE) + (STRIDE - 1) / 2
+    distance = np.linalg.norm(centre[:, None] - peaks[None], axis=-1)
+    owner = distance.argmin(axis=1)
+    owner[distance.min(axis=1) > 0.6 * np.maximum(sides, 4.0)] = -1
+    return owner
+
+
+def _candidate(
+    field: Field, rows: Array, columns: Array, strength: Floats, corners: Floats
+) -> tuple[Floats, Floats, float, Floats]:
+    logit = as_float(field.weight[:, rows, columns]).T
+    weight = strength[:, None] * np.exp(logit - logit.max(axis=0))
+    weight /= weight.sum(axis=0)
+    mean = np.einsum("nk,nkd->kd", weight, corners)
+    share = strength / strength.sum()
+    levels = as_float(field.levels[:, rows, columns]) @ share
+    spread = np.exp(np.einsum("nk,kn->k", weight, as_float(field.spread[:, rows, columns])))
+    area = max(_area(mean) / STRIDE**2, 1.0)
+    return mean, levels, float(strength.sum() / area), spread
+
+
+def _area(quad: Floats) -> float:
+    """Area of a TL, TR, BL, BR quadrilateral (half the cross product of its diagonals)."""
+    a, b = quad[3] - quad[0], quad[2] - quad[1]
+    return float(abs(a[0] * b[1] - a[1] * b[0]) / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The chosen column.
+
+    Attributes:
+        corners: (V, 4, 2) canvas px, from the top, consecutive levels.
+        spread: (V, 4) expected corner error, canvas px.
+        mass: (V,) support by votes; 0 for a vertebra put in between its neighbours.
+        first: level of the uppermost vertebra, index into T1..L5.
+    """
+
+    corners: Floats
+    spread: Floats
+    mass: Floats
+    first: int
+
+
+def choose_column(candidates: Candidates, skip_cost: float = 4.0, absent_cost: float = 1.2) -> Column | None:
+    """Picks the column T1..L5 by dynamic programming over candidates and levels.
+
+    A column's gain is the votes' mass and level evidence of its members; it costs uneven spacing, sideways
+    steps and levels passed over (filled in afterwards) or left out at either end.
+
+    Returns:
+        None when fewer than four vertebrae make a column.
+    """
+    order = np.argsort(candidates.corners.mean(axis=1)[:, 1]) if len(candidates.mass) else []
+    if len(order) < 4:
+        return None
+    c = Candidates(*(np.asarray(getattr(candidates, n))[order] for n in ("corners", "levels", "mass", "spread")))
+    unary = 3.0 * np.minimum(c.mass, 1.0)[:, None] + np.maximum(c.levels, -6.0)
+    link = _links(c)
+    steps = link.shape[0]
+    count = len(c.mass)
+    best = unary - absent_cost * np.arange(LEVELS)[None]
+    back = np.full((count, LEVELS, 2), -1, dtype=int)
+    for level in range(1, LEVELS):
+        for step in range(1, min(steps, level) + 1):
+            gain = best[:, level - step][:, None] + link[step - 1] - skip_cost * (step - 1)
+            source = gain.argmax(axis=0)
+            value = gain[source, np.arange(count)] + unary[:, level]
+            better = value > best[:, level]
+            best[better, level] = value[better]
+            back[better, level] = np.stack([source, np.full(count, step)], -1)[better]
+    final = best - absent_cost * (LEVELS - 1 - np.arange(LEVELS))[None]
+    return _trace(c, back, np.unravel_index(int(final.argmax()), final.shape))
+
+
+def _links(c: Candidates, steps: int = 3) -> Floats:
+    """(steps, K, K) gain, at most 0, of going from candidate i down to j over 1, 2, ... levels."""
+    centre = c.corners.mean(axis=1)
+    down = c.corners[:, 2:].mean(axis=1) - c.corners[:, :2].mean(axis=1)
+    height = np.linalg.norm(down, axis=1)
+    gap = centre[None] - centre[:, None]
+    distance = np.linalg.norm(gap, axis=-1)
+    expected = 1.3 * (height[:, None] + height[None]) / 2
+    axis = down[:, None] / height[:, None, None] + down[None] / height[None, :, None]
+    along = (gap * axis).sum(-1) / np.maximum(np.linalg.norm(axis, axis=-1) * distance, 1e-6)
+    bend = 6.0 * (1 - np.clip(along, -1, 1))
+    ratio = distance / np.maximum(expected, 1e-6)
+    allowed = (along > 0.5) & (distance > 0.4 * expected)
+    gains = []
+    for step in range(1, steps + 1):
+        uneven = np.log(np.maximum(ratio, 1e-3) / step) ** 2
+        gains.append(np.where(allowed, -8.0 * uneven - bend, -np.inf))
+    return np.stack(gains)
+
+
+def _trace(c: Candidates, back: Array, last: tuple[np.intp, ...]) -> Column | None:
+    index, level = int(last[0]), int(last[1])
+    members = {level: index}
+    while back[index, level, 0] >= 0:
+        source, step = (int(v) for v in back[index, level])
+        index, level = source, level - step
+        members[level] = index
+    if len(members) < 4:
+        return None
+    found = np.array(sorted(members))
+    levels = np.arange(found[0], found[-1] + 1)
+    picked = [members[int(v)] for v in found]
+    flat = c.corners[picked].reshape(len(found), -1)
+    corners = np.stack([np.interp(levels, found, column) for column in flat.T], -1).reshape(-1, 4, 2)
+    spread = np.stack([np.interp(levels, found, column) for column in c.spread[picked].T], -1)
+    mass = np.array([c.mass[members[int(v)]] if int(v) in members else 0.0 for v in levels])
+    return Column(corners, spread, mass, int(found[0]))

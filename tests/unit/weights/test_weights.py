@@ -1,0 +1,115 @@
+"""Where weights are found, and whose they must be."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aasce.types import AasceError
+from aasce.weights import FILES, load, released, resolve
+
+CONSTANT = released()["constant"]
+
+
+def run_folder(folder: Path, solver: str = "constant") -> Path:
+    shutil.copytree(CONSTANT, folder)
+    (folder / "manifest.json").write_text(json.dumps({"solver": solver}))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AASCE_WEIGHTS", raising=False)
+
+
+@pytest.mark.parametrize("name", released())
+def test_released_weights_are_complete_and_small(name: str) -> None:
+    folder = resolve(name, solver=name)
+    assert all((folder / file).is_file() for file in (*FILES, "card.md"))
+    assert (folder / "weights.safetensors").stat().st_size <= 8 * 2**20
+
+
+def test_run_folder(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run")
+    assert resolve(folder) == folder
+    assert resolve(str(folder), solver="constant") == folder
+    assert load(folder).name == "constant"
+
+
+def test_bare_word_means_the_released_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_folder(tmp_path / "constant")
+    monkeypatch.chdir(tmp_path)
+    assert resolve("constant") == CONSTANT
+    assert resolve("./constant").resolve() == tmp_path / "constant"
+
+
+def test_folder_of_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_folder(tmp_path / "mine")
+    monkeypatch.setenv("AASCE_WEIGHTS", str(tmp_path))
+    assert resolve("mine") == tmp_path / "mine"
+    monkeypatch.setenv("AASCE_WEIGHTS", str(tmp_path / "absent"))
+    assert "mine" not in released()
+
+
+def said(name: str | Path, solver: str | None = None) -> str:
+    with pytest.raises(AasceError) as caught:
+        resolve(name, solver)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_wrong_name_names_the_nearest() -> None:
+    assert "(did you mean 'constant'?)" in said("constnat")
+
+
+def test_incomplete_folder_names_what_is_missing(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run")
+    (folder / "weights.safetensors").unlink()
+    assert "weights.safetensors missing" in said(folder)
+
+
+def test_weights_of_another_solver(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run", solver="seg4reg")
+    message = said(folder, "constant")
+    assert str(folder) in message
+    assert "seg4reg" in message
+    assert "constant" in message
+
+
+def test_unreadable_manifest(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run")
+    (folder / "manifest.json").write_text("{")
+    assert "manifest.json" in said(folder)
+
+
+def test_unknown_solver_in_the_manifest(tmp_path: Path) -> None:
+    with pytest.raises(AasceError, match="unknown solver"):
+        load(run_folder(tmp_path / "run", solver="of_old"))
+
+
+def test_hub_repository_is_looked_up_in_the_cache_when_offline(tmp_path: Path) -> None:
+    """In a process of its own: huggingface_hub reads HF_HUB_OFFLINE once, when it is imported."""
+    code = (
+        "import sys\nfrom aasce.types import AasceError\nfrom aasce.weights import load, resolve\n"
+        "for name in ['hf:someone/absent', 'hf:not a name', 'hf:someone/cached@main']:\n"
+        "    try:\n        print(resolve(name))\n        load(name)\n"
+        "    except AasceError as error:\n        print(error)\n"
+    )
+    snapshot = tmp_path / "models--someone--cached" / "snapshots" / "abc"
+    run_folder(snapshot, solver="os.path:join")
+    (tmp_path / "models--someone--cached" / "refs").mkdir()
+    (tmp_path / "models--someone--cached" / "refs" / "main").write_text("abc")
+    env = os.environ | {"HF_HUB_OFFLINE": "1", "AASCE_WEIGHTS": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    absent, bad, cached, foreign = done.stdout.splitlines()
+    assert absent.startswith("hf:someone/absent: not in the cache and the hub is out of reach")
+    assert bad.startswith("hf:not a name: cannot be fetched")
+    assert Path(cached) == snapshot
+    assert "os.path:join" in foreign
+    assert "this kit lacks" in foreign
