@@ -9,17 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aasce.commands.members import load
     from aasce.geometry.cobb import cobb_angles
     from aasce.readers import read_film
     from aasce.scoring import score
-    from aasce.weights import load
 
 __version__ = "0.1.0"
 __all__ = ["cobb_angles", "load", "read_film", "score"]
 
 _HOMES = {
     "cobb_angles": "aasce.geometry.cobb",
-    "load": "aasce.weights",
+    "load": "aasce.commands.members",
     "read_film": "aasce.readers",
     "score": "aasce.scoring",
 }

@@ -42,7 +42,8 @@ def cobb_angles(landmarks: Array, height: int, definition: Definition = "challen
 def _checked(landmarks: Array) -> Floats:
     points = as_float(landmarks)
     if points.ndim != 3 or points.shape[1:] != (4, 2) or len(points) < 2:
-        raise ValueError(f"landmarks have shape (V, 4, 2) with V >= 2, not {points.shape}; reshape (68, 2) to (17, 4, 2)")
+        shape = f"landmarks have shape (V, 4, 2) with V >= 2, not {points.shape}"
+        raise ValueError(f"{shape}; reshape (68, 2) to (17, 4, 2)")
     if not np.isfinite(points).all():
         raise ValueError("landmarks hold a coordinate that is not finite")
     return points
@@ -136,9 +137,8 @@ def _clinical(points: Floats) -> CobbAngles:
     fusion (AASCE 2019), the clinical rule.
     """
     tilt = np.unwrap(tilts(points), period=360.0)
-    a = angle_matrix(midlines(points))
     difference = tilt[:, None] - tilt[None, :]
-    size = np.where(np.triu(np.ones_like(a), 1) > 0, np.abs(difference), -1.0)
+    size = np.where(np.triu(np.ones_like(difference), 1) > 0, np.abs(difference), -1.0)
     upper, lower = (int(v) for v in np.unravel_index(int(np.argmax(size)), size.shape))
     sign = np.sign(difference[upper, lower])
     above = -sign * (tilt[: upper + 1] - tilt[upper])

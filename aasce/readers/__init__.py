@@ -1,5 +1,6 @@
 """File to film, and folder to data set."""
 
+from aasce.readers.audit import audit_dataset, film_faults, repeated_films
 from aasce.readers.dataset import (
     FilmSet,
     LabelledFilm,
@@ -13,7 +14,9 @@ from aasce.readers.splits import grouped_folds, grouped_holdout, study_id
 __all__ = [
     "FilmSet",
     "LabelledFilm",
+    "audit_dataset",
     "data_root",
+    "film_faults",
     "film_name",
     "film_size",
     "find_films",
@@ -21,6 +24,7 @@ __all__ = [
     "grouped_holdout",
     "read_challenge",
     "read_film",
+    "repeated_films",
     "study_id",
     "unlabelled_films",
 ]

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from aasce.geometry.audit import fix_landmarks
 from aasce.geometry.cobb import cobb_angles
 from aasce.readers import labels as files
 from aasce.readers.films import film_name, film_size, find_films, read_film
@@ -97,7 +98,9 @@ def data_root(path: Path | None = None) -> Path:
         raise AasceError("no data set named; pass its folder with --data, or set AASCE_DATA to it")
     folder = Path(value).expanduser()
     if not folder.is_dir():
-        raise AasceError(f"{folder}: no such folder; pass --data (or set AASCE_DATA to) the folder of the data set")
+        raise AasceError(
+            f"{folder}: no such folder; pass the data set's with --data, or set AASCE_DATA to it"
+        )
     return folder
 
 
@@ -110,7 +113,7 @@ def challenge_folder(root: Path) -> Path:
     for folder in (root, root / "aasce19"):
         if (folder / "data").is_dir() and (folder / "labels").is_dir():
             return folder
-    raise AasceError(f"{root}: holds neither data/ and labels/ nor aasce19/; name the folder of the challenge's release")
+    raise AasceError(f"{root}: holds neither data/ and labels/ nor aasce19/; name the folder of the release")
 
 
 def read_challenge(
@@ -143,9 +146,8 @@ def read_challenge(
     angles = files.read_table(label_folder / "angles.csv", 3)
     files.check_rows(label_folder / "angles.csv", angles, names)
     landmarks = _landmarks(label_folder, films, names, source)
-    official = FilmSet(
-        (replace(f, landmarks=p, angles=a) for f, p, a in zip(films, landmarks, angles, strict=True)), part, "official"
-    )
+    labelled = (replace(f, landmarks=p, angles=a) for f, p, a in zip(films, landmarks, angles, strict=True))
+    official = FilmSet(labelled, part, "official")
     return official if labels == "official" else fixed(official)
 
 
@@ -155,8 +157,6 @@ def fixed(film_set: FilmSet) -> FilmSet:
 
 
 def _fixed(film: LabelledFilm) -> LabelledFilm:
-    from aasce.geometry.audit import fix_landmarks
-
     if film.landmarks is None:
         return film
     size = film_size(film.path)
@@ -184,4 +184,5 @@ def _landmarks(folder: Path, films: list[LabelledFilm], names: list[str], source
         raise AasceError(f"landmarks are read from 'mat' or 'csv', not {source!r}")
     table = files.read_table(folder / "landmarks.csv", 2 * files.POINTS)
     files.check_rows(folder / "landmarks.csv", table, names)
-    return [files.landmarks_from_csv(row, film_size(film.path)) for row, film in zip(table, films, strict=True)]
+    sizes = [film_size(film.path) for film in films]
+    return [files.landmarks_from_csv(row, size) for row, size in zip(table, sizes, strict=True)]

@@ -17,7 +17,13 @@ from aasce.readers.limits import check_size
 from aasce.readers.raster import grey, is_colourful, stretched
 from aasce.types import AasceError, Array, Radiograph
 
-SLICES = {"CT": "a CT slice", "MR": "an MR slice", "PT": "a PET slice", "NM": "a nuclear image", "US": "an ultrasound"}
+SLICES = {
+    "CT": "a CT slice",
+    "MR": "an MR slice",
+    "PT": "a PET slice",
+    "NM": "a nuclear image",
+    "US": "an ultrasound image",
+}
 _SLICE_CLASSES = {  # SOP class UIDs, PS3.4 annex B.5
     "1.2.840.10008.5.1.4.1.1.2": "CT",
     "1.2.840.10008.5.1.4.1.1.2.1": "CT",
@@ -60,48 +66,44 @@ def is_dicom(content: bytes) -> bool:
 def read_dicom(path: Path, film_id: str, content: bytes) -> Radiograph:
     """Reads one projection radiograph.
 
-    The modality LUT, then the VOI LUT or window are applied and MONOCHROME1 is inverted (PS3.3 C.11.1, C.11.2,
-    C.7.6.3.1.2), so that bone is bright. More than 8 bit come as uint16 stretched over its range. Pixels that
-    are not square are resampled to the finer spacing before anything is measured on them.
+    The modality LUT, then the VOI LUT or window are applied and MONOCHROME1 is inverted (PS3.3 C.11.1,
+    C.11.2, C.7.6.3.1.2), so that bone is bright. More than 8 bit come as uint16 stretched over its range.
+    Pixels that are not square are resampled to the finer spacing before anything is measured on them.
 
     Raises:
         AasceError: the file is damaged, holds no picture, several frames, or a slice of CT, MR, PET, nuclear
             medicine or ultrasound; or its compression cannot be decoded here.
     """
-    dataset = _dataset(path, content)
+    import pydicom
+
+    try:
+        with warnings.catch_warnings(), _quiet():
+            warnings.simplefilter("ignore")
+            return _film(path, film_id, pydicom.dcmread(io.BytesIO(content), force=True))
+    except AasceError:
+        raise
+    except Exception as error:  # pydicom lets every kind of exception out of a damaged header, and late
+        raise AasceError(f"{path}: damaged DICOM header ({_short(error)}); export the film again") from error
+
+
+def _film(path: Path, film_id: str, dataset: Any) -> Radiograph:
     _refuse(path, dataset)
     pixels, flags = _display(path, dataset)
     spacing = pixel_spacing(dataset)
     if spacing is not None and not spacing.square:
-        pixels, spacing = squared(pixels, spacing)
-        check_size(path, (pixels.shape[0], pixels.shape[1]))
+        pixels, spacing = squared(path, pixels, spacing)
         flags.append("anisotropic_pixels_corrected")
-    known = spacing is not None and spacing.source is not None
-    return Radiograph(
-        film_id,
-        np.ascontiguousarray(pixels),
-        path,
-        (spacing.row, spacing.column) if spacing is not None and known else None,
-        spacing.source if spacing is not None else None,
-        tuple(flags),
-    )
-
-
-def _dataset(path: Path, content: bytes) -> Any:
-    import pydicom
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pydicom.dcmread(io.BytesIO(content), force=True)
-    except Exception as error:  # pydicom lets every kind of exception out of a damaged header
-        raise AasceError(f"{path}: damaged DICOM ({_short(error)}); export the film again") from error
+    pixels = np.ascontiguousarray(pixels)
+    if spacing is None or spacing.source is None:
+        return Radiograph(film_id, pixels, path, flags=tuple(flags))
+    return Radiograph(film_id, pixels, path, (spacing.row, spacing.column), spacing.source, tuple(flags))
 
 
 def _refuse(path: Path, dataset: Any) -> None:
-    modality = _SLICE_CLASSES.get(str(dataset.get("SOPClassUID", "")), str(dataset.get("Modality", "")).upper())
+    told = str(dataset.get("Modality", "")).upper()
+    modality = _SLICE_CLASSES.get(str(dataset.get("SOPClassUID", "")), told)
     if modality in SLICES:
-        raise AasceError(f"{path}: {SLICES[modality]}, not a radiograph; give a film (DX, CR, RF or a scan of one)")
+        raise AasceError(f"{path}: {SLICES[modality]}, not a radiograph; give a film (DX, CR, RF or a scan)")
     if "PixelData" not in dataset or not dataset.get("Rows") or not dataset.get("Columns"):
         raise AasceError(f"{path}: DICOM without a picture; export the film itself")
     frames = int(dataset.get("NumberOfFrames") or 1)
@@ -117,19 +119,17 @@ def _display(path: Path, dataset: Any) -> tuple[Array, list[str]]:
         if stored.ndim == 3:
             return _colour(stored)
         if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
-            from pydicom.pixels import apply_color_lut
+            from pydicom.pixels.processing import apply_color_lut
 
             return _colour(_deep_or_8(np.asarray(apply_color_lut(stored, dataset))))
         return _monochrome(stored, dataset), []
     except Exception as error:  # a damaged look-up table
-        raise AasceError(f"{path}: its look-up tables are damaged ({_short(error)}); export the film again") from error
+        raise AasceError(f"{path}: a look-up table is damaged ({_short(error)}); export it again") from error
 
 
 def _stored(path: Path, dataset: Any) -> Array:
     try:
-        with warnings.catch_warnings(), _quiet():
-            warnings.simplefilter("ignore")
-            return np.asarray(dataset.pixel_array)
+        return np.asarray(dataset.pixel_array)
     except Exception as error:  # each decoder has its own exceptions
         syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
         name = getattr(syntax, "name", "unknown")
@@ -139,7 +139,8 @@ def _stored(path: Path, dataset: Any) -> Array:
 
 
 def _colour(colour: Array) -> tuple[Array, list[str]]:
-    return grey(colour[..., :3]), ["not_a_radiograph"] if is_colourful(colour[..., :3]) else []
+    rgb = colour[..., :3] if colour.dtype in (np.uint8, np.uint16) else stretched(colour[..., :3])
+    return grey(rgb), ["not_a_radiograph"] if is_colourful(rgb) else []
 
 
 def _deep_or_8(colour: Array) -> Array:
@@ -148,7 +149,7 @@ def _deep_or_8(colour: Array) -> Array:
 
 
 def _monochrome(stored: Array, dataset: Any) -> Array:
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
     values = np.asarray(apply_voi_lut(np.asarray(apply_modality_lut(stored, dataset)), dataset))
     inverted = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
@@ -158,7 +159,7 @@ def _monochrome(stored: Array, dataset: Any) -> Array:
     values = values.astype(np.float64)
     values = -values if inverted else values
     if padding.any() and not padding.all():
-        values[padding] = values[~padding].min()  # the collimated border is dark, whatever number stands there
+        values[padding] = values[~padding].min()  # a collimated border is dark
     flat = stretched(values)
     return (flat >> 8).astype(np.uint8) if int(dataset.get("BitsStored") or 16) <= 8 else flat
 
@@ -175,8 +176,8 @@ def _padding(stored: Array, dataset: Any) -> Array:
 def pixel_spacing(dataset: Any) -> Spacing | None:
     """Spacing in the patient where the file tells it, else at the detector, else the bare pixel ratio.
 
-    PixelSpacing is calibrated to the patient (PS3.3 10.7). ImagerPixelSpacing is that of the detector's plane:
-    it is divided by the estimated magnification where that is given, and the source then names both tags.
+    PixelSpacing is calibrated to the patient (PS3.3 10.7). ImagerPixelSpacing is that of the detector: it is
+    divided by the estimated magnification where that is given, and the source then names both tags.
     """
     for tag in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         pair = _pair(dataset.get(tag))
@@ -205,16 +206,21 @@ def _number(value: Any) -> float | None:
     return number if np.isfinite(number) and number > 0 else None
 
 
-def squared(pixels: Array, spacing: Spacing) -> tuple[Array, Spacing]:
+def squared(path: Path, pixels: Array, spacing: Spacing) -> tuple[Array, Spacing]:
     """Resamples to square pixels of the finer of the two spacings: nothing the film shows is lost.
 
     Args:
+        path: of the film, for the message.
         pixels: (H, W) uint8 or uint16.
         spacing: of its rows and columns, in mm or as a bare ratio.
+
+    Raises:
+        AasceError: the ratio is such that the film would grow too large.
     """
     height, width = pixels.shape
     fine = min(spacing.row, spacing.column)
     rows, columns = round(height * spacing.row / fine), round(width * spacing.column / fine)
+    check_size(path, (rows, columns))  # before the memory is spent
     resized = np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_LINEAR))
     return resized, Spacing(spacing.row * height / rows, spacing.column * width / columns, spacing.source)
 
@@ -223,7 +229,7 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:100] or type(error).__name__
 
 
-class _quiet:  # noqa: N801 - reads as a verb in a with statement
+class _quiet:
     """Keeps pydicom's own log lines off the terminal while it decodes."""
 
     def __enter__(self) -> None:

@@ -31,10 +31,13 @@ def read_film(path: Path | str) -> Radiograph:
     """
     path = Path(path)
     content = _content(path)
+    # DICOM comes first: its preamble may hold the head of a TIFF, so that either program opens the file.
+    if dicom.is_dicom(content):
+        return dicom.read_dicom(path, film_name(path), content)
     if raster.kind(content) is not None:
         return raster.read_raster(path, film_name(path), content)
     # Old archives write DICOM without preamble and mark: there the suffix has to be believed.
-    if dicom.is_dicom(content) or path.suffix.lower() in DICOM_SUFFIXES:
+    if path.suffix.lower() in DICOM_SUFFIXES:
         return dicom.read_dicom(path, film_name(path), content)
     raise AasceError(f"{path}: no film that can be read; give PNG, JPEG, TIFF or DICOM")
 
@@ -42,7 +45,7 @@ def read_film(path: Path | str) -> Radiograph:
 def film_size(path: Path | str) -> tuple[int, int]:
     """(H, W) of a film as `read_film` gives it, from the header of a picture; a DICOM is read in full."""
     path = Path(path)
-    size = raster.header_size(path)
+    size = raster.header_size(path) if path.suffix.lower() in RASTER_SUFFIXES else None
     return size if size is not None else read_film(path).size
 
 

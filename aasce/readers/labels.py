@@ -22,8 +22,8 @@ def read_names(path: Path) -> list[str]:
     names = [name.strip('"') for name in names if name]
     if not names:
         raise AasceError(f"{path}: holds no film name; write one file name a line")
-    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if twice is not None:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
         raise AasceError(f"{path}: lists {twice!r} twice; remove one of its lines")
     return names
 
@@ -47,7 +47,7 @@ def read_table(path: Path, columns: int) -> Floats:
 def _numbers(line: str, columns: int, where: str) -> list[float]:
     cells = line.split(",")
     if len(cells) != columns:
-        raise AasceError(f"{where} has {len(cells)} columns instead of {columns}; restore the organisers' file")
+        raise AasceError(f"{where} has {len(cells)} columns, not {columns}; restore the organisers' file")
     try:
         values = [float(cell) for cell in cells]
     except ValueError:
@@ -91,7 +91,9 @@ def read_mat(path: Path) -> Floats:
 def check_rows(path: Path, table: Sequence[object] | Floats, names: Sequence[str]) -> None:
     """Raises an AasceError when a label table has not one line for each film name."""
     if len(table) != len(names):
-        raise AasceError(f"{path}: has {len(table)} lines for {len(names)} films of filenames.csv; restore both files")
+        raise AasceError(
+            f"{path}: has {len(table)} lines for {len(names)} films; restore it and filenames.csv"
+        )
 
 
 def _text(path: Path) -> str:
@@ -100,4 +102,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise AasceError(f"{path}: not readable as text ({type(error).__name__}); restore the file") from error
+        raise AasceError(f"{path}: not readable as text ({type(error).__name__}); restore it") from error

@@ -23,6 +23,8 @@ def check_size(path: Path, size: tuple[int, int]) -> None:
     """
     height, width = size
     if min(size) < MIN_SIDE:
-        raise AasceError(f"{path}: {width}x{height} px is too small for a film; give at least {MIN_SIDE} px a side")
+        raise AasceError(f"{path}: {width}x{height} px is too small; give at least {MIN_SIDE} px a side")
     if max(size) > MAX_SIDE or height * width > MAX_PIXELS:
-        raise AasceError(f"{path}: {width}x{height} px is too large; scale the film to at most {MAX_SIDE} px a side")
+        raise AasceError(
+            f"{path}: {width}x{height} px is too large; scale it to at most {MAX_SIDE} px a side"
+        )

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import IO, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -34,7 +34,7 @@ def kind(content: bytes) -> Kind | None:
 
 
 def header_size(path: Path) -> tuple[int, int] | None:
-    """(H, W) of a picture from its header alone, turned as `read_raster` turns it; None for what is no picture."""
+    """(H, W) of a picture as `read_raster` gives it, from its header; None for what is no picture."""
     try:
         with path.open("rb") as stream:
             if kind(stream.read(8)) is None:
@@ -91,7 +91,8 @@ def is_colourful(colour: Array) -> bool:
         colour: (H, W, 3) RGB, uint8 or uint16.
     """
     step = max(1, max(colour.shape[:2]) // 256)
-    rgb = colour[::step, ::step].reshape(-1, 3).astype(np.float64) / (257.0 if colour.dtype == np.uint16 else 1.0)
+    scale = 257.0 if colour.dtype == np.uint16 else 1.0
+    rgb = colour[::step, ::step].reshape(-1, 3).astype(np.float64) / scale
     # Opponent colours of Hasler and Suesstrunk, "Measuring colourfulness in natural images", 2003.
     chroma = np.stack([rgb[:, 0] - rgb[:, 1], (rgb[:, 0] + rgb[:, 1]) / 2 - rgb[:, 2]], axis=1)
     level = (rgb.mean(axis=1) // 16).astype(int)
@@ -102,7 +103,7 @@ def is_colourful(colour: Array) -> bool:
 
 
 @contextmanager
-def _opened(stream: io.BufferedIOBase) -> Iterator[Image.Image]:
+def _opened(stream: IO[bytes]) -> Iterator[Image.Image]:
     """Opens a picture without Pillow's warning of large ones: `check_size` speaks for it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -119,14 +120,22 @@ def _decoded(path: Path, content: bytes) -> tuple[Array, bool]:
             orientation = _orientation(image)
             image.load()  # Pillow refuses a picture cut short; OpenCV paints the missing rows grey
             if _deep_colour(image, content):
-                return _turned(_deep_pixels(content), orientation), orientation != 1
+                # OpenCV turns a TIFF by itself, whatever it is asked.
+                deep = _deep_pixels(content)
+                return deep if image.format == "TIFF" else _turned(deep, orientation), orientation != 1
             # Pillow turns a TIFF while it loads it, other formats when asked; the tag is gone once it has.
-            return _pixels(ImageOps.exif_transpose(image)), orientation != 1
+            upright = image if orientation == 1 else ImageOps.exif_transpose(image)
+            # Pillow inverts "white is zero" of 8 bit by itself, not of 16.
+            inverted = image.mode.startswith("I;16") and _tag(image, _PHOTOMETRIC, 1) == 0
+            pixels = _pixels(upright)
+            return 65535 - pixels if inverted else pixels, orientation != 1
     except Image.DecompressionBombError as error:
         raise AasceError(f"{path}: is too large for a film ({error}); scale it down") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, cv2.error) as error:
         reason = " ".join(str(error).split())[:80]
-        raise AasceError(f"{path}: damaged, cut short or of a rare kind ({reason}); export the film again") from error
+        raise AasceError(
+            f"{path}: damaged, cut short or of a rare kind ({reason}); export it again"
+        ) from error
 
 
 def _orientation(image: Image.Image) -> int:
@@ -186,9 +195,7 @@ def _pixels(image: Image.Image) -> Array:
     if image.mode in ("L", "RGB"):
         return np.array(image)
     if image.mode.startswith("I;16"):
-        array = np.array(image).astype(np.uint16)
-        # Pillow inverts "white is zero" of 8 bit by itself, not of 16.
-        return 65535 - array if image.format == "TIFF" and _tag(image, _PHOTOMETRIC, 1) == 0 else array
+        return np.array(image).astype(np.uint16)
     if image.mode in ("I", "F"):
         array = np.array(image)
         whole = image.mode == "I" and array.min() >= 0 and array.max() <= 65535

@@ -7,19 +7,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aasce.readers.films import film_name
+
 _STUDY = re.compile(r"\d{1,2}-[A-Za-z]+-\d{4}-[^ .]+")
 
 
 def study_id(name: str) -> str:
     """Study a challenge film belongs to, "sunhl-1th-09-Jan-2017-212 A AP.jpg" -> "09-Jan-2017-212".
 
-    Films of one patient share it. A name of another make is its own study, without its extension.
+    Films of one patient share it. A name of another make is its own study, without a film's suffix.
     """
     found = _STUDY.search(name)
-    if found:
-        return found.group()
-    stem, dot, suffix = name.rpartition(".")
-    return stem if dot and stem and 0 < len(suffix) <= 5 else name
+    return found.group() if found else film_name(name)
 
 
 def _members(studies: Sequence[str], seed: int) -> list[list[int]]:

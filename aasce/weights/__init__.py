@@ -66,7 +66,7 @@ def resolve(name: str | Path, solver: str | None = None) -> Path:
     return folder
 
 
-def load(name_or_folder: str | Path, device: str = "cpu") -> Solver:
+def load_solver(name_or_folder: str | Path, device: str = "cpu") -> Solver:
     """Loads a solver with its weights, ready to predict.
 
     Args:

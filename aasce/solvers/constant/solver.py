@@ -46,13 +46,18 @@ class ConstantSolver:
     """Answers the training films' median angles (challenge definition) for every film."""
 
     name: ClassVar[str] = "constant"
-    Config: ClassVar[type[SolverConfig]] = ConstantConfig
+    Config: ClassVar[type[ConstantConfig]] = ConstantConfig
 
-    def __init__(self, config: ConstantConfig | None = None) -> None:
+    def __init__(self, config: ConstantConfig | None = None, device: str = "cpu") -> None:
         self.config = config or ConstantConfig()
         self.angles: NDArray[np.float64] | None = None  # (3,) degrees
         self.confidence = 0.0
         self.manifest: dict[str, Any] = {}
+
+    @classmethod
+    def tiny(cls) -> ConstantConfig:
+        """A configuration that trains in seconds, for tests; here the usual one."""
+        return ConstantConfig()
 
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Takes the middle of each angle over `train`; nothing is chosen on `validation`.
@@ -97,14 +102,14 @@ class ConstantSolver:
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
-        """Reads what `save` wrote; the device makes no difference.
+        """Reads what `save` wrote; every device gives the same.
 
         Raises:
             AasceError: a file is missing, damaged, or of another solver.
         """
         folder = Path(folder)
         manifest = read_manifest(folder, cls.name)
-        solver = cls(read_config(folder, ConstantConfig))
+        solver = cls(read_config(folder, ConstantConfig), device)
         try:
             tensors = load_file(folder / WEIGHTS_FILE)
             solver.angles = np.asarray(tensors["angles"], dtype=np.float64).reshape(3)

@@ -52,7 +52,7 @@ class VertebraFieldSolver:
     def tiny(cls) -> VertebraFieldConfig:
         """A configuration that trains in seconds, for tests."""
         return VertebraFieldConfig(
-            network=NetworkSettings(channels=(8, 16, 24, 32), layers=(1, 1, 1, 1), stem=8, pyramid=16, head=16),
+            network=NetworkSettings(channels=(8, 16, 24, 32), layers=(1, 1, 1, 1), stem=8, pyramid=32, head=32),
             views=ViewSettings(coarse=(256, 128), fine=(352, 160), spacing=18.0, passes=2),
             train=TrainSettings(epochs=2, validate_every=2, precision="32-true"),
             batch=2,

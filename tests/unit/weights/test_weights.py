@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from aasce.types import AasceError
-from aasce.weights import FILES, load, released, resolve
+from aasce.weights import FILES, load_solver, released, resolve
 
 CONSTANT = released()["constant"]
 
@@ -39,7 +39,7 @@ def test_run_folder(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run")
     assert resolve(folder) == folder
     assert resolve(str(folder), solver="constant") == folder
-    assert load(folder).name == "constant"
+    assert load_solver(folder).name == "constant"
 
 
 def test_bare_word_means_the_released_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,15 +90,15 @@ def test_unreadable_manifest(tmp_path: Path) -> None:
 
 def test_unknown_solver_in_the_manifest(tmp_path: Path) -> None:
     with pytest.raises(AasceError, match="unknown solver"):
-        load(run_folder(tmp_path / "run", solver="of_old"))
+        load_solver(run_folder(tmp_path / "run", solver="of_old"))
 
 
 def test_hub_repository_is_looked_up_in_the_cache_when_offline(tmp_path: Path) -> None:
     """In a process of its own: huggingface_hub reads HF_HUB_OFFLINE once, when it is imported."""
     code = (
-        "import sys\nfrom aasce.types import AasceError\nfrom aasce.weights import load, resolve\n"
+        "import sys\nfrom aasce.types import AasceError\nfrom aasce.weights import load_solver, resolve\n"
         "for name in ['hf:someone/absent', 'hf:not a name', 'hf:someone/cached@main']:\n"
-        "    try:\n        print(resolve(name))\n        load(name)\n"
+        "    try:\n        print(resolve(name))\n        load_solver(name)\n"
         "    except AasceError as error:\n        print(error)\n"
     )
     snapshot = tmp_path / "models--someone--cached" / "snapshots" / "abc"

@@ -1,0 +1,239 @@
+"""The commands. Each reads its arguments, calls one function and prints the answer; none starts with torch.
+
+A mistake of the user's is one line on stderr (one for each wrong setting) and exit code 2, never a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from aasce.types import AasceError
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    name="aasce",
+    help="Cobb angles from spinal radiographs.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Labels(StrEnum):
+    """Which labels of the challenge's release."""
+
+    official = "official"
+    fixed = "fixed"
+
+
+class Definition(StrEnum):
+    """Which rule turns landmarks into three angles."""
+
+    challenge = "challenge"
+    clinical = "clinical"
+
+
+class EnsembleCommand(TyperCommand):
+    """A command whose `--ensemble` may stand without a value; only a YAML file's name is taken for one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        options = args[: args.index("--")] if "--" in args else args
+        if "--ensemble" in options:
+            index = options.index("--ensemble")
+            if not "".join(options[index + 1 : index + 2]).endswith((".yaml", ".yml")):
+                args = [*args[:index], "--ensemble=", *args[index + 1 :]]
+        return super().parse_args(ctx, args)
+
+
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto for the accelerator at hand.")]
+LabelsOption = Annotated[Labels, typer.Option(help="As released, or repaired by the geometric audit.")]
+
+
+@app.command()
+def train(
+    solver: Annotated[str, typer.Option(help="Name of a solver, or my.module:Class; see 'aasce solvers'.")],
+    config: Annotated[Path | None, typer.Option(help="YAML of settings; the defaults without.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, as train.lr=1e-4.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set; else AASCE_DATA.")] = None,
+    labels: LabelsOption = Labels.official,
+    fold: Annotated[int | None, typer.Option(help="Fold to hold out, from 0; predicted at the end.")] = None,
+    folds: Annotated[int, typer.Option(help="Number of folds; whole studies stay together.")] = 5,
+    validation: Annotated[
+        float, typer.Option(help="Share of the training films to choose weights by.")
+    ] = 0.1,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/SOLVER[-foldK] without.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Short for --set seed=SEED.")] = None,
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+) -> None:
+    """Train a solver on the challenge's films."""
+    from aasce.commands.train import Plan, run_name
+    from aasce.commands.train import train as run
+
+    folder = out or Path("runs") / run_name(solver, fold)
+    report = run(
+        Plan(
+            solver,
+            folder,
+            config,
+            tuple(settings or ()),
+            data,
+            labels.value,
+            fold,
+            folds,
+            validation,
+            seed,
+            device,
+            resume,
+        )
+    )
+    score = "" if report.best_score is None else f", validation {report.best_score:.3f}"
+    print(
+        f"{folder}: {report.epochs} epochs in {report.seconds:.0f} s, kept epoch {report.best_epoch}{score}"
+    )
+
+
+@app.command(cls=EnsembleCommand)
+def predict(
+    films: Annotated[list[str], typer.Argument(help="Films, folders of films, globs.")],
+    solver: Annotated[
+        str | None, typer.Option(help="Released name or run folder; vertebra_field without.")
+    ] = None,
+    ensemble: Annotated[
+        str | None, typer.Option(metavar="[YAML]", help="Several solvers; the kit's own without YAML.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the answer; or a .csv, for the challenge's table alone.")
+    ] = Path("aasce-out"),
+    overlay: Annotated[bool, typer.Option("--overlay", help="A picture of each film.")] = False,
+    definition: Annotated[Definition, typer.Option(help="Rule of the angles.")] = Definition.challenge,
+    device: Device = "cpu",
+) -> None:
+    """Measure the Cobb angles of films."""
+    from aasce.commands.predict import angle_table, choose_members, summary
+    from aasce.commands.predict import predict as run
+    from aasce.commands.terminal import show
+    from aasce.readers import find_films
+
+    paths = find_films(films)
+    answer = run(paths, choose_members(solver, ensemble, device), out, overlay, definition.value)
+    show(angle_table(answer.measurements))
+    print(summary(answer))
+    if answer.failures:
+        raise typer.Exit(USER_ERROR)
+
+
+@app.command()
+def score(
+    predicted: Annotated[Path, typer.Argument(metavar="PRED", help="CSV of predicted angles.")],
+    truth: Annotated[Path, typer.Argument(metavar="GT", help="CSV of true angles.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw scatter and Bland-Altman plots to this file.")
+    ] = None,
+) -> None:
+    """Score a table of angles against the truth."""
+    from aasce.commands.terminal import show
+    from aasce.scoring import score as compare
+    from aasce.scoring.present import save_score_figure, score_json, score_table
+
+    result = compare(predicted, truth)
+    if figure is not None:
+        save_score_figure(result, figure)
+    if as_json:
+        print(score_json(result), end="")
+    else:
+        show(score_table(result))
+
+
+@app.command()
+def audit(
+    data: Annotated[Path, typer.Argument(help="Folder that holds data/ and labels/, or aasce19/.")],
+    part: Annotated[str, typer.Option(help="training or test.")] = "training",
+    labels: LabelsOption = Labels.official,
+    out: Annotated[Path | None, typer.Option(help="CSV of all faults.")] = None,
+    overlays: Annotated[Path | None, typer.Option(help="Folder for a picture of each faulty film.")] = None,
+) -> None:
+    """Find the faults of the challenge's labels by geometry."""
+    from aasce.commands.audit import ROWS, fault_table, summary
+    from aasce.commands.audit import audit as run
+    from aasce.commands.terminal import show
+
+    films, findings = run(data, part, labels.value, out, overlays)
+    if findings:
+        show(fault_table(findings))
+    if len(findings) > ROWS:
+        print(f"... and {len(findings) - ROWS} more{f' in {out}' if out else '; --out FILE.csv writes all'}")
+    print(summary(films, findings))
+
+
+@app.command()
+def solvers() -> None:
+    """List the solvers and which have released weights."""
+    from rich.table import Table
+
+    from aasce.commands.terminal import show
+    from aasce.solvers import SOLVERS, SUMMARIES
+    from aasce.weights import released
+
+    weights = released()
+    table = Table("solver", "what it does", "weights")
+    for name in SOLVERS:
+        table.add_row(name, SUMMARIES[name], "released" if name in weights else "train it")
+    for name in sorted(set(weights) - set(SOLVERS)):
+        table.add_row(name, str(weights[name]), "in AASCE_WEIGHTS")
+    show(table)
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; `argv` is without the program's name."""
+    words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    try:
+        code = app(args=words, prog_name="aasce", standalone_mode=False)
+    except AasceError as error:
+        return _told(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except OSError as error:
+        if error.filename is None and error.strerror is None:
+            raise
+        return _told(f"{error.filename or 'output'}: {error.strerror}; free the disk or choose another place")
+    except Exception as error:
+        # Wrong options and arguments: typer's own exceptions, whose class moved between its versions.
+        if not hasattr(error, "format_message"):
+            raise
+        return _told(_usage(error))
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: Any) -> str:
+    """One line on a wrong option or argument."""
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context is not None else "aasce"
+    message = " ".join(error.format_message().split()).rstrip(".")
+    return f"{where}: {message}. See '{where} --help'."
+
+
+def _told(message: str) -> int:
+    print(message, file=sys.stderr)
+    return USER_ERROR
+
+
+def main() -> None:
+    """Entry point of the `aasce` program."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

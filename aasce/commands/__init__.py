@@ -1,0 +1,1 @@
+"""What the commands do; `aasce.cli` only reads their arguments and prints their answers."""

@@ -1,0 +1,193 @@
+"""A data set to a trained solver: the split, the run folder, the predictions of the held-out fold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from aasce.commands.members import Single, check_device
+from aasce.commands.predict import measure_films
+from aasce.config import dump_settings, load_settings
+from aasce.ensemble import Manifest, submission_rows, write_manifest, write_submission
+from aasce.files import write_text
+from aasce.readers import FilmSet, data_root, grouped_folds, grouped_holdout, read_challenge
+from aasce.readers.dataset import Labels
+from aasce.solvers import solver_class
+from aasce.solvers.base import (
+    CONFIG_FILE,
+    MANIFEST_FILE,
+    FitReport,
+    RunFolder,
+    Solver,
+    SolverConfig,
+    read_manifest,
+)
+from aasce.types import AasceError
+
+SPLIT_FILE = "split.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to train, on what, and where to.
+
+    Attributes:
+        solver: a name of the table, or "my.module:Class".
+        config: YAML of settings, None for the defaults.
+        overrides: "key=value" over them.
+        data: folder of the data set, None for the one AASCE_DATA names.
+        labels: "official" or "fixed".
+        fold: from 0; None trains on all films.
+        folds: parts that whole studies are dealt to.
+        validation: share of the training films held back to choose weights by; 0 for none.
+        out: run folder.
+        seed: None keeps the settings' one.
+        device: "auto", "cpu", "cuda", "mps".
+        resume: go on where an interrupted run of the same plan stood.
+    """
+
+    solver: str
+    out: Path
+    config: Path | None = None
+    overrides: tuple[str, ...] = ()
+    data: Path | None = None
+    labels: Labels = "official"
+    fold: int | None = None
+    folds: int = 5
+    validation: float = 0.1
+    seed: int | None = None
+    device: str = "auto"
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The films of a run, whole studies together: to learn from, to choose weights by, to predict at last."""
+
+    train: FilmSet
+    validation: FilmSet | None
+    held: FilmSet | None
+
+
+def run_name(solver: str, fold: int | None) -> str:
+    """Name of a run folder when none is given: "seg4reg", "seg4reg-fold0", "Class" of a "my.module:Class"."""
+    return solver.rpartition(":")[2] + ("" if fold is None else f"-fold{fold}")
+
+
+def train(plan: Plan) -> FitReport:
+    """Trains a solver and writes its run folder; with a fold, oof.csv and oof.json of the films held out.
+
+    Raises:
+        AasceError: unknown solver, wrong settings, no data set, wrong split, a run folder already in use.
+    """
+    cls = solver_class(plan.solver)
+    seed = () if plan.seed is None else (f"seed={plan.seed}",)
+    config = load_settings(cls.Config, plan.config, (*plan.overrides, *seed))
+    check_device(plan.device)
+    films = read_challenge(data_root(plan.data), labels=plan.labels)
+    parts = split(films, plan, config.seed)
+    facts = {**_facts(plan, parts), "seed": config.seed}
+    open_run(plan, config, facts)
+    # The protocol leaves construction to each class; all of the kit's, and any from outside, take these two.
+    solver = cast(Callable[..., Solver], cls)(config, device=plan.device)
+    report = solver.fit(parts.train, parts.validation, RunFolder(plan.out, plan.device, plan.resume))
+    solver.save(plan.out)
+    add_to_manifest(plan.out, facts, report)
+    if parts.held is not None:
+        write_held_out(plan, solver, config, parts, facts)
+    return report
+
+
+def split(films: FilmSet, plan: Plan, seed: int) -> Parts:
+    """Deals the films into the parts of a plan, whole studies together, wholly determined by the seed."""
+    held = None
+    if plan.fold is not None:
+        if not 0 <= plan.fold < plan.folds:
+            raise AasceError(f"--fold {plan.fold}: is from 0 to {plan.folds - 1} for --folds {plan.folds}")
+        try:
+            kept, tested = grouped_folds(films.studies, plan.folds, seed)[plan.fold]
+        except ValueError as error:
+            raise AasceError(f"--folds {plan.folds}: {error}") from error
+        films, held = films.subset(kept), films.subset(tested)
+    try:
+        learned, chosen = grouped_holdout(films.studies, plan.validation, seed)
+    except ValueError as error:
+        raise AasceError(f"--validation {plan.validation}: {error}") from error
+    return Parts(films.subset(learned), films.subset(chosen) if chosen else None, held)
+
+
+def _facts(plan: Plan, parts: Parts) -> dict[str, Any]:
+    return {
+        "part": parts.train.name,
+        "labels": plan.labels,
+        "fold": plan.fold,
+        "folds": None if plan.fold is None else plan.folds,
+        "train_films": len(parts.train),
+        "validation_films": len(parts.validation or ()),
+        "held_out_films": len(parts.held or ()),
+    }
+
+
+def open_run(plan: Plan, config: SolverConfig, facts: dict[str, Any]) -> None:
+    """Makes the run folder, or checks that the one there is of the same plan.
+
+    Raises:
+        AasceError: it holds another run, or cannot be written.
+    """
+    texts = {
+        CONFIG_FILE: dump_settings(config),
+        SPLIT_FILE: json.dumps({"solver": plan.solver, **facts}, indent=2, sort_keys=True) + "\n",
+    }
+    used = [name for name in texts if (plan.out / name).is_file()]
+    if used and not plan.resume:
+        raise AasceError(
+            f"{plan.out}: holds a run already; go on with --resume, or choose another place with --out"
+        )
+    for name in used:
+        if (plan.out / name).read_text(encoding="utf-8") != texts[name]:
+            raise AasceError(
+                f"{plan.out / name}: the run began otherwise; resume with the same settings and split"
+            )
+    for name, text in texts.items():
+        write_text(plan.out / name, text)
+
+
+def add_to_manifest(folder: Path, facts: dict[str, Any], report: FitReport) -> None:
+    """Writes into the manifest that the solver saved what it cannot know: split, seed, version, commit."""
+    blank = Manifest((), (), "challenge", 0)
+    manifest = {
+        **read_manifest(folder),
+        "run": {
+            **facts,
+            "epochs": report.epochs,
+            "best_epoch": report.best_epoch,
+            "best_score": report.best_score,
+        },
+        "version": blank.version,
+        "commit": blank.commit,
+        "created": blank.created,
+    }
+    write_text(folder / MANIFEST_FILE, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+
+
+def write_held_out(
+    plan: Plan, solver: Solver, config: SolverConfig, parts: Parts, facts: dict[str, Any]
+) -> None:
+    """Predicts the held-out films and writes oof.csv (the challenge's table) and oof.json, its manifest."""
+    assert parts.held is not None
+    paths = [film.path for film in parts.held]
+    measured = [m for _, m in measure_films(paths, Single((plan.solver,), (solver,)), "challenge")]
+    named = [
+        replace(m, prediction=replace(m.prediction, film_id=film.film_id))
+        for m, film in zip(measured, parts.held, strict=True)
+    ]
+    median = np.median([film.angles for film in parts.train if film.angles is not None], axis=0)
+    write_submission(plan.out / "oof.csv", submission_rows(named, median))
+    settings = config.model_dump(mode="json")
+    manifest = Manifest.of(named, (plan.solver,), (1.0,), "challenge", median, settings, facts)
+    write_manifest(plan.out / "oof.json", manifest)

@@ -1,0 +1,217 @@
+"""Augmentation that makes new curves: a film bent along its height, with landmarks that say by how much.
+
+A similarity (turn, isotropic scale, shift, mirror) leaves every angle between vertebrae as it was. A bend
+does
+not: it turns each vertebra by a known amount, so that one film yields curves no patient has shown, with
+angles measured anew on the bent landmarks. The film is resampled once, whatever is done to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import albumentations as A
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from aasce.geometry.cobb import tilts
+from aasce.preprocess.crop import View, similarity
+from aasce.types import Array, as_float
+
+Floats = NDArray[np.float64]
+_GRID = 8  # px between the points the bend is computed at; it is smooth in between
+
+
+@dataclass(frozen=True, slots=True)
+class Bend:
+    """Bends a film about the vertical line x = `axis`; what lies at (axis + t, y) is turned by `turn` at y.
+
+    Attributes:
+        axis: px, the line that is bent.
+        rows: (N,) px, ascending y at which the bend is given; outside it goes on straight.
+        turn: (N,) radians, positive lowers the right side (the sign of `geometry.cobb.tilts`).
+        line: (N, 2) px, where the points (axis, rows) come to lie.
+    """
+
+    axis: float
+    rows: Floats
+    turn: Floats
+    line: Floats
+
+    def apply(self, points: Array) -> Floats:
+        """(..., 2) px of the film to px of the bent film."""
+        p = as_float(points)
+        turn = np.interp(p[..., 1], self.rows, self.turn)
+        across = np.stack([np.cos(turn), np.sin(turn)], axis=-1)
+        return np.asarray(self._on_line(p[..., 1]) + (p[..., :1] - self.axis) * across, np.float64)
+
+    def undo(self, points: Array, rounds: int = 6) -> Floats:
+        """(..., 2) px of the bent film to px of the film, by fixed-point steps along the bent line."""
+        p = as_float(points)
+        s = p[..., 1].copy()
+        for _ in range(rounds):
+            turn = np.interp(s, self.rows, self.turn)
+            off = p - self._on_line(s)
+            s = s + off[..., 1] * np.cos(turn) - off[..., 0] * np.sin(turn)
+        turn = np.interp(s, self.rows, self.turn)
+        off = p - self._on_line(s)
+        return np.stack([self.axis + off[..., 0] * np.cos(turn) + off[..., 1] * np.sin(turn), s], axis=-1)
+
+    def _on_line(self, s: Floats) -> Floats:
+        inside = np.clip(s, self.rows[0], self.rows[-1])
+        x = np.interp(inside, self.rows, self.line[:, 0])
+        y = np.interp(inside, self.rows, self.line[:, 1])
+        turn = np.interp(inside, self.rows, self.turn)
+        beyond = s - inside
+        return np.stack([x - beyond * np.sin(turn), y + beyond * np.cos(turn)], axis=-1)
+
+
+def make_bend(axis: float, rows: Array, turn: Array) -> Bend:
+    """Bend with a given turn (radians) at ascending rows (px); the line's mean stays where it was."""
+    y, phi = as_float(rows), as_float(turn)
+    steps = np.diff(y)
+    half = (phi[1:] + phi[:-1]) / 2
+    run = np.stack([-np.sin(half) * steps, np.cos(half) * steps], axis=1)
+    line = np.concatenate([np.zeros((1, 2)), np.cumsum(run, axis=0)])
+    line += np.array([axis, y.mean()]) - line.mean(axis=0)
+    return Bend(axis, y, phi, line)
+
+
+def random_bend(landmarks: Array, degrees: float, exaggerate: float, rng: np.random.Generator) -> Bend:
+    """A smooth random bend over the height of a spine.
+
+    Args:
+        landmarks: (V, 4, 2) px, from the top.
+        degrees: spread of the turns; the sum of three cosines over the spine, the slower the stronger.
+        exaggerate: the spine's own curve is made stronger or flatter by a factor from 1 - 1.6 times this to 1
+            plus it.
+        rng: source of chance.
+    """
+    points = as_float(landmarks)
+    centres = points.mean(axis=1)
+    top, bottom = points[..., 1].min(), points[..., 1].max()
+    rows = np.linspace(top, bottom, 48)
+    u = (rows - top) / max(bottom - top, 1.0)
+    spread = np.radians(degrees) * rng.uniform(0, 1)
+    waves = np.arange(1, 4)[:, None]
+    size = rng.normal(0, spread, (3, 1)) / waves**0.7
+    turn = (size * np.cos(waves * np.pi * u + rng.uniform(0, 2 * np.pi, (3, 1)))).sum(axis=0)
+    own = np.convolve(np.pad(np.clip(tilts(points), -60, 60), 2, mode="edge"), np.ones(5) / 5, mode="valid")
+    order = np.argsort(centres[:, 1])
+    curve = np.interp(rows, centres[order, 1], own[order])
+    turn += rng.uniform(-1.6, 1.0) * exaggerate * np.radians(curve - curve.mean())
+    return make_bend(float(centres[:, 0].mean()), rows, turn - turn.mean())
+
+
+class SpineWarp(A.DualTransform):  # type: ignore[misc]
+    """Bend, turn, scale and shift in one resampling, to a canvas of fixed size, the aspect kept.
+
+    The film is letterboxed to the canvas and then moved. The spine never leaves the canvas: the scale gives
+    way where a turn would push it out, because angles of a spine that is cut off are no label. Afterwards
+    `get_applied_params()["bent"]` holds the (V, 4, 2) landmarks, bent but not yet moved, in px of the source,
+    and None where no bend was made.
+
+    Args:
+        size: (H, W) of the canvas.
+        zoom: range of the scale, log-uniform, 1 is the letterboxed film.
+        far: share of samples drawn from `far_zoom` instead: a spine that stands small on a whole film.
+        rotation: largest turn in degrees, of `turned` of the samples; the others turn by at most `lean`.
+        shift: spread of the shift as a share of the canvas.
+        bend, exaggerate: see `random_bend`; `bent` is the share of bent samples.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        zoom: tuple[float, float] = (0.85, 1.25),
+        far_zoom: tuple[float, float] = (0.4, 0.85),
+        far: float = 0.0,
+        rotation: float = 45.0,
+        lean: float = 8.0,
+        turned: float = 0.15,
+        shift: float = 0.04,
+        bend: float = 14.0,
+        exaggerate: float = 0.5,
+        bent: float = 0.5,
+        p: float = 1.0,
+    ) -> None:
+        super().__init__(p=p)
+        self.size, self.zoom, self.far_zoom, self.far = size, zoom, far_zoom, far
+        self.rotation, self.lean, self.turned, self.shift = rotation, lean, turned, shift
+        self.bend, self.exaggerate, self.bent = bend, exaggerate, bent
+
+    @property
+    def targets_as_params(self) -> list[str]:
+        return ["image", "keypoints"]
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        rng: np.random.Generator = self.random_generator
+        landmarks = as_float(np.asarray(data["keypoints"]))[:, :2].reshape(-1, 4, 2)
+        bend = None
+        if rng.random() < self.bent:
+            bend = random_bend(landmarks, self.bend, self.exaggerate, rng)
+        bent = None if bend is None else bend.apply(landmarks)
+        view = self._view(data["image"].shape[:2], landmarks if bent is None else bent, rng)
+        return {"bend": bend, "bent": bent, "view": view}
+
+    def _view(self, film: tuple[int, int], landmarks: Floats, rng: np.random.Generator) -> View:
+        height, width = self.size
+        low, high = self.far_zoom if rng.random() < self.far else self.zoom
+        scale = float(np.exp(rng.uniform(np.log(low), np.log(high)))) * min(height / film[0], width / film[1])
+        limit = self.rotation if rng.random() < self.turned else self.lean
+        turn = float(rng.uniform(-limit, limit))
+        middle = ((film[1] - 1) / 2, (film[0] - 1) / 2)
+        room = 0.98 * np.array([width, height])
+        box = _box(similarity(middle, scale, turn, self.size), landmarks)  # type: ignore[arg-type]
+        scale *= min(1.0, float((room / np.maximum(box[1] - box[0], 1.0)).min()))
+        box = _box(similarity(middle, scale, turn, self.size), landmarks)  # type: ignore[arg-type]
+        edge = 0.01 * np.array([width, height])
+        least, most = edge - box[0], np.array([width, height]) - 1 - edge - box[1]
+        shift = rng.normal(0, self.shift, 2) * np.array([width, height])
+        moved = np.clip(shift, least, np.maximum(least, most))
+        target = np.array([(width - 1) / 2, (height - 1) / 2]) + moved
+        return similarity(middle, scale, turn, self.size, target)  # type: ignore[arg-type]
+
+    def apply(self, img: Array, bend: Bend | None, view: View, **params: Any) -> Array:
+        if view.scale < 0.6:  # plain interpolation would alias
+            img = cv2.GaussianBlur(img, (0, 0), 0.35 / view.scale)
+        if bend is None:
+            moved = cv2.warpAffine(img, view.matrix, (view.size[1], view.size[0]), flags=cv2.INTER_LINEAR)
+        else:
+            grid = source_map(bend, view)
+            moved = cv2.remap(img, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR)
+        return np.asarray(moved if moved.ndim == img.ndim else moved[..., None])
+
+    def apply_to_keypoints(self, keypoints: Array, bend: Bend | None, view: View, **params: Any) -> Array:
+        points = as_float(keypoints[:, :2])
+        moved = np.array(keypoints, copy=True)
+        moved[:, :2] = view.apply(points if bend is None else bend.apply(points))
+        return moved
+
+    def get_transform_init_args_names(self) -> tuple[str, ...]:
+        return (
+            "size", "zoom", "far_zoom", "far", "rotation", "lean", "turned", "shift", "bend", "exaggerate",
+            "bent",
+        )  # fmt: skip
+
+
+def _box(view: View, landmarks: Floats) -> Floats:
+    """(2, 2) least and greatest canvas (x, y) of the landmarks."""
+    points = view.apply(landmarks.reshape(-1, 2))
+    return np.stack([points.min(axis=0), points.max(axis=0)])
+
+
+def source_map(bend: Bend, view: View) -> NDArray[np.float32]:
+    """(H, W, 2) for every canvas px the film px (x, y) that comes to lie there.
+
+    Computed on a coarse grid that reaches one cell beyond the canvas, since interpolation is flat at its rim.
+    """
+    height, width = view.size
+    rows, columns = -(-height // _GRID) + 2, -(-width // _GRID) + 2
+    y = (np.arange(rows) - 0.5) * _GRID - 0.5
+    x = (np.arange(columns) - 0.5) * _GRID - 0.5
+    coarse = bend.undo(view.undo(np.stack(np.meshgrid(x, y), axis=-1))).astype(np.float32)
+    fine = cv2.resize(coarse, (columns * _GRID, rows * _GRID), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(fine[_GRID : _GRID + height, _GRID : _GRID + width])

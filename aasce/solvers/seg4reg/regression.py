@@ -1,0 +1,226 @@
+"""Second stage: from the trained segmenter's masks to the three angles.
+
+The paper trains the two networks one after the other, and so does this. Samples are (1) the segmenter's own
+predictions of the training films, a few of each under different looks, then mirrored, bent, turned and scaled
+as pictures; (2) masks drawn from landmarks (`synthetic`). In both a bend makes a new curve whose angles are
+measured on the bent landmarks by `geometry.cobb`. (2) and the bends are departures from the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aasce.geometry.cobb import tilts
+from aasce.preprocess.augment import intensity_pipeline, mirror_landmarks, reseed
+from aasce.preprocess.crop import View, letterbox, similarity
+from aasce.preprocess.intensity import Bytes
+from aasce.solvers.seg4reg.adaptation import Discriminator
+from aasce.solvers.seg4reg.data import Floats, Item, Warper, make_stack, smape, stack_input
+from aasce.solvers.seg4reg.networks import DirectNet, PairsNet, SegmentationNet
+from aasce.solvers.seg4reg.segmentation import draw_wide, segment
+from aasce.solvers.seg4reg.settings import Seg4RegConfig
+from aasce.solvers.seg4reg.synthetic import draw_mask, shake_vertebrae, spoil_mask
+from aasce.targets.mask import Shares
+
+Batch = dict[str, Tensor]
+_BULK = 8
+
+
+class RegressionLoss(nn.Module):
+    """The regressor with its losses: smooth L1 and SMAPE of the angles, L1 of the tilts, the domains'."""
+
+    def __init__(self, net: DirectNet | PairsNet, config: Seg4RegConfig) -> None:
+        super().__init__()
+        self.net = net
+        self.settings = config.regression
+        adapts = config.adaptation.enabled and config.adaptation.stages == "both"
+        self.discriminator = Discriminator(net.width, config.adaptation.weight) if adapts else None
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Losses of {"stack" (B, h, w, C) uint8, "angles" (B, 3), "tilts" (B, 17), "wide" (T, h, w, C)}."""
+        stack, wide = batch["stack"], batch.get("wide")
+        both = stack if wide is None else torch.cat([stack, wide])
+        x = stack_input(both, self.settings.input).contiguous(memory_format=torch.channels_last)
+        found = self.net(x)
+        angles, truth = found.angles[: len(stack)], batch["angles"]
+        near = F.smooth_l1_loss(angles, truth, beta=1.0) / 10
+        ratio = smape_loss(angles, truth)
+        losses = {"loss": near + self.settings.smape * ratio, "angle": near, "smape": ratio}
+        if found.tilts is not None:
+            losses["tilt"] = (found.tilts[: len(stack)] - batch["tilts"]).abs().mean() / 5
+            losses["loss"] = losses["loss"] + self.settings.tilt * losses["tilt"]
+        if self.discriminator is not None and wide is not None:
+            domain = torch.cat([torch.zeros(len(stack)), torch.ones(len(wide))]).to(stack.device)
+            losses["domain"] = self.discriminator(found.features, domain)
+            losses["loss"] = losses["loss"] + losses["domain"]
+        return losses
+
+
+def smape_loss(predicted: Tensor, truth: Tensor) -> Tensor:
+    """The challenge's score, as a share, over (B, 3) degrees; smooth enough to be minimised."""
+    total = predicted.abs().sum(dim=1) + truth.abs().sum(dim=1)
+    return ((predicted - truth).abs().sum(dim=1) / total.clamp(min=1.0)).mean()
+
+
+def predicted_items(
+    net: SegmentationNet, films: list[Item], config: Seg4RegConfig, variants: int, seed: int
+) -> list[Item]:
+    """The segmenter's predictions as items; `variants` of each film, the first of the film as it is.
+
+    The others see it through other grey values, smaller, shifted, and every second one mirrored.
+    """
+    rng = np.random.default_rng((seed, 2))
+    intensity = intensity_pipeline(config.augment.intensity)
+    found: list[Item] = []
+    for start in range(0, len(films) * variants, _BULK):
+        part = range(start, min(start + _BULK, len(films) * variants))
+        looks = []
+        for number in part:
+            item, variant = films[number // variants], number % variants
+            canvas, view = _look(item, variant, config.segmentation.size, rng)
+            if variant:
+                reseed(intensity, rng)
+                canvas = np.asarray(intensity(image=canvas)["image"])
+            looks.append((item, variant, canvas, view))
+        masks = segment(net, np.stack([canvas for _, _, canvas, _ in looks]), fast=True)
+        found += [_item(*look, mask, config) for look, mask in zip(looks, masks, strict=True)]
+    return found
+
+
+def _look(item: Item, variant: int, size: tuple[int, int], rng: np.random.Generator) -> tuple[Bytes, View]:
+    """Canvas of a kept film, and the view of (mirrored) item px on it."""
+    film = (item.pixels.shape[0], item.pixels.shape[1])
+    pixels = item.pixels[..., 0]
+    if variant % 2:
+        pixels = np.ascontiguousarray(pixels[:, ::-1])
+    view = letterbox(film, size)
+    if variant:
+        middle = np.array([(film[1] - 1) / 2, (film[0] - 1) / 2])
+        scale = float(rng.uniform(0.9, 1.0))
+        room = (1 - scale) / 2 * np.array([size[1], size[0]])
+        target = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2]) + rng.uniform(-1, 1, 2) * room
+        view = similarity(middle, view.scale * scale, 0.0, size, target)
+    return np.asarray(view.render(pixels), np.uint8), view
+
+
+def _item(item: Item, variant: int, canvas: Bytes, view: View, mask: Shares, config: Seg4RegConfig) -> Item:
+    size = config.regression.size
+    ratio = size[0] / view.size[0]
+    landmarks = item.landmarks
+    if variant % 2:
+        landmarks = mirror_landmarks(landmarks, item.pixels.shape[1])
+    shrink = View(np.array([[ratio, 0, (ratio - 1) / 2], [0, ratio, (ratio - 1) / 2]]), size)
+    linear = ratio * view.matrix[:, :2]
+    # Columns of a mirrored film stand elsewhere, which no angle and no height depends on.
+    origin = shrink.apply(view.apply(item.view.matrix[:, 2]))
+    film = View(np.column_stack([linear @ item.view.matrix[:, :2], origin]), size)
+    stack = make_stack(canvas, mask, size, config.regression.input)
+    return replace(item, pixels=stack, landmarks=shrink.apply(view.apply(landmarks)), view=film)
+
+
+class RegressionTask:
+    """`training.Task` of the regressor."""
+
+    def __init__(
+        self,
+        config: Seg4RegConfig,
+        nets: tuple[SegmentationNet, DirectNet | PairsNet],
+        train: list[Item],
+        validation: list[Item],
+        wide: list[Bytes],
+    ) -> None:
+        self.config, self.settings = config, config.regression
+        segmenter, net = nets
+        self.films = len(train)
+        self.train = predicted_items(segmenter, train, config, self.settings.variants, config.seed)
+        self.validation = predicted_items(segmenter, validation, config, 1, config.seed)
+        self.module = RegressionLoss(net, config)
+        self.wide = self._wide_stacks(segmenter, wide) if self.module.discriminator is not None else []
+        self.warper = Warper(self.settings.size, config.augment, 0.0)
+
+    def _wide_stacks(self, net: SegmentationNet, wide: list[Bytes]) -> list[Bytes]:
+        rng = np.random.default_rng((self.config.seed, 3))
+        intensity = intensity_pipeline(self.config.augment.intensity)
+        stacks = []
+        for _ in range(4 * len(wide)):
+            canvas = draw_wide(wide, self.config, rng, intensity)
+            mask = segment(net, canvas[None], fast=True)[0]
+            stacks.append(make_stack(canvas, mask, self.settings.size, self.settings.input))
+        return stacks
+
+    def steps(self) -> int:
+        return max(1, self.films * self.settings.repeats // self.settings.batch)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        rng = np.random.default_rng((self.config.seed, 4, epoch))
+        rounds = [rng.permutation(self.films) for _ in range(self.settings.repeats)]
+        order = np.resize(np.concatenate(rounds), self.steps() * self.settings.batch)
+        for chosen in order.reshape(-1, self.settings.batch):
+            yield self._batch(chosen.tolist(), rng)
+
+    def _batch(self, chosen: list[int], rng: np.random.Generator) -> Batch:
+        drawn = [self._sample(index, rng) for index in chosen]
+        batch = {
+            "stack": torch.from_numpy(np.stack([d[0] for d in drawn])),
+            "angles": torch.from_numpy(np.stack([d[2] for d in drawn]).astype(np.float32)),
+        }
+        levels = self.settings.levels
+        batch["tilts"] = torch.from_numpy(np.stack([level_tilts(d[1], levels) for d in drawn]))
+        if self.wide:
+            count = max(1, round(self.config.adaptation.share * len(chosen)))
+            seen = rng.integers(len(self.wide), size=count)
+            batch["wide"] = torch.from_numpy(np.stack([self.wide[int(k)] for k in seen]))
+        return batch
+
+    def _sample(self, index: int, rng: np.random.Generator) -> tuple[Bytes, Floats, Floats]:
+        """Stack, landmarks and angles of one draw."""
+        item = self.train[index * self.settings.variants + int(rng.integers(self.settings.variants))]
+        stack, landmarks, angles = self.warper.draw(item, rng)
+        if self.settings.input != "mask":
+            return stack, landmarks, angles
+        if rng.random() < self.settings.synthetic:
+            mask = draw_mask(shake_vertebrae(landmarks, rng), self.settings.size, rng)
+            return _bytes(spoil_mask(mask, landmarks, 1.0, rng)), landmarks, angles
+        if rng.random() < self.settings.spoil:
+            seen = np.asarray(stack, np.float32) / np.float32(255)
+            stack = _bytes(spoil_mask(seen, landmarks, 0.4, rng))
+        return stack, landmarks, angles
+
+    def validate(self, module: nn.Module) -> dict[str, float]:
+        if not self.validation:
+            return {}
+        assert isinstance(module, RegressionLoss)
+        stacks = np.stack([item.pixels for item in self.validation])
+        found = np.maximum(regress(module.net, stacks, self.config), 0.0)
+        truth = np.stack([item.angles for item in self.validation])
+        errors = np.abs(found - truth).mean(axis=0)
+        return {"score": smape(found, truth), **{f"mae_an{k + 1}": float(e) for k, e in enumerate(errors)}}
+
+
+def level_tilts(landmarks: Floats, levels: int) -> Shares:
+    """(levels,) float32 degrees in [-90, 90]; fewer or more vertebrae are interpolated over the spine."""
+    tilt = np.clip(tilts(landmarks), -90, 90)
+    if len(tilt) != levels:
+        tilt = np.interp(np.linspace(0, 1, levels), np.linspace(0, 1, len(tilt)), tilt)
+    return np.asarray(tilt, dtype=np.float32)
+
+
+def _bytes(mask: Shares) -> Bytes:
+    return np.clip(np.round(mask * 255), 0, 255).astype(np.uint8)
+
+
+@torch.inference_mode()
+def regress(net: DirectNet | PairsNet, stacks: Bytes, config: Seg4RegConfig) -> Floats:
+    """(B, 3) degrees of (B, h, w, C) uint8 stacks."""
+    device = next(net.parameters()).device
+    found = []
+    for start in range(0, len(stacks), _BULK):
+        x = stack_input(torch.from_numpy(stacks[start : start + _BULK]).to(device), config.regression.input)
+        found.append(net(x.contiguous(memory_format=torch.channels_last)).angles.double().cpu().numpy())
+    return np.asarray(np.concatenate(found), dtype=np.float64)

@@ -1,0 +1,176 @@
+"""Settings of `seg4reg`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from aasce.config import Settings
+from aasce.solvers.base import SolverConfig
+from aasce.solvers.training import TrainSettings
+
+Inputs = Literal["image", "image+mask", "mask"]
+
+
+class BackboneSettings(Settings):
+    """A timm network.
+
+    Attributes:
+        name: any timm name ("resnet50", "resnet101", "densenet169", "efficientnet_b5", ...).
+        options: passed to `timm.create_model` as they are.
+        pretrained: start from ImageNet weights, fetched by timm.
+        weights_file: start from this local timm weights file instead; nothing is fetched.
+    """
+
+    name: str = "resnet18d"
+    options: dict[str, Any] = Field(default_factory=dict)
+    pretrained: bool = False
+    weights_file: str | None = None
+
+
+class SegmentationSettings(Settings):
+    """PSPNet with a dilation pyramid beside the pooling pyramid.
+
+    Attributes:
+        encoder: its features of stride 4 and coarser are used; the paper's is resnet50 or resnet101.
+        stages: how many of them, from stride 4 down; the pyramids stand on the last.
+        output_stride: of the encoder; 8 is PSPNet's (the strides of the last stages become dilations).
+        size: (H, W) of the canvas; the paper's is (1024, 512).
+        pools: grid sizes of the pooling pyramid.
+        dilations: of the 3x3 convolutions beside it, whose outputs are summed; () leaves them out.
+        width: channels of the pyramid's output. decoder: channels of the way back up to stride 4.
+        skips: finer features join on the way up and the map has stride 2; without them the pyramid's output
+            is enlarged, as in the paper.
+        dice: weight of the soft Dice term beside the cross entropy.
+        batch: films a step.
+    """
+
+    encoder: BackboneSettings = BackboneSettings(
+        options={"channels": [32, 64, 160, 160], "layers": [2, 2, 2, 1], "stem_width": 16}
+    )
+    stages: int = 3
+    output_stride: Literal[8, 16, 32] = 32
+    size: tuple[int, int] = (512, 256)
+    pools: tuple[int, ...] = (1, 2, 3, 6)
+    dilations: tuple[int, ...] = (2, 4, 6)
+    width: int = 96
+    decoder: int = 48
+    skips: bool = True
+    dice: float = 0.5
+    batch: int = 8
+    train: TrainSettings = TrainSettings(epochs=22, lr=2e-3, ema=0.99, validate_every=5)
+
+
+class RegressionSettings(Settings):
+    """From film, mask or both to the three angles.
+
+    Attributes:
+        backbone: the paper's are densenet169 and efficientnet_b5.
+        input: what it sees; masks are the segmenter's soft probabilities of vertebra and gap.
+        head: "direct" is the classifier's own pooling and three outputs, as in the paper; "pairs" predicts
+            the tilts of the levels and takes each angle as a learned soft choice among all pairs of them.
+        levels: how many tilts the "pairs" head knows.
+        size: (H, W) of its canvas, of the same aspect as the segmenter's; the paper's is (512, 256).
+        variants: predictions of the segmenter kept of each training film, each under another look.
+        synthetic: share of samples whose mask is drawn from (bent, shaken) landmarks and then spoilt, instead
+            of predicted; only where the input is the mask alone.
+        spoil: share of predicted masks that are spoilt a little, since a segmenter errs less on films it
+            knows.
+        smape, tilt: weights of those terms beside the smooth L1 of the angles.
+        drop: dropout before the outputs.
+        batch: films a step. repeats: draws of each film in an epoch.
+    """
+
+    backbone: BackboneSettings = BackboneSettings(
+        options={"channels": [32, 64, 128, 192], "layers": [2, 2, 2, 2], "stem_width": 16}
+    )
+    input: Inputs = "mask"
+    head: Literal["direct", "pairs"] = "pairs"
+    levels: int = 17
+    size: tuple[int, int] = (256, 128)
+    variants: int = 4
+    synthetic: float = 0.3
+    spoil: float = 0.3
+    smape: float = 3.0
+    tilt: float = 1.0
+    drop: float = 0.1
+    batch: int = 16
+    repeats: int = 1
+    train: TrainSettings = TrainSettings(epochs=90, lr=2e-3, ema=0.995, validate_every=10)
+
+
+class AugmentSettings(Settings):
+    """How samples differ from the films; see `aasce.preprocess.augment_angles.SpineWarp`.
+
+    Attributes:
+        zoom, rotation: the paper's 0.85 to 1.25 and 45 degrees, of which `turned` of the samples make use;
+            the others lean by at most `lean`.
+        far_zoom, far: spines that stand small, as on whole films; segmentation only.
+        bend, exaggerate, bent: new curves, with angles measured anew.
+        mirror: share of mirrored samples.
+        intensity: strength of the grey-value pipeline.
+    """
+
+    zoom: tuple[float, float] = (0.85, 1.25)
+    rotation: float = 45.0
+    turned: float = 0.1
+    lean: float = 8.0
+    far_zoom: tuple[float, float] = (0.4, 0.85)
+    far: float = 0.2
+    shift: float = 0.03
+    bend: float = 14.0
+    exaggerate: float = 0.5
+    bent: float = 0.6
+    mirror: float = 0.5
+    intensity: float = 0.8
+
+
+class AdaptationSettings(Settings):
+    """Gradient-reversal domain adaptation (Ganin & Lempitsky 2015) to unlabelled target films.
+
+    Attributes:
+        enabled: whether it takes part.
+        films: folder of the target films; None takes aasce19_wide/ of the data set that AASCE_DATA names.
+        stages: the segmenter's features alone, or the regression's too.
+        weight: lambda of the paper's loss.
+        share: target films a step, as a share of the batch.
+    """
+
+    enabled: bool = False
+    films: str | None = None
+    stages: Literal["segmentation", "both"] = "segmentation"
+    weight: float = 1.0
+    share: float = 0.5
+
+
+class Seg4RegConfig(SolverConfig):
+    """All settings of `seg4reg`.
+
+    Attributes:
+        intensity: how films are evened out before anything else; the paper equalises histograms.
+        crop_below: a spine shorter than this share of the picture is cropped to and looked at again.
+        least_mask: share of the canvas that vertebrae must cover for a film to be measured.
+        small_angles_to_zero: angles under 4 degrees become 0; None chooses on the validation part (no,
+            without one).
+    """
+
+    intensity: Literal["equalize", "clahe", "none"] = "equalize"
+    segmentation: SegmentationSettings = SegmentationSettings()
+    regression: RegressionSettings = RegressionSettings()
+    augment: AugmentSettings = AugmentSettings()
+    adaptation: AdaptationSettings = AdaptationSettings()
+    crop_below: float = 0.7
+    least_mask: float = 0.004
+    small_angles_to_zero: bool | None = None
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        seg, reg = self.segmentation.size, self.regression.size
+        if any(side % 32 for side in (*seg, *reg)):
+            raise ValueError("segmentation.size and regression.size are multiples of 32")
+        if seg[0] * reg[1] != seg[1] * reg[0]:
+            raise ValueError(
+                "segmentation.size and regression.size have one aspect: no angle survives stretching"
+            )
+        return self

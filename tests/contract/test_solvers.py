@@ -1,0 +1,247 @@
+"""What is asked of every solver, whatever its method; a new one adds its case to `CASES`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aasce.config import dump_settings, load_settings
+from aasce.ensemble import measure
+from aasce.readers import FilmSet, read_challenge
+from aasce.solvers import SOLVERS, solver_class
+from aasce.solvers.base import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE, RunFolder, Solver
+from aasce.types import AasceError, Radiograph, SpinePrediction
+from tests.synthetic import SIZE, bent_spine, write_challenge
+
+BENDS = (-50.0, -20.0, 10.0, 40.0)
+"""Degrees from T1 to L5 of the four films of the tiny set."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a solver needs to learn the tiny set in seconds, and what it may be held to.
+
+    Attributes:
+        learn: settings over its `tiny()` ones.
+        repeats: how often each of the four films is seen in an epoch.
+        mirror_px: mean distance of corners, mirrored film against mirrored answer.
+        mirror_degrees: difference of the major angle there.
+    """
+
+    learn: tuple[str, ...] = ()
+    repeats: int = 1
+    mirror_px: float = 0.0
+    mirror_degrees: float = 0.0
+
+
+CASES = {
+    "constant": Case(),
+    "vertebra_field": Case(
+        learn=(
+            "train.epochs=5", "train.validate_every=5", "train.lr=5e-3", "train.ema=0.97",
+            "network.head=32", "network.pyramid=32",
+            "augment.intensity=0.0", "augment.rotation=1.0", "augment.stretch=0.01", "augment.scale=0.02",
+            "augment.shift=3.0", "augment.coarse_spacing=[12.0, 14.0]",
+        ),
+        repeats=25,
+        mirror_px=2.0,
+        mirror_degrees=4.0,
+    ),
+    "seg4reg": Case(
+        learn=(
+            "segmentation.train.epochs=4", "segmentation.train.lr=5e-3", "segmentation.train.ema=0.97",
+            "regression.train.epochs=6", "regression.train.lr=4e-3", "regression.train.ema=0.97",
+            "segmentation.batch=4", "regression.batch=4",
+            "augment.intensity=0.0", "augment.turned=0.0", "augment.lean=1.0", "augment.far=0.0",
+            "augment.bent=0.0", "augment.zoom=[0.97, 1.03]",
+            "regression.synthetic=0.0", "regression.spoil=0.0", "regression.drop=0.0",
+        ),
+        repeats=25,
+        mirror_degrees=4.0,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A solver that has seen the tiny set, the set, and its answers."""
+
+    name: str
+    case: Case
+    solver: Any
+    films: FilmSet
+    radiographs: list[Radiograph]
+    answers: list[SpinePrediction]
+
+
+def made(name: str, folder: Path, overrides: Sequence[str]) -> Any:
+    """A new solver with its tiny settings, changed by overrides."""
+    cls: Any = solver_class(name)
+    path = folder / "tiny.yaml"
+    path.write_text(dump_settings(cls.tiny()))
+    return cls(load_settings(cls.Config, path, overrides))
+
+
+@pytest.fixture(scope="session")
+def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> FilmSet:
+    root = write_challenge(tmp_path_factory.mktemp("tiny"), [bent_spine(bend) for bend in BENDS])
+    return read_challenge(root)
+
+
+@pytest.fixture(scope="session", params=CASES)
+def trained(
+    request: pytest.FixtureRequest, tiny_set: FilmSet, tmp_path_factory: pytest.TempPathFactory
+) -> Trained:
+    """Trained once for all tests, then saved, since a solver goes on with what it saved."""
+    name = str(request.param)
+    case, folder = CASES[name], tmp_path_factory.mktemp(name)
+    solver = made(name, folder, case.learn)
+    often = tiny_set.subset(list(range(len(tiny_set))) * case.repeats)
+    solver.fit(often, None, RunFolder(folder / "run", "cpu", quiet=True))
+    solver.save(folder / "run")
+    radiographs = [tiny_set.radiograph(i) for i in range(len(tiny_set))]
+    return Trained(name, case, solver, tiny_set, radiographs, solver.predict(radiographs))
+
+
+def same(first: SpinePrediction, second: SpinePrediction, atol: float = 0.0) -> bool:
+    """Equal in all that a table or an overlay shows, arrays to `atol` px or degrees."""
+    rest = ("film_id", "size", "flags", "solver", "failure", "first_level")
+    arrays = [(first.landmarks, second.landmarks), (first.centerline, second.centerline)]
+    arrays += [(first.mask, second.mask), (degrees(first), degrees(second))]
+    return all(getattr(first, name) == getattr(second, name) for name in rest) and all(
+        (a is None and b is None)
+        or (a is not None and b is not None and a.shape == b.shape and np.allclose(a, b, rtol=0, atol=atol))
+        for a, b in arrays
+    )
+
+
+def degrees(prediction: SpinePrediction) -> Any:
+    """(3,) angles regressed or measured, None for a failure."""
+    angles = measure(prediction).angles
+    return None if angles is None else angles.degrees
+
+
+def test_every_solver_has_a_case() -> None:
+    assert set(CASES) == set(SOLVERS)
+
+
+def test_protocol(trained: Trained) -> None:
+    assert isinstance(trained.solver, Solver)
+    assert trained.solver.name == trained.name
+
+
+def test_answers_are_of_their_films(trained: Trained) -> None:
+    for film, answer in zip(trained.radiographs, trained.answers, strict=True):
+        assert (answer.film_id, answer.size, answer.solver) == (film.film_id, SIZE, trained.name)
+        assert answer.failure is None
+        assert 0 <= answer.confidence <= 1
+        assert answer.landmarks is None or answer.landmarks.shape[1:] == (4, 2)
+
+
+def test_order_is_kept(trained: Trained) -> None:
+    backward = trained.solver.predict(trained.radiographs[::-1])
+    assert all(same(a, b, atol=1e-3) for a, b in zip(trained.answers[::-1], backward, strict=True))
+
+
+def test_batching_changes_nothing(trained: Trained) -> None:
+    alone = [trained.solver.predict([film])[0] for film in trained.radiographs]
+    assert all(same(a, b, atol=1e-3) for a, b in zip(trained.answers, alone, strict=True))
+
+
+def test_no_film_no_answer(trained: Trained) -> None:
+    assert trained.solver.predict([]) == []
+
+
+def test_save_and_load_give_the_same_bits(trained: Trained, tmp_path: Path) -> None:
+    trained.solver.save(tmp_path / "a")
+    again = type(trained.solver).load(tmp_path / "a")
+    assert all(same(a, b) for a, b in zip(trained.answers, again.predict(trained.radiographs), strict=True))
+    again.save(tmp_path / "b")
+    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == [CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE]
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_damaged_weights_are_refused_in_one_line(trained: Trained, tmp_path: Path) -> None:
+    trained.solver.save(tmp_path)
+    (tmp_path / WEIGHTS_FILE).write_bytes(b"cut short")
+    with pytest.raises(AasceError, match=WEIGHTS_FILE) as caught:
+        type(trained.solver).load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_solver_are_refused(trained: Trained, tmp_path: Path) -> None:
+    trained.solver.save(tmp_path)
+    (tmp_path / MANIFEST_FILE).write_text('{"solver": "another"}')
+    with pytest.raises(AasceError, match="another"):
+        type(trained.solver).load(tmp_path)
+
+
+def test_mirrored_film_gives_mirrored_answer(trained: Trained) -> None:
+    mirrored = [
+        replace(film, pixels=np.ascontiguousarray(film.pixels[:, ::-1])) for film in trained.radiographs
+    ]
+    for answer, other in zip(trained.answers, trained.solver.predict(mirrored), strict=True):
+        assert abs(degrees(answer)[0] - degrees(other)[0]) <= trained.case.mirror_degrees
+        if answer.landmarks is not None:
+            # x runs the other way, so left and right corners change places.
+            expected = answer.landmarks[:, [1, 0, 3, 2]] * [-1, 1] + [SIZE[1] - 1, 0]
+            assert np.linalg.norm(other.landmarks - expected, axis=-1).mean() <= trained.case.mirror_px
+
+
+def test_tiny_set_is_learned(trained: Trained) -> None:
+    """On films it has seen, twice as near to the major angle as the best constant answer."""
+    if trained.name == "constant":
+        truth = np.array([film.angles for film in trained.films])
+        assert np.array_equal(degrees(trained.answers[0]), np.median(truth, axis=0))
+        return
+    truth = np.array([film.angles[0] for film in trained.films if film.angles is not None])
+    major = np.array([degrees(answer)[0] for answer in trained.answers])
+    assert np.abs(major - truth).mean() < np.abs(truth - np.median(truth)).mean() / 2, (major, truth)
+
+
+def test_training_steps_change_every_trainable_weight(trained: Trained, tmp_path: Path) -> None:
+    """A few steps, since layers behind a zero-initialised one learn from the second on. A matrix has to
+    change by a thousandth of its largest weight: more than rounding to half precision or weight decay do."""
+    solver = made(trained.name, tmp_path, (*trained.case.learn, *_one_epoch(trained.case)))
+    before = _trainable(solver)
+    films = trained.films.subset(list(range(len(trained.films))) * 5)
+    solver.fit(films, None, RunFolder(tmp_path / "run", "cpu", quiet=True))
+    after = _trainable(solver)
+    change = {name: np.abs(after[name] - value).max() for name, value in before.items()}
+    least = {name: 1e-3 * np.abs(value).max() if value.ndim > 1 else 0.0 for name, value in before.items()}
+    assert [name for name in before if change[name] <= least[name]] == []
+
+
+def _one_epoch(case: Case) -> list[str]:
+    return [f"{text.split('=')[0]}=1" for text in case.learn if text.split("=")[0].endswith("train.epochs")]
+
+
+def _trainable(solver: Any) -> dict[str, Any]:
+    """Copies of the weights that training is to change."""
+    if not hasattr(solver, "module"):
+        return {"angles": np.zeros(3) if solver.angles is None else solver.angles.copy()}
+    parameters = solver.module.named_parameters()
+    return {name: p.detach().cpu().numpy().copy() for name, p in parameters if p.requires_grad}
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_blank_film_fails_or_gives_finite_angles(trained: Trained, grey: int) -> None:
+    blank = Radiograph("blank", np.full(SIZE, grey, np.uint8))
+    answer = trained.solver.predict([blank])[0]
+    assert answer.film_id == "blank"
+    assert answer.failure or np.isfinite(degrees(answer)).all()
+
+
+def test_film_of_another_shape_and_depth(trained: Trained) -> None:
+    """A landscape film of 16 bit is answered in its own frame."""
+    pixels = np.zeros((200, 300), np.uint16)
+    pixels[50:150, 140:160] = 60_000
+    answer = trained.solver.predict([Radiograph("wide", pixels)])[0]
+    assert answer.size == (200, 300)
+    assert answer.failure or np.isfinite(degrees(answer)).all()

@@ -1,0 +1,67 @@
+"""Spines and films made by formula, for tests that must not need real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.io import savemat
+
+from aasce.geometry.cobb import cobb_angles
+
+Floats = NDArray[np.float64]
+SIZE = (448, 192)
+"""(H, W) of a made film."""
+
+
+def bent_spine(bend: float, size: tuple[int, int] = SIZE) -> Floats:
+    """(17, 4, 2) px corners in whole px; tilts run from +bend/2 at T1 to -bend/2 at L5 degrees, evenly.
+
+    Each centre follows from the one above along the normal of the vertebra's tilt, as bodies stack.
+    """
+    height, width = size
+    step = 0.85 * height / 17
+    tilt = np.radians(np.linspace(bend / 2, -bend / 2, 17))
+    along = step * np.stack([-np.sin(tilt), np.cos(tilt)], axis=-1)
+    centres = np.cumsum(along, axis=0)
+    centres += np.array([width / 2, height / 2]) - (centres.max(axis=0) + centres.min(axis=0)) / 2
+    half = np.stack([np.linspace(0.6, 1.4, 17) * step * 0.8, np.full(17, 0.34 * step)], axis=-1)
+    signs = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]])
+    box = signs[None] * half[:, None]
+    turn = np.stack([np.cos(tilt), -np.sin(tilt), np.sin(tilt), np.cos(tilt)], axis=-1).reshape(-1, 2, 2)
+    return np.round(np.einsum("vij,vkj->vki", turn, box) + centres[:, None])
+
+
+def drawn_film(landmarks: Floats, size: tuple[int, int] = SIZE, seed: int = 0) -> NDArray[np.uint8]:
+    """(H, W) uint8: vertebrae with bright endplates, brighter from level to level, on a grey column."""
+    film = np.full(size, 45.0)
+    cv2.polylines(film, [np.int32(np.round(landmarks.mean(axis=1)))], False, 95.0, size[1] // 5)
+    film = cv2.GaussianBlur(film, (0, 0), 4)
+    for level, corners in enumerate(np.int32(np.round(landmarks))):
+        cv2.fillConvexPoly(film, corners[[0, 1, 3, 2]], 120.0 + 4 * level)
+        cv2.polylines(film, [corners[[0, 1]], corners[[2, 3]]], False, 215.0, 1)
+    film = cv2.GaussianBlur(film, (0, 0), 0.8) + np.random.default_rng(seed).normal(0, 4, size)
+    return film.clip(0, 255).astype(np.uint8)
+
+
+def write_challenge(
+    root: Path, spines: Sequence[Floats], size: tuple[int, int] = SIZE, part: str = "training"
+) -> Path:
+    """Writes films with labels in the organisers' layout, one study a film; returns `root`."""
+    films, labels = root / "data" / part, root / "labels" / part
+    films.mkdir(parents=True)
+    labels.mkdir(parents=True)
+    names = [f"sunhl-1th-01-Jan-2017-{k + 1} A AP.jpg" for k in range(len(spines))]
+    for k, (name, landmarks) in enumerate(zip(names, spines, strict=True)):
+        Image.fromarray(drawn_film(landmarks, size, seed=k)).save(films / name, quality=95)
+        savemat(labels / f"{name}.mat", {"p2": landmarks.reshape(68, 2).astype(np.uint16)})
+    (labels / "filenames.csv").write_bytes("".join(f"{name}\r\n" for name in names).encode())
+    shares = [(p.reshape(68, 2) / [size[1], size[0]]).T.ravel() for p in spines]
+    np.savetxt(labels / "landmarks.csv", shares, fmt="%.5g", delimiter=",")
+    angles = [cobb_angles(p, size[0]).degrees for p in spines]
+    np.savetxt(labels / "angles.csv", angles, fmt="%.5g", delimiter=",")
+    return root

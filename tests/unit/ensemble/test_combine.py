@@ -1,0 +1,146 @@
+"""Weighted means by hand; failed members; what is kept for the overlay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aasce.ensemble import Measurement, MemberShare, blend, combine, measure
+from aasce.geometry.cobb import cobb_angles
+from aasce.types import AasceError, CobbAngles, Definition, SpinePrediction
+from tests.conftest import straight_spine
+
+SIZE = (1000, 400)
+
+
+def regressed(
+    solver: str, *degrees: float, confidence: float = 1.0, definition: Definition = "challenge"
+) -> SpinePrediction:
+    angles = CobbAngles(np.array(degrees), definition)
+    return SpinePrediction("f", SIZE, angles=angles, solver=solver, confidence=confidence)
+
+
+def failed(solver: str, reason: str = "no spine") -> SpinePrediction:
+    return SpinePrediction("f", SIZE, solver=solver, failure=reason, flags=("blank",))
+
+
+def landmarked(solver: str = "points", first_level: int = 0) -> SpinePrediction:
+    """One curve of 30 degrees: tilts fall evenly from 15 to -15."""
+    points = straight_spine(17, np.linspace(15.0, -15.0, 17))
+    return SpinePrediction(
+        "f", SIZE, landmarks=points, solver=solver, confidence=0.5, first_level=first_level
+    )
+
+
+def degrees_of(measurement: Measurement) -> list[float]:
+    assert measurement.angles is not None
+    return list(measurement.angles.degrees)
+
+
+def test_measure_takes_regressed_angles_and_else_measures_landmarks() -> None:
+    assert degrees_of(measure(regressed("a", 3.0, 2.0, 1.0))) == [3.0, 2.0, 1.0]
+    measured = measure(landmarked())
+    assert measured.angles is not None
+    assert measured.angles.degrees[0] == pytest.approx(30.0, abs=1e-4)
+    assert measured.angles.end_vertebrae[0] == (0, 16)
+    assert measure(landmarked(), "clinical").angles is not None
+
+
+def test_measure_uses_the_height_of_the_film() -> None:
+    tilt = np.array([0, 10, 20, 10, 0, -10, -20, -10, 0, 10, 5, 0, -5, -9, 0, 4, 0.0])
+    points = straight_spine(17, tilt)
+    for height in (500, 5000):
+        prediction = SpinePrediction("f", (height, 400), landmarks=points)
+        assert degrees_of(measure(prediction)) == list(cobb_angles(points, height).degrees)
+    low, high = cobb_angles(points, 500).degrees, cobb_angles(points, 5000).degrees
+    assert low[2] != pytest.approx(high[2])
+
+
+def test_measure_of_the_other_definition_needs_landmarks() -> None:
+    with pytest.raises(AasceError, match="'challenge' definition; ask for that definition"):
+        measure(regressed("a", 3.0, 2.0, 1.0), "clinical")
+    both = replace(landmarked(), angles=CobbAngles(np.array([1.0, 1.0, 1.0]), "challenge"))
+    answer = measure(both, "clinical")
+    assert answer.angles is not None
+    assert answer.angles.definition == "clinical"
+    assert answer.angles.degrees[0] == pytest.approx(30.0, abs=1e-4)
+
+
+def test_measure_keeps_a_failure_and_finds_others() -> None:
+    assert measure(failed("a")).failure == "no spine"
+    assert measure(SpinePrediction("f", SIZE)).failure == "the solver gave neither angles nor landmarks"
+    short = replace(landmarked(), landmarks=straight_spine(1))
+    assert "cannot be measured: landmarks have shape" in str(measure(short).failure)
+    assert measure(regressed("a", np.nan, 1.0, 1.0)).failure == "an angle is not finite"
+    for measurement in (measure(failed("a")), measure(short)):
+        assert measurement.angles is None
+
+
+def test_an_angle_regressed_below_zero_is_zero() -> None:
+    assert degrees_of(measure(regressed("a", 3.0, -0.2, 0.0))) == [3.0, 0.0, 0.0]
+
+
+def test_combine_is_the_weighted_mean() -> None:
+    """(3 * (40, 20, 10) + 1 * (20, 0, 2)) / 4, and so for the confidence."""
+    result = combine(
+        [regressed("a", 40, 20, 10, confidence=0.8), regressed("b", 20, 0, 2, confidence=0.4)], [3, 1]
+    )
+    assert degrees_of(result) == pytest.approx([35.0, 15.0, 8.0])
+    assert result.prediction.confidence == pytest.approx(0.7)
+    assert result.prediction.solver == "ensemble"
+    assert result.members == (MemberShare("a", 0.75), MemberShare("b", 0.25))
+    assert result.failure is None
+
+
+def test_a_failed_member_is_dropped_and_the_weights_renormalised() -> None:
+    members = [regressed("a", 40, 20, 10), failed("b"), regressed("c", 10, 5, 4)]
+    result = combine(members, [2, 5, 1])
+    assert degrees_of(result) == pytest.approx([30.0, 15.0, 8.0])
+    assert [share.weight for share in result.members] == pytest.approx([2 / 3, 0, 1 / 3])
+    assert result.members[1].failure == "no spine"
+    assert result.prediction.flags == ("member_failed:b",)
+
+
+def test_when_all_fail_the_film_fails_with_every_reason() -> None:
+    result = combine([failed("a", "blank"), regressed("b", 1, 1, 1), failed("c")], [1, 0, 1])
+    assert result.angles is None
+    assert result.failure == "every member failed: a: blank; b: has weight 0; c: no spine"
+    assert result.prediction.film_id == "f"
+    assert result.prediction.flags == ("blank",)
+
+
+def test_landmarks_of_the_heaviest_successful_member_with_landmarks_are_kept() -> None:
+    light, heavy = landmarked("light", first_level=0), landmarked("heavy", first_level=0)
+    heavy = replace(heavy, landmarks=straight_spine(17, np.linspace(10.0, -10.0, 17)))
+    result = combine([regressed("a", 40, 20, 10), light, heavy], [5, 1, 2])
+    assert result.prediction.landmarks is heavy.landmarks
+    assert result.angles is not None
+    assert result.angles.end_vertebrae[0] == (0, 16)
+    assert result.angles.degrees[0] == pytest.approx((5 * 40 + 1 * 30 + 2 * 20) / 8, abs=1e-3)
+    only = combine([regressed("a", 40, 20, 10), light], [1, 0])
+    assert only.prediction.landmarks is light.landmarks
+    assert degrees_of(only) == [40.0, 20.0, 10.0]
+
+
+def test_two_runs_of_one_solver_are_told_apart_by_name() -> None:
+    result = combine([failed("a"), regressed("a", 1, 1, 1)], [1, 1], names=["run1", "run2"])
+    assert result.prediction.flags == ("member_failed:run1",)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [1.0, np.nan]])
+def test_wrong_weights_are_refused(weights: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"has one of each|not negative"):
+        combine([regressed("a", 1, 1, 1), regressed("b", 1, 1, 1)], weights)
+
+
+def test_different_films_are_not_combined() -> None:
+    with pytest.raises(ValueError, match="different films"):
+        combine([regressed("a", 1, 1, 1), replace(regressed("b", 1, 1, 1), film_id="g")], [1, 1])
+
+
+def test_blend_does_what_combine_does() -> None:
+    members = np.array([[[40.0, 20, 10], [6, 5, 4]], [[20.0, 0, 2], [np.nan] * 3]])
+    assert blend(members, [3, 1]).tolist() == [[35.0, 15.0, 8.0], [6.0, 5.0, 4.0]]
+    assert np.isnan(blend(members, [0, 1])[1]).all()

@@ -1,0 +1,57 @@
+"""Views: exact inverses, and film content that lands where the matrix says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aasce.preprocess.crop import letterbox, similarity, spine_view
+from tests.conftest import straight_spine
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    scale=st.floats(0.1, 3.0), degrees=st.floats(-180, 180), x=st.floats(-500, 500), y=st.floats(-500, 500)
+)
+def test_undo_is_the_inverse_of_apply(scale: float, degrees: float, x: float, y: float) -> None:
+    view = similarity(np.array([x, y]), scale, degrees, (300, 200))
+    points = np.array([[0.0, 0.0], [1500.0, 40.0], [-3.0, 2999.0]])
+    np.testing.assert_allclose(view.undo(view.apply(points)), points, atol=1e-6)
+    assert view.scale == pytest.approx(scale)
+
+
+def test_similarity_puts_the_centre_in_the_middle_and_turns_clockwise() -> None:
+    view = similarity(np.array([10.0, 20.0]), 2.0, 90.0, (101, 201))
+    np.testing.assert_allclose(view.apply([10.0, 20.0]), [100.0, 50.0])
+    # One px to the right of the centre comes to lie two px below it: clockwise in a y-down frame.
+    np.testing.assert_allclose(view.apply([11.0, 20.0]), [100.0, 52.0], atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.8, 0.5, 0.25])
+def test_a_bright_spot_lands_where_its_coordinates_do(scale: float) -> None:
+    film = np.zeros((800, 400), np.uint8)
+    film[500:520, 250:270] = 255  # centre (259.5, 509.5)
+    view = letterbox(film.shape, (int(800 * scale), int(400 * scale)))
+    canvas = view.render(film).astype(float)
+    rows, columns = np.mgrid[: canvas.shape[0], : canvas.shape[1]]
+    centroid = [(columns * canvas).sum() / canvas.sum(), (rows * canvas).sum() / canvas.sum()]
+    np.testing.assert_allclose(centroid, view.apply([259.5, 509.5]), atol=0.1)
+
+
+def test_letterbox_keeps_the_aspect_and_shows_the_whole_film() -> None:
+    view = letterbox((1000, 200), (500, 250))
+    corners = view.apply([[-0.5, -0.5], [199.5, 999.5]])
+    # 500 / 1000 = 0.5; 200 px become 100, centred in 250: from 75 to 175.
+    np.testing.assert_allclose(corners, [[74.5, -0.5], [174.5, 499.5]])
+
+
+def test_spine_view_stands_a_leaning_spine_upright_at_the_asked_spacing() -> None:
+    spine = straight_spine()
+    lean = similarity(np.array([200.0, 460.0]), 1.7, 25.0, (1000, 1000)).apply(spine)
+    view = spine_view(lean, (704, 288), 36.0)
+    centres = view.apply(lean).mean(axis=1)
+    np.testing.assert_allclose(np.diff(centres[:, 0]), 0, atol=1e-9)
+    np.testing.assert_allclose(np.diff(centres[:, 1]), 36.0)
+    np.testing.assert_allclose(centres.mean(axis=0), [143.5, 351.5], atol=1e-6)

@@ -1,0 +1,142 @@
+"""Tables are read whole or refused with file, row, film and remedy in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aasce.scoring import film_name, read_angles_csv
+from aasce.scoring.tables import read_table
+from aasce.types import AasceError
+
+HEAD = "name,an1,an2,an3\n"
+
+
+def written(tmp_path: Path, text: str, name: str = "preds.csv") -> Path:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_table_is_read_in_its_order_with_names_without_extension(tmp_path: Path) -> None:
+    path = written(tmp_path, HEAD + "b.1 A AP.jpg,3,2,1\n\na,10.5,0,1e-3\r\n")
+    names, degrees = read_angles_csv(path)
+    assert names == ("b.1 A AP", "a")
+    assert degrees.tolist() == [[3.0, 2.0, 1.0], [10.5, 0.0, 0.001]]
+    assert degrees.dtype == np.float64
+
+
+def test_bom_capitals_spaces_and_further_columns_are_taken(tmp_path: Path) -> None:
+    path = written(tmp_path, "\ufeffName, AN1 ,an2,an3,confidence,flags\na, 3 ,2,1,0.9,\n")
+    table = read_table(path)
+    assert table.names == ("a",)
+    assert table.extra == ("confidence", "flags")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("a.JPG", "a"),
+        (" 1.2.840.dcm", "1.2.840"),
+        ("01-July-2019-1", "01-July-2019-1"),
+        ("x.jpg.png", "x.jpg"),
+    ],
+)
+def test_film_name(text: str, name: str) -> None:
+    assert film_name(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty; write the header"),
+        ("\n \n", "is empty; write the header"),
+        (HEAD, "has a header and no rows"),
+        ("a,3,2,1\n", "has no header; put 'name,an1,an2,an3' on the first line"),
+        ("3,2,1\n", "three columns and no header; put 'name,an1,an2,an3' on the first line, or"),
+        (
+            "name,an2,an1,an3\na,2,3,1\n",
+            "columns stand in the order 'name,an2,an1,an3'; put name,an1,an2,an3",
+        ),
+        ("an1,an2,an3,name\n3,2,1,a\n", "columns stand in the order 'an1,an2,an3,name'"),
+        ("name;an1;an2;an3\na;3;2;1\n", "parted by ';'; save it again with commas"),
+        (
+            "film,MT,PT,TL\na,3,2,1\n",
+            "the header is 'film,mt,pt,tl'; the first line must be 'name,an1,an2,an3'",
+        ),
+        (HEAD + "a,3,2,1\na,3,2,1\n", r"row 3: film 'a' stands on row 2 too"),
+        (HEAD + "a,3,2,1\na.jpg,3,2,1\n", r"row 3: film 'a' stands on row 2 too"),
+        (HEAD + "a,3,nan,1\n", r"row 2 \(film 'a'\): an2 is nan; write a finite angle"),
+        (HEAD + "a,3,2,inf\n", r"row 2 \(film 'a'\): an3 is inf"),
+        (HEAD + "a,3,2,1\nb,-3,2,1\n", r"row 3 \(film 'b'\): an1 is -3, negative"),
+        (HEAD + "a,3,2,x\n", r"row 2 \(film 'a'\): an3 is 'x', no number"),
+        (HEAD + "a,1_0,2,1\n", r"row 2 \(film 'a'\): an1 is '1_0', no number"),
+        (HEAD + "a,3,,1\n", r"row 2 \(film 'a'\): an2 is empty"),
+        (HEAD + "a,3,2,361\n", r"row 2 \(film 'a'\): an3 is 361, over a full turn"),
+        (HEAD + "a,3,2\n", r"row 2 \(film 'a'\): has 3 cells, the header 4"),
+        (HEAD + "a,3,2,1,0\n", r"row 2 \(film 'a'\): has 5 cells, the header 4"),
+        (HEAD + ",3,2,1\n", r"row 2: has no film name"),
+        (
+            "name,an1,an2,an3,failure\na,3,2,1,\nb,,,,no spine\n",
+            r"row 3 \(film 'b'\): has no angles, it failed \('no spine'\); score the submission",
+        ),
+        ("name,an1,an2,an3,failure\nb,,,,\n", r"row 2 \(film 'b'\): an1 is empty"),
+    ],
+)
+def test_table_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(AasceError, match=message) as caught:
+        read_angles_csv(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_text_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AasceError, match="no such file"):
+        read_angles_csv(tmp_path / "none.csv")
+    with pytest.raises(AasceError, match="Is a directory"):
+        read_angles_csv(tmp_path)
+    (tmp_path / "film.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(AasceError, match="is no CSV text in UTF-8"):
+        read_angles_csv(tmp_path / "film.jpg")
+    with pytest.raises(AasceError, match="is no CSV text"):
+        read_angles_csv(written(tmp_path, "x" * 200_000))
+
+
+def test_a_name_over_two_lines_is_still_told_in_one(tmp_path: Path) -> None:
+    path = written(tmp_path, HEAD + '"a\nb",3,x,1\n')
+    with pytest.raises(AasceError, match=r"row 3 \(film 'a\\nb'\): an2") as caught:
+        read_angles_csv(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_organisers_pair_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, "41.1,14.6,40\r\n59,51.5,3.3\r\n", "angles.csv")
+    (tmp_path / "filenames.csv").write_bytes(b"x-162 A AP.jpg\r\nx, 163 B.jpg\r\n")
+    names, degrees = read_angles_csv(path)
+    assert names == ("x-162 A AP", "x, 163 B")
+    assert degrees.tolist() == [[41.1, 14.6, 40.0], [59.0, 51.5, 3.3]]
+
+
+@pytest.mark.parametrize(
+    ("angles", "names", "message"),
+    [
+        ("1,2,3\n", "a.jpg\nb.jpg\n", r"angles.csv: has 1 rows, filenames.csv 2"),
+        ("1,2,3\n1,2\n", "a.jpg\nb.jpg\n", r"angles.csv, row 2 \(film 'b'\): has 2 cells"),
+        ("1,2,3\n1,2,-1\n", "a.jpg\nb.jpg\n", r"angles.csv, row 2 \(film 'b'\): an3 is -1, negative"),
+        ("1,2,3\n1,2,1\n", "a.jpg\na.jpg\n", r"filenames.csv, row 2: film 'a' stands on row 1 too"),
+    ],
+)
+def test_a_pair_that_does_not_fit_is_refused(tmp_path: Path, angles: str, names: str, message: str) -> None:
+    path = written(tmp_path, angles, "angles.csv")
+    written(tmp_path, names, "filenames.csv")
+    with pytest.raises(AasceError, match=message):
+        read_angles_csv(path)
+
+
+def test_the_released_labels_are_read(aasce_data: Path) -> None:
+    names, degrees = read_angles_csv(aasce_data / "aasce19" / "labels" / "training" / "angles.csv")
+    assert len(names) == 481
+    assert degrees.mean(axis=0) == pytest.approx([38.7, 19.7, 18.5], abs=0.05)

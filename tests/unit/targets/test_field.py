@@ -1,0 +1,104 @@
+"""Votes: a round trip from landmarks through perfect and noisy fields back to landmarks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aasce.targets.field import (
+    LEVELS,
+    STRIDE,
+    Field,
+    cell_centres,
+    choose_column,
+    encode_members,
+    gather_votes,
+)
+from tests.conftest import straight_spine
+
+SIZE = (960, 400)
+
+
+def perfect_field(landmarks: np.ndarray, first: int = 0, noise: float = 0.0) -> Field:
+    """The field a network without error would give, its votes blurred by `noise` px."""
+    rng = np.random.default_rng(0)
+    members = encode_members(landmarks, SIZE)
+    shape = members.shape
+    inside = members >= 0
+    levels = np.full((LEVELS, *shape), -6.0)
+    for v in range(len(landmarks)):
+        levels[v + first][members == v] = -0.1
+    corners = landmarks[np.maximum(members, 0)]  # (R, C, 4, 2)
+    corners = corners + rng.normal(0, noise, corners.shape) if noise else corners
+    return Field(
+        objectness=np.where(inside, 0.99, 0.01),
+        levels=levels,
+        centre=np.moveaxis(corners.mean(axis=2), -1, 0),
+        corners=np.moveaxis(corners, (2, 3), (0, 1)),
+        weight=np.zeros((4, *shape)),
+        spread=np.zeros((4, *shape)),
+    )
+
+
+def test_cells_lie_at_the_middle_of_their_pixels() -> None:
+    # The first cell covers px 0..3, whose middle is 1.5.
+    np.testing.assert_allclose(cell_centres(2, 3)[1, 2], [STRIDE * 2 + 1.5, STRIDE + 1.5])
+
+
+def test_members_are_the_cells_inside_the_outline() -> None:
+    box = np.array([[[39.5, 39.5], [79.5, 39.5], [39.5, 59.5], [79.5, 59.5]]])
+    members = encode_members(box, (100, 100))
+    # 40 x 20 px are 10 x 5 cells; a polygon fill also takes cells that its border touches.
+    assert 50 <= (members == 0).sum() <= 66
+    assert members[12, 15] == 0
+    assert members[5, 5] == -1
+
+
+@pytest.mark.parametrize(("noise", "tolerance"), [(0.0, 1e-3), (4.0, 2.0)])
+def test_round_trip_of_a_scoliotic_spine(noise: float, tolerance: float) -> None:
+    tilt = 25 * np.sin(np.linspace(0, 2 * np.pi, 17))
+    spine = straight_spine(tilt=tilt)
+    column = choose_column(gather_votes(perfect_field(spine, noise=noise)))
+    assert column is not None
+    assert column.first == 0
+    np.testing.assert_allclose(column.corners, spine, atol=tolerance)
+
+
+def test_a_vertebra_nobody_votes_for_is_put_between_its_neighbours() -> None:
+    spine = straight_spine()
+    field = perfect_field(spine)
+    hole = encode_members(spine, SIZE) == 8
+    field.objectness[hole] = 0.01
+    column = choose_column(gather_votes(field))
+    assert column is not None
+    assert column.mass[8] == 0
+    np.testing.assert_allclose(column.corners[8], spine[8], atol=1e-3)
+
+
+def test_levels_are_read_from_the_votes_when_the_film_shows_fewer() -> None:
+    spine = straight_spine(vertebrae=9)
+    column = choose_column(gather_votes(perfect_field(spine, first=6)))
+    assert column is not None
+    assert (column.first, len(column.corners)) == (6, 9)
+
+
+def test_a_false_vertebra_beside_the_spine_is_passed_by() -> None:
+    spine = straight_spine()
+    stray = spine[5:6] + np.array([130.0, 10.0])
+    field = perfect_field(np.concatenate([spine, stray])[:17])
+    members = encode_members(stray, SIZE) == 0
+    field.objectness[members] = 0.9
+    for k in range(4):
+        field.corners[k][:, members] = stray[0, k][:, None]
+    field.centre[:, members] = stray[0].mean(axis=0)[:, None]
+    field.levels[5][members] = -0.5
+    column = choose_column(gather_votes(field))
+    assert column is not None
+    np.testing.assert_allclose(column.corners, spine, atol=1e-3)
+
+
+def test_an_empty_field_has_no_column() -> None:
+    spine = straight_spine()
+    field = perfect_field(spine)
+    field.objectness[:] = 0.0
+    assert choose_column(gather_votes(field)) is None
