@@ -142,13 +142,16 @@ def score(
     figure: Annotated[
         Path | None, typer.Option(help="Draw scatter and Bland-Altman plots to this file.")
     ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Score the predicted films alone where GT holds more.")
+    ] = False,
 ) -> None:
     """Score a table of angles against the truth."""
     from aasce.commands.terminal import show
     from aasce.scoring import score as compare
     from aasce.scoring.present import save_score_figure, score_json, score_table
 
-    result = compare(predicted, truth)
+    result = compare(predicted, truth, partial)
     if figure is not None:
         save_score_figure(result, figure)
     if as_json:

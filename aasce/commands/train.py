@@ -17,7 +17,7 @@ from aasce.ensemble import Manifest, submission_rows, write_manifest, write_subm
 from aasce.files import write_text
 from aasce.readers import FilmSet, data_root, grouped_folds, grouped_holdout, read_challenge
 from aasce.readers.dataset import Labels
-from aasce.solvers import solver_class
+from aasce.solvers import matching_torchvision, solver_class
 from aasce.solvers.base import (
     CONFIG_FILE,
     MANIFEST_FILE,
@@ -92,10 +92,11 @@ def train(plan: Plan) -> FitReport:
     films = read_challenge(data_root(plan.data), labels=plan.labels)
     parts = split(films, plan, config.seed)
     facts = {**_facts(plan, parts), "seed": config.seed}
-    open_run(plan, config, facts)
     # The protocol leaves construction to each class; all of the kit's, and any from outside, take these two.
-    solver = cast(Callable[..., Solver], cls)(config, device=plan.device)
-    report = solver.fit(parts.train, parts.validation, RunFolder(plan.out, plan.device, plan.resume))
+    with matching_torchvision(plan.solver):
+        solver = cast(Callable[..., Solver], cls)(config, device=plan.device)
+        open_run(plan, config, facts)
+        report = solver.fit(parts.train, parts.validation, RunFolder(plan.out, plan.device, plan.resume))
     solver.save(plan.out)
     add_to_manifest(plan.out, facts, report)
     if parts.held is not None:

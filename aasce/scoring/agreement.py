@@ -124,12 +124,15 @@ class Score:
         save_score_figure(self, path)
 
 
-def score(predicted: ArrayLike | str | Path, truth: ArrayLike | str | Path) -> Score:
+def score(
+    predicted: ArrayLike | str | Path, truth: ArrayLike | str | Path, partial: bool = False
+) -> Score:
     """Scores predicted angles.
 
     Args:
         predicted: (N, 3) degrees, or the path of a CSV (see `read_angles_csv`).
         truth: likewise. Two files are matched by film name, in any order; an array is matched by row.
+        partial: score the predicted films alone where the truth holds more; two files only.
 
     Raises:
         AasceError: a file is refused (see `read_table`), or the files hold different films.
@@ -137,7 +140,8 @@ def score(predicted: ArrayLike | str | Path, truth: ArrayLike | str | Path) -> S
     """
     ours, theirs = _read(predicted), _read(truth)
     if isinstance(ours, AngleTable) and isinstance(theirs, AngleTable):
-        return _scored(align(ours, theirs), theirs.degrees, theirs.names, ours.extra)
+        degrees, same = align(ours, theirs, partial)
+        return _scored(degrees, same.degrees, same.names, ours.extra)
     named = next((table for table in (theirs, ours) if isinstance(table, AngleTable)), None)
     names = named.names if named else None
     extra = ours.extra if isinstance(ours, AngleTable) else ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -203,14 +203,25 @@ def _refuse_repeats(path: Path, names: Sequence[str], lines: Sequence[int]) -> N
         first[name] = line
 
 
-def align(predicted: AngleTable, truth: AngleTable) -> Floats:
-    """(N, 3) predicted degrees in the order of `truth`.
+def align(predicted: AngleTable, truth: AngleTable, partial: bool = False) -> tuple[Floats, AngleTable]:
+    """(N, 3) predicted degrees in the order of `truth`, and the truth of the same films.
+
+    Args:
+        predicted: what is scored.
+        truth: what it is scored against.
+        partial: leave films without a prediction out of both, as for some folds of a cross-validation.
 
     Raises:
-        AasceError: films are missing from the predictions, or surplus; both are named in one line.
+        AasceError: films are missing from the predictions (unless `partial`, when at least one film must be
+            common), or surplus; both are named in one line.
     """
     index = {name: i for i, name in enumerate(predicted.names)}
     known = set(truth.names)
+    if partial:
+        kept = [i for i, name in enumerate(truth.names) if name in index]
+        if kept:
+            names = tuple(truth.names[i] for i in kept)
+            truth = replace(truth, names=names, degrees=truth.degrees[kept])
     missing = [name for name in truth.names if name not in index]
     surplus = [name for name in predicted.names if name not in known]
     faults = []
@@ -220,7 +231,7 @@ def align(predicted: AngleTable, truth: AngleTable) -> Floats:
         faults.append(f"holds {_listed(surplus)} that {truth.path} does not have, take out the surplus")
     if faults:
         raise AasceError(f"{predicted.path}: {'; '.join(faults)}")
-    return predicted.degrees[[index[name] for name in truth.names]]
+    return predicted.degrees[[index[name] for name in truth.names]], truth
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

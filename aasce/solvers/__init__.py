@@ -5,6 +5,8 @@ This table is read without torch. A solver outside the kit is named "my.module:C
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +48,8 @@ def solver_class(name: str) -> type[Solver]:
             f"{name}: unknown solver{nearest(name, SOLVERS)}; known: {known}, or 'my.module:Class'"
         )
     try:
-        found: Any = getattr(import_module(module), attribute, None)
+        with matching_torchvision(name):
+            found: Any = getattr(import_module(module), attribute, None)
     except (ImportError, AttributeError, RuntimeError) as error:
         raise AasceError(_import_fault(name, error)) from error
     if not isinstance(found, type):
@@ -56,14 +59,32 @@ def solver_class(name: str) -> type[Solver]:
     return found
 
 
-def _import_fault(name: str, error: Exception) -> str:
-    """One line for the user. A CPU-only torch beside a torchvision built for another one fails on import with
-    "operator torchvision::nms does not exist", which tells nobody what to do."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "torchvision" in text:
+@contextmanager
+def matching_torchvision(name: str) -> Iterator[None]:
+    """Says what to install where torchvision's compiled operators do not fit torch.
+
+    A CPU-only torch beside a torchvision built for another one fails when the latter is first imported (with
+    a solver's module, or later, when its network is made): "operator torchvision::nms does not exist".
+
+    Args:
+        name: of the solver, for the message.
+
+    Raises:
+        AasceError: in place of that error; every other one passes.
+    """
+    try:
+        yield
+    except (ImportError, AttributeError, RuntimeError) as error:
+        text = (str(error).splitlines() or [""])[0]
+        if "torchvision" not in text:
+            raise
         remedy = "install matching builds from one index: pip install --force-reinstall torch torchvision"
-        return f"{name}: torchvision's compiled operators do not fit this torch ({text}); {remedy}"
+        raise AasceError(f"{name}: torchvision does not fit this torch ({text}); {remedy}") from error
+
+
+def _import_fault(name: str, error: Exception) -> str:
     missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
     if missing:
         return f"{name}: module {missing!r} is neither installed nor on PYTHONPATH; install it"
+    text = (str(error).splitlines() or ["no reason given"])[0]
     return f"{name}: cannot be imported ({type(error).__name__}: {text}); repair or reinstall it"

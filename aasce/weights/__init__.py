@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from aasce.config import nearest
-from aasce.solvers import SOLVERS, solver_class
+from aasce.solvers import SOLVERS, matching_torchvision, solver_class
 from aasce.solvers.base import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE, Solver, read_manifest
 from aasce.types import AasceError
 
@@ -83,7 +83,8 @@ def load_solver(name_or_folder: str | Path, device: str = "cpu") -> Solver:
         raise AasceError(
             f"{name_or_folder}: made by {solver!r}, which this kit lacks{nearest(solver, SOLVERS)}"
         )
-    return solver_class(solver).load(folder, device)
+    with matching_torchvision(solver):
+        return solver_class(solver).load(folder, device)
 
 
 def _from_hub(name: str) -> Path:

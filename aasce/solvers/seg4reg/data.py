@@ -135,7 +135,7 @@ def make_stack(canvas: Bytes, probabilities: Array, size: tuple[int, int], kind:
     to = (size[1], size[0])
     parts = []
     if kind != "mask":
-        parts.append(cv2.resize(canvas, to, interpolation=cv2.INTER_AREA))
+        parts.append(np.asarray(cv2.resize(np.ascontiguousarray(canvas), to, interpolation=cv2.INTER_AREA)))
     if kind != "image":
         for k in (1, 2):
             part = np.ascontiguousarray(probabilities[k] * 255, dtype=np.float32)

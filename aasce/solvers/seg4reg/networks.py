@@ -177,7 +177,7 @@ class PairsNet(nn.Module):
         s = settings
         self.encoder, channels = make_encoder(s.backbone, CHANNELS[s.input], 3, 32, start)
         rows = s.size[0] // int(self.encoder.feature_info.reduction()[-1])
-        self.weigh = nn.Conv2d(channels[-1], 1, 1)
+        self.weigh = nn.Conv2d(channels[-1], 1, 1, bias=False)
         self.gather = nn.Sequential(nn.Conv1d(channels[-1], 64, 3, padding=1), nn.BatchNorm1d(64), nn.ReLU())
         self.width = 256
         self.describe = nn.Sequential(nn.Linear(64 * rows, self.width), nn.GELU(), nn.Dropout(s.drop))

@@ -23,14 +23,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from scipy.optimize import minimize
 from torch import nn
 
+from aasce.preprocess.intensity import Bytes
 from aasce.readers import FilmSet
 from aasce.solvers.base import WEIGHTS_FILE, FitReport, RunFolder, read_config, read_manifest, write_run
 from aasce.solvers.seg4reg.adaptation import target_films
-from aasce.solvers.seg4reg.data import load_items, load_pictures, smape
+from aasce.solvers.seg4reg.data import Item, load_items, load_pictures, smape
 from aasce.solvers.seg4reg.inference import Measured, measure
 from aasce.solvers.seg4reg.networks import Seg4RegNet
 from aasce.solvers.seg4reg.regression import RegressionTask
@@ -45,6 +47,8 @@ from aasce.solvers.training import Trainer, TrainSettings, resolve_device, seed_
 from aasce.types import AasceError, CobbAngles, Radiograph, SpinePrediction
 
 Floats = NDArray[np.float64]
+Films = tuple[list[Item], list[Item], list[Bytes]]
+"""Training films, validation films, unlabelled target films, as they wait in memory."""
 
 SMALL = 4.0
 """Degrees under which an angle may be set to zero (Seg4Reg, section 3.2)."""
@@ -65,6 +69,7 @@ class Seg4RegSolver:
         self.device = resolve_device(device)
         self.module = self._built(start=False)
         self.manifest: dict[str, Any] = {}
+        self._begun = False
 
     @classmethod
     def tiny(cls) -> Seg4RegConfig:
@@ -84,9 +89,11 @@ class Seg4RegSolver:
         return placed
 
     def start_from(self, folder: Path) -> None:
-        """Takes the weights of another run to go on from."""
-        read_manifest(folder, self.name)
+        """Goes on from another run: its weights, and its calibration until a validation part sets it."""
+        manifest = read_manifest(folder, self.name)
         _load_weights(self.module, folder)
+        self._begun = True
+        self.manifest |= {k: manifest[k] for k in ("calibration", "small_angles_to_zero") if k in manifest}
 
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the segmenter (in seg/ of the run), then the regressor on its masks (in reg/).
@@ -94,52 +101,58 @@ class Seg4RegSolver:
         Weights are kept by mean intersection over union and by SMAPE on `validation`; the confidence's rule
         and whether small angles become zero are set there too.
         """
-        first = self.fit_segmentation(train, validation, run)
-        second = self.fit_regression(train, validation, run)
+        films = self._films(train, validation)
+        first = self._fit_segmentation(films, run)
+        second = self._fit_regression(films, validation, run)
         return FitReport(
-            first.epochs + second.epochs, second.best_epoch, second.best_score, first.seconds +
-            second.seconds, {"segmentation_score": first.best_score, **second.notes},
+            first.epochs + second.epochs, second.best_epoch, second.best_score, first.seconds + second.seconds,
+            {"segmentation_score": first.best_score, **second.notes},
         )  # fmt: skip
 
     def fit_segmentation(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the segmenter alone."""
-        self._start_pretrained()
-        wide = load_pictures(target_films(self.config.adaptation))
-        items = load_items(train, self.config.intensity)
+        return self._fit_segmentation(self._films(train, validation), run)
+
+    def fit_regression(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
+        """Trains the regressor on the masks of the segmenter as it is, and calibrates the answers."""
+        return self._fit_regression(self._films(train, validation), validation, run)
+
+    def _films(self, train: FilmSet, validation: FilmSet | None) -> Films:
+        """Decodes everything once for both stages."""
         held = load_items(validation, self.config.intensity) if validation is not None else []
-        task = SegmentationTask(self.config, self.module.segmentation, items, held, wide)
+        wide = load_pictures(target_films(self.config.adaptation))
+        return load_items(train, self.config.intensity), held, wide
+
+    def _fit_segmentation(self, films: Films, run: RunFolder) -> FitReport:
+        self._start_pretrained()
+        task = SegmentationTask(self.config, self.module.segmentation, *films)
         report = self._trained(task, self.config.segmentation.train, run, "seg")
         self.manifest |= {"segmentation_epochs": report.epochs}
         if report.best_score is not None:
             self.manifest["validation_miou"] = 1 - report.best_score
         return report
 
-    def fit_regression(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
-        """Trains the regressor on the masks of the segmenter as it is, and calibrates the answers."""
-        seed_everything(self.config.seed)
-        wide = load_pictures(target_films(self.config.adaptation))
-        items = load_items(train, self.config.intensity)
-        held = load_items(validation, self.config.intensity) if validation is not None else []
-        nets = (self.module.segmentation, self.module.regression)
-        task = RegressionTask(self.config, nets, items, held, wide)
+    def _fit_regression(self, films: Films, validation: FilmSet | None, run: RunFolder) -> FitReport:
+        task = RegressionTask(self.config, (self.module.segmentation, self.module.regression), *films)
         report = self._trained(task, self.config.regression.train, run, "reg")
         self.manifest |= {"regression_epochs": report.epochs, "best_epoch": report.best_epoch}
         if validation is not None and len(validation):
             self._calibrate(validation)
-        notes: dict[str, Any] = {
-            k: self.manifest[k] for k in ("validation_smape", "small_angles_to_zero") if k in self.manifest
-        }
+        kept = ("validation_smape", "small_angles_to_zero")
+        notes = {k: self.manifest[k] for k in kept if k in self.manifest}
         return FitReport(report.epochs, report.best_epoch, report.best_score, report.seconds, notes)
 
     def adopt_segmenter(self, other: Seg4RegSolver) -> None:
         """Takes over the trained segmenter of a solver with the same segmentation settings."""
+        self._start_pretrained()
         self.module.segmentation.load_state_dict(other.module.segmentation.state_dict())
         kept = ("segmentation_epochs", "validation_miou")
         self.manifest |= {k: v for k, v in other.manifest.items() if k in kept}
 
     def _start_pretrained(self) -> None:
+        """Fetches pretrained weights where settings ask for them, unless another run's were taken."""
         wanted = (self.config.segmentation.encoder, self.config.regression.backbone)
-        if any(b.pretrained or b.weights_file for b in wanted):
+        if not self._begun and any(b.pretrained or b.weights_file for b in wanted):
             seed_everything(self.config.seed)
             self.module = self._built(start=True)
 
@@ -257,7 +270,7 @@ def _load_weights(module: nn.Module, folder: Path) -> None:
     path = folder / WEIGHTS_FILE
     try:
         module.load_state_dict(load_file(path))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         line = str(error).splitlines()[0]
         fault = f"does not hold this solver's weights ({line})"
         raise AasceError(f"{path}: {fault}; train anew or name another run") from error

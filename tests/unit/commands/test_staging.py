@@ -14,6 +14,12 @@ def tree(folder: Path) -> dict[str, str]:
     return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+def half_written(out: Path, error: Exception) -> None:
+    with staged(out) as folder:
+        (folder / "one.txt").write_text("half")
+        raise error
+
+
 def test_files_and_folders_move_in_at_the_end(tmp_path: Path) -> None:
     out = tmp_path / "a" / "b"
     with staged(out) as folder:
@@ -35,17 +41,15 @@ def test_files_of_before_are_replaced_and_others_stay(tmp_path: Path) -> None:
 
 def test_a_failed_block_changes_nothing(tmp_path: Path) -> None:
     out = tmp_path / "a" / "b"
-    with pytest.raises(KeyError), staged(out) as folder:
-        (folder / "one.txt").write_text("half")
-        raise KeyError
+    with pytest.raises(KeyError):
+        half_written(out, KeyError())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_block_keeps_a_folder_that_was_there(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("old")
-    with pytest.raises(AasceError, match="No space left"), staged(tmp_path) as folder:
-        (folder / "one.txt").write_text("half")
-        raise OSError(28, "No space left on device")
+    with pytest.raises(AasceError, match="No space left"):
+        half_written(tmp_path, OSError(28, "No space left on device"))
     assert tree(tmp_path) == {"one.txt": "old"}
 
 

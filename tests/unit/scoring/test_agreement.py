@@ -176,3 +176,16 @@ def test_scoring_loads_nothing_slow(files: tuple[Path, Path]) -> None:
         [sys.executable, "-c", program, *map(str, files)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_partial_scores_the_predicted_films_alone(tmp_path: Path) -> None:
+    truth, predicted = tmp_path / "gt.csv", tmp_path / "preds.csv"
+    truth.write_text("name,an1,an2,an3\na,40,20,10\nb,30,0,0\nc,99,99,99\n")
+    predicted.write_text("name,an1,an2,an3\nb,30,6,0\na,38,22,10\n")
+    with pytest.raises(AasceError, match="lacks 1 film"):
+        score(predicted, truth)
+    # The worked example of the challenge's rule: 100 / 2 * (4 / 140 + 6 / 66).
+    assert score(predicted, truth, partial=True).smape == pytest.approx(5.974026, abs=5e-7)
+    predicted.write_text("name,an1,an2,an3\nz,30,6,0\n")
+    with pytest.raises(AasceError, match="'z'"):
+        score(predicted, truth, partial=True)

@@ -75,6 +75,22 @@ def test_a_vertebra_nobody_votes_for_is_put_between_its_neighbours() -> None:
     np.testing.assert_allclose(column.corners[8], spine[8], atol=1e-3)
 
 
+def test_a_gap_is_filled_rather_than_the_column_shifted_into_the_sacrum() -> None:
+    spine = straight_spine(vertebrae=18)  # the lowest one stands for S1, which looks like L5
+    field = perfect_field(spine[:17])
+    members = encode_members(spine, SIZE)
+    below = members == 17
+    field.objectness[below] = 0.6
+    field.levels[16][below] = -1.0
+    for k in range(4):
+        field.corners[k][:, below] = spine[17, k][:, None]
+    field.centre[:, below] = spine[17].mean(axis=0)[:, None]
+    field.objectness[members == 8] = 0.01
+    column = choose_column(gather_votes(field))
+    assert column is not None
+    np.testing.assert_allclose(column.corners, spine[:17], atol=1e-3)
+
+
 def test_levels_are_read_from_the_votes_when_the_film_shows_fewer() -> None:
     spine = straight_spine(vertebrae=9)
     column = choose_column(gather_votes(perfect_field(spine, first=6)))

@@ -1,0 +1,55 @@
+"""Gathers the out-of-fold predictions of `train_released.py` into a submission folder.
+
+    python tools/assemble_oof.py vertebra_field --runs runs --out submissions/oof-vertebra_field
+    aasce score submissions/oof-vertebra_field/preds.csv $AASCE_DATA/aasce19/labels/training/angles.csv --partial
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from aasce.commands.predict import training_median
+from aasce.ensemble import write_submission
+from aasce.files import write_text
+
+
+def main(
+    solver: str,
+    runs: Path = Path("runs"),
+    out: Annotated[Path | None, typer.Option()] = None,
+) -> None:
+    """Writes preds.csv and manifest.json from the fold-* runs of a solver."""
+    folders = sorted((runs / solver).glob("fold-*"))
+    folder = out or Path("submissions") / f"oof-{solver}"
+    rows: dict[str, tuple[float, ...]] = {}
+    failures: dict[str, str] = {}
+    flags: dict[str, list[str]] = {}
+    median = training_median()
+    folds = []
+    for run in folders:
+        said: dict[str, Any] = json.loads((run / "oof.json").read_text())
+        for name, row in said.items():
+            rows[name] = tuple(np.asarray(row["angles"] if row["angles"] is not None else median).tolist())
+            if row["failure"]:
+                failures[name] = row["failure"]
+            if row["flags"]:
+                flags[name] = row["flags"]
+        manifest = json.loads((run / "manifest.json").read_text())
+        folds.append({"fold": run.name, "films": len(said), **{k: v for k, v in manifest.items() if k != "solver"}})
+    write_submission(folder / "preds.csv", rows)
+    body = {
+        "solver": solver, "definition": "challenge", "labels": "official", "films": len(rows), "folds": folds,
+        "settings": (folders[0] / "config.yaml").read_text(), "failures": failures, "flags": flags,
+        "split": "grouped by study: aasce.readers.grouped_folds(studies, folds=5, seed=0); folds 0 and 1 are "
+        "predicted, each by a model whose training, the shared base's included, saw none of its patients",
+    }  # fmt: skip
+    write_text(folder / "manifest.json", json.dumps(body, indent=2, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)
