@@ -23,6 +23,8 @@ def straight_spine(vertebrae: int = 17, tilt: NDArray[np.float64] | None = None)
     """(V, 4, 2) px corners of 60x40 boxes every 50 px down the column x = 200, each turned by `tilt` degrees."""
     turn = np.radians(np.zeros(vertebrae) if tilt is None else np.asarray(tilt, dtype=np.float64))
     box = np.array([[-30, -20], [30, -20], [-30, 20], [30, 20]], dtype=np.float64)
-    rotation = np.stack([np.stack([np.cos(turn), -np.sin(turn)], -1), np.stack([np.sin(turn), np.cos(turn)], -1)], -2)
+    rotation = np.stack(
+        [np.stack([np.cos(turn), -np.sin(turn)], -1), np.stack([np.sin(turn), np.cos(turn)], -1)], -2
+    )
     centres = np.stack([np.full(vertebrae, 200.0), 60.0 + 50.0 * np.arange(vertebrae)], -1)
     return np.einsum("vij,kj->vki", rotation, box) + centres[:, None]

@@ -1,7 +1,7 @@
 """Gathers the out-of-fold predictions of `train_released.py` into a submission folder.
 
-    python tools/assemble_oof.py vertebra_field --runs runs --out submissions/oof-vertebra_field
-    aasce score submissions/oof-vertebra_field/preds.csv $AASCE_DATA/aasce19/labels/training/angles.csv --partial
+python tools/assemble_oof.py vertebra_field --runs runs --out submissions/oof-vertebra_field
+aasce score submissions/oof-vertebra_field/preds.csv $AASCE_DATA/aasce19/labels/training/angles.csv --partial
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def main(
             if row["flags"]:
                 flags[name] = row["flags"]
         manifest = json.loads((run / "manifest.json").read_text())
-        folds.append({"fold": run.name, "films": len(said), **{k: v for k, v in manifest.items() if k != "solver"}})
+        folds.append(
+            {"fold": run.name, "films": len(said), **{k: v for k, v in manifest.items() if k != "solver"}}
+        )
     write_submission(folder / "preds.csv", rows)
     body = {
         "solver": solver, "definition": "challenge", "labels": "official", "films": len(rows), "folds": folds,

@@ -41,12 +41,41 @@ HEIGHT = np.array(
     [14, 14, 14, 14, 15, 15.6, 16.6, 17.2, 17.8, 18.2, 18.9, 19.6, 20.3, 21, 21.9, 23.2, 24.6, 25.8, 26.4, 26.6, 26.7,
      26.6, 28])  # fmt: skip
 UPPER = np.array(
-    [19, 20, 21, 23, 27, 30, 29, 28, 27.6, 28, 29, 30.6, 32, 33.6, 35.2, 38, 41.6, 44, 45.6, 47.6, 50, 52, 54])
+    [19, 20, 21, 23, 27, 30, 29, 28, 27.6, 28, 29, 30.6, 32, 33.6, 35.2, 38, 41.6, 44, 45.6, 47.6, 50, 52, 54]
+)
 LOWER = np.array(
-    [20, 21, 22, 25, 28, 29.6, 28.6, 28, 28.4, 29.4, 30.8, 32, 33.6, 35.8, 38.2, 41.4, 44.4, 46, 48, 50, 52, 53, 40])
+    [
+        20,
+        21,
+        22,
+        25,
+        28,
+        29.6,
+        28.6,
+        28,
+        28.4,
+        29.4,
+        30.8,
+        32,
+        33.6,
+        35.8,
+        38.2,
+        41.4,
+        44.4,
+        46,
+        48,
+        50,
+        52,
+        53,
+        40,
+    ]
+)
 DEPTH = np.array(
-    [16, 16, 17, 18, 19, 20, 21.5, 24, 25.5, 26.5, 28, 29.5, 30.5, 32, 33, 34, 35, 36, 37, 37.5, 38, 38, 34])
-DISC = np.array([4.5, 4.5, 4.5, 5, 5, 4.2, 4, 4, 4, 4, 4.3, 4.6, 5, 5.4, 6, 6.6, 7.4, 8.4, 9.2, 10, 10.4, 9.5, 0])
+    [16, 16, 17, 18, 19, 20, 21.5, 24, 25.5, 26.5, 28, 29.5, 30.5, 32, 33, 34, 35, 36, 37, 37.5, 38, 38, 34]
+)
+DISC = np.array(
+    [4.5, 4.5, 4.5, 5, 5, 4.2, 4, 4, 4, 4, 4.3, 4.6, 5, 5.4, 6, 6.6, 7.4, 8.4, 9.2, 10, 10.4, 9.5, 0]
+)
 SAGITTAL = PchipInterpolator([0, 4, 5, 11, 17, 19, 21, 22], [-6, 8, 13, 1, -9, -6, 12, 26])  # degrees
 T1, S1 = 5, 22
 RIB_WIDTH = np.array([46, 76, 95, 107, 114, 119, 122, 123, 121, 116, 104, 80.0])
@@ -69,7 +98,9 @@ class Phantom:
 
 PHANTOMS = (
     Phantom("example-1", 1, ((-5, 0), (0, -9), (5, 21), (11.5, -21), (16, 5), (17, 2))),
-    Phantom("example-2", 2, ((-5, 0), (0, -1), (4, -3), (9, -14), (14, 14), (16, 8), (17, 2)), 0.95, 1.04, 0.46),
+    Phantom(
+        "example-2", 2, ((-5, 0), (0, -1), (4, -3), (9, -14), (14, 14), (16, 8), (17, 2)), 0.95, 1.04, 0.46
+    ),
     Phantom("example-3", 3, ((-5, 0), (0, -13), (4, 25), (10, -30), (15, 20), (17, 3)), 0.97, 0.97, 0.465),
     Phantom("example-4", 4, ((-5, 0), (0, 1), (5, -4), (11, 4), (16, -1), (17, 0)), 1.04, 1.0, 0.48),
 )
@@ -155,7 +186,9 @@ class Body:
         first = lean - along * (along @ lean)[:, None]
         first /= np.linalg.norm(first, axis=1, keepdims=True)
         second = np.cross(along, first)
-        centre, n1, n2 = (np.stack([np.interp(s, arc, v[:, k]) for k in range(3)], 1) for v in (line, first, second))
+        centre, n1, n2 = (
+            np.stack([np.interp(s, arc, v[:, k]) for k in range(3)], 1) for v in (line, first, second)
+        )
         a, b = np.interp(s, arc, size[:, 0]), np.interp(s, arc, size[:, 1])
         rho = (np.abs(np.cos(t)) ** power + np.abs(np.sin(t)) ** power) ** (-1 / power)
         rim = rho * np.hypot(a * np.sin(t), b * np.cos(t))
@@ -165,7 +198,10 @@ class Body:
 
     def _cap(self, centre: Floats, size: Floats, power: float, weight: float, inward: int) -> Shape:
         n = int(np.pi * size[0] * size[1] / (0.35 * self.pixel) ** 2)
-        t, r = np.arange(n) * np.pi * (3 - np.sqrt(5)), np.sqrt((np.arange(n) + 0.5) / n)  # a sunflower's spiral
+        t, r = (
+            np.arange(n) * np.pi * (3 - np.sqrt(5)),
+            np.sqrt((np.arange(n) + 0.5) / n),
+        )  # a sunflower's spiral
         rho = r * (np.abs(np.cos(t)) ** power + np.abs(np.sin(t)) ** power) ** (-1 / power)
         y = inward * 0.06 * size[0] * (1 - r**2)
         points = centre + np.stack([size[0] * rho * np.cos(t), y, size[1] * rho * np.sin(t)], 1)
@@ -186,7 +222,11 @@ def spine(phantom: Phantom, width: float) -> tuple[Floats, Floats]:
     half, disc = phantom.build * HEIGHT[:, None] / 2, phantom.build * DISC[:-1, None]
     step = down[:-1] * (half[:-1] + disc / 2) + down[1:] * (half[1:] + disc / 2)
     centres = np.concatenate([np.zeros((1, 3)), np.cumsum(step, 0)])
-    centres += [width / 2 - (centres[T1:, 0].mean() + centres[-1, 0]) / 2, 46 * phantom.build, -centres[:, 2].mean()]
+    centres += [
+        width / 2 - (centres[T1:, 0].mean() + centres[-1, 0]) / 2,
+        46 * phantom.build,
+        -centres[:, 2].mean(),
+    ]
     return rotations, centres
 
 
@@ -220,16 +260,27 @@ def add_vertebra(body: Body, level: int, build: float, pose: tuple[Floats, Float
     h, w, b, d = (float(v[level]) for v in (HEIGHT, UPPER, LOWER, DEPTH))
     lumbar = float(np.clip((level - T1 - 9) / 4, 0, 1))
     neck = level < T1
-    ends, waist = np.array([-0.5, -0.44, -0.25, 0, 0.25, 0.44, 0.5]), np.array([1, 0.985, 0.92, 0.895, 0.92, 0.985, 1])
+    ends, waist = (
+        np.array([-0.5, -0.44, -0.25, 0, 0.25, 0.44, 0.5]),
+        np.array([1, 0.985, 0.92, 0.895, 0.92, 0.985, 1]),
+    )
     wide = waist * np.interp(ends, [-0.5, 0.5], [w, b]) / 2
-    parts = [body.tube([(0, e * h, 0) for e in ends], np.stack([wide, waist * d / 2], 1), 0.42, power=2.5, caps=0.7)]
+    parts = [
+        body.tube(
+            [(0, e * h, 0) for e in ends], np.stack([wide, waist * d / 2], 1), 0.42, power=2.5, caps=0.7
+        )
+    ]
     out, back, foot = (0.36 + 0.02 * lumbar) * w, -d / 2, (0.2 if neck else 1.15 - 0.75 * lumbar) * h
     for s in (-1, 1):
         rx, ry = (0.09 + 0.03 * lumbar) * w, (0.27 if not neck else 0.2) * h
-        parts.append(body.tube([(s * out, -0.16 * h, back + 3), (s * out, -0.16 * h, back - 9)], [(ry, rx)] * 2, 0.65))
+        parts.append(
+            body.tube([(s * out, -0.16 * h, back + 3), (s * out, -0.16 * h, back - 9)], [(ry, rx)] * 2, 0.65)
+        )
         parts.append(body.tube([(s * out, 0, back - 10), (s * 0.2 * w, 0.2 * h, back - 17), (0, 0.35 * h, back - 21)],
                                [(0.28 * h, 2), (0.3 * h, 2), (0.3 * h, 2)], 0.5))  # fmt: skip
-        reach = [0, 26, 25, 24, 22, 21, 20, 19, 17, 15, 12, 8, 7, 17, 21, 26, 22, 20, 0][max(level - T1 + 1, 0)]
+        reach = [0, 26, 25, 24, 22, 21, 20, 19, 17, 15, 12, 8, 7, 17, 21, 26, 22, 20, 0][
+            max(level - T1 + 1, 0)
+        ]
         if reach:
             tip = (s * (out + reach), -0.12 * h, back - 14)
             parts.append(body.tube([(s * out, -0.1 * h, back - 9), tip], [(4.4, 4), (3.4, 3)], 0.4))
@@ -251,8 +302,14 @@ def add_ribs(body: Body, phantom: Phantom, centres: Floats, middle: float) -> No
             reach = RIB_WIDTH[i] * phantom.chest * phantom.build + s * (middle - x0) * 0.8
             x = x0 + s * (6 + (reach - 6) * np.sin(a) ** (1.0 if i < 10 else 0.8))
             z = z0 - 12 + (55 + 0.3 * min(i, 6) * 10) * (1 - np.cos(a)) - 34 * np.sin(a) ** 2 * np.exp(-2 * a)
-            y = y0 + phantom.build * (RIB_DROP[i] * (1 - np.cos(a)) / 2 + RIB_SLOPE[i] * np.sin(a)) - (6 if i else 0) * np.sin(np.minimum(2 * a, np.pi))
-            r = np.stack([np.interp(a, [0, 0.5, 2.5], [3.6, 5.6, 6.6]), np.full(14, 3.2)], 1) * (1 if i < 10 else 0.8)
+            y = (
+                y0
+                + phantom.build * (RIB_DROP[i] * (1 - np.cos(a)) / 2 + RIB_SLOPE[i] * np.sin(a))
+                - (6 if i else 0) * np.sin(np.minimum(2 * a, np.pi))
+            )
+            r = np.stack([np.interp(a, [0, 0.5, 2.5], [3.6, 5.6, 6.6]), np.full(14, 3.2)], 1) * (
+                1 if i < 10 else 0.8
+            )
             r[-1] *= 0.8
             body.add(body.tube(np.stack([x, y, z], 1), r, 0.9))
 
@@ -261,37 +318,111 @@ def add_girdles(body: Body, c: Floats, build: float, middle: float) -> None:
     """Clavicles, shoulder blades, humeral heads, sacrum, pelvis, hips and the lower jaw."""
     y, pelvis, floor = c[T1 + 2, 1], c[S1, 0], c[S1, 1]
     for s in (-1, 1):
+
         def put(origin: float, knots: object, radii: object, **how: float) -> None:
             p = np.asarray(knots, float) * [s, 1, 1] * build + [origin, 0, 0]  # noqa: B023
             body.add(body.tube(p, np.asarray(radii, float) * build, **how))
 
         q = y / build
-        put(middle, [(14, q + 6, 70), (50, q - 6, 80), (95, q - 20, 50), (148, q - 26, 20)], [7.5, 5, 5.5, 6.5], wall=1.7)
+        put(
+            middle,
+            [(14, q + 6, 70), (50, q - 6, 80), (95, q - 20, 50), (148, q - 26, 20)],
+            [7.5, 5, 5.5, 6.5],
+            wall=1.7,
+        )
         put(middle, [(150, q + 4, 0), (152, q + 24, 0)], [(23, 23), (21, 21)], wall=0.8)
         put(middle, [(152, q + 10, 0), (172, q + 120, 0)], [(13, 13), (11, 11)], wall=3.0)
-        put(middle, [(132, q + 20, -30), (120, q + 60, -45), (100, q + 118, -55)], [(3, 7), (2.4, 5), (2, 4)], wall=1.1)
-        put(middle, [(78, q + 8, -55), (84, q + 60, -60), (100, q + 118, -55)], [(1.6, 3), (1.4, 3), (2, 4)], wall=0.8)
-        put(middle, [(80, q + 16, -60), (115, q + 0, -60), (150, q - 14, -40)], [(3, 5), (4, 7), (7, 4)], wall=0.9)
+        put(
+            middle,
+            [(132, q + 20, -30), (120, q + 60, -45), (100, q + 118, -55)],
+            [(3, 7), (2.4, 5), (2, 4)],
+            wall=1.1,
+        )
+        put(
+            middle,
+            [(78, q + 8, -55), (84, q + 60, -60), (100, q + 118, -55)],
+            [(1.6, 3), (1.4, 3), (2, 4)],
+            wall=0.8,
+        )
+        put(
+            middle,
+            [(80, q + 16, -60), (115, q + 0, -60), (150, q - 14, -40)],
+            [(3, 5), (4, 7), (7, 4)],
+            wall=0.9,
+        )
         f = floor / build
-        crest = [(42, f + 2, -45), (62, f - 26, -35), (92, f - 40, -5), (117, f - 24, 30), (121, f + 6, 52), (112, f + 34, 58), (103, f + 62, 40), (100, f + 84, 22)]
+        crest = [
+            (42, f + 2, -45),
+            (62, f - 26, -35),
+            (92, f - 40, -5),
+            (117, f - 24, 30),
+            (121, f + 6, 52),
+            (112, f + 34, 58),
+            (103, f + 62, 40),
+            (100, f + 84, 22),
+        ]
         put(pelvis, crest, [(2.6, 4)] * 8, wall=1.0)
         brim = [(44, f + 34, -30), (62, f + 62, 0), (64, f + 92, 30), (42, f + 122, 60), (6, f + 134, 75)]
         put(pelvis, brim, [(3.5, 5), (3, 5), (4, 6), (6, 5), (8, 5)], wall=1.3)
-        put(pelvis, [(64, f + 92, 10), (66, f + 130, -10), (48, f + 165, -10)], [(7, 8), (8, 8), (9, 8)], wall=1.4)
-        put(pelvis, [(88, f + 84, 20), (88, f + 95, 20), (88, f + 106, 20), (88, f + 128, 20)], [9, 20, 23, 12], wall=1.0)
-        put(pelvis, [(92, f + 108, 20), (112, f + 128, 15), (134, f + 150, 5), (136, f + 230, 0)], [15, 14, 17, 14], wall=1.8)
-        wing = np.array([(34, f + 6), *[q[:2] for q in crest], (96, f + 100), (66, f + 96), (60, f + 62), (42, f + 36)])
+        put(
+            pelvis,
+            [(64, f + 92, 10), (66, f + 130, -10), (48, f + 165, -10)],
+            [(7, 8), (8, 8), (9, 8)],
+            wall=1.4,
+        )
+        put(
+            pelvis,
+            [(88, f + 84, 20), (88, f + 95, 20), (88, f + 106, 20), (88, f + 128, 20)],
+            [9, 20, 23, 12],
+            wall=1.0,
+        )
+        put(
+            pelvis,
+            [(92, f + 108, 20), (112, f + 128, 15), (134, f + 150, 5), (136, f + 230, 0)],
+            [15, 14, 17, 14],
+            wall=1.8,
+        )
+        wing = np.array(
+            [(34, f + 6), *[q[:2] for q in crest], (96, f + 100), (66, f + 96), (60, f + 62), (42, f + 36)]
+        )
         body.plate(wing * [s * build, build] + [pelvis, 0], 0.27)
-        blade = np.array([(78, q + 8), (84, q + 60), (100, q + 118), (120, q + 60), (132, q + 18), (112, q - 2)])
+        blade = np.array(
+            [(78, q + 8), (84, q + 60), (100, q + 118), (120, q + 60), (132, q + 18), (112, q - 2)]
+        )
         body.plate(blade * [s * build, build] + [middle, 0], 0.06)
         for k in range(4):
-            put(pelvis, [(19 - 2 * k, f + 12 + 16 * k, -40), (22 - 2 * k, f + 15 + 16 * k, -40)], [(4, 5)] * 2, wall=0.8, core=-0.02)
+            put(
+                pelvis,
+                [(19 - 2 * k, f + 12 + 16 * k, -40), (22 - 2 * k, f + 15 + 16 * k, -40)],
+                [(4, 5)] * 2,
+                wall=0.8,
+                core=-0.02,
+            )
         jaw = c[0, 1] / build
-        put(middle, [(0, jaw + 2, 90), (26, jaw - 1, 80), (48, jaw - 14, 35), (55, jaw - 60, 10)], [(11, 7), (11, 6), (11, 5), (13, 4)], wall=2.4)
+        put(
+            middle,
+            [(0, jaw + 2, 90), (26, jaw - 1, 80), (48, jaw - 14, 35), (55, jaw - 60, 10)],
+            [(11, 7), (11, 6), (11, 5), (13, 4)],
+            wall=2.4,
+        )
     sacrum = np.array([(0, 0, -25), (0, 20, -38), (0, 45, -50), (0, 68, -50), (0, 86, -42)]) * build
-    body.add(body.tube(sacrum + [pelvis, floor, 0], np.array([(50, 9), (48, 12), (36, 11), (24, 8), (8, 5)]) * build, 0.55, core=0.005))
+    body.add(
+        body.tube(
+            sacrum + [pelvis, floor, 0],
+            np.array([(50, 9), (48, 12), (36, 11), (24, 8), (8, 5)]) * build,
+            0.55,
+            core=0.005,
+        )
+    )
     skull = np.array([(0, -70, 20), (0, -40, 20), (0, -20, 15), (0, -8, 10)]) * build
-    body.add(body.tube(skull + [middle, c[0, 1], 0], np.array([(66, 80), (64, 75), (52, 55), (24, 20)]) * build, 2.5, core=0.011))
+    body.add(
+        body.tube(
+            skull + [middle, c[0, 1], 0],
+            np.array([(66, 80), (64, 75), (52, 55), (24, 20)]) * build,
+            2.5,
+            core=0.011,
+        )
+    )
 
 
 def soft_tissue(body: Body, phantom: Phantom, c: Floats, middle: float) -> tuple[Floats, Floats]:
@@ -307,12 +438,26 @@ def soft_tissue(body: Body, phantom: Phantom, c: Floats, middle: float) -> tuple
     axis = PchipInterpolator([0, level(T1), level(T1 + 8), level(S1)], [middle, middle, middle, c[S1, 0]])(y)
 
     def chord(inset: float) -> Floats:
-        return np.asarray((d - 2 * inset) * np.clip(1 - (np.abs(x - axis) / (w - inset)) ** 2.4, 0, 1) ** (1 / 2.4))
+        return np.asarray(
+            (d - 2 * inset) * np.clip(1 - (np.abs(x - axis) / (w - inset)) ** 2.4, 0, 1) ** (1 / 2.4)
+        )
 
     total = FAT * chord(0) + (SOFT - FAT) * chord(11 * b)
-    total *= 1 + 0.007 * clouds(rng, body.shape, 12 / body.pixel) + 0.006 * clouds(rng, body.shape, 2.5 / body.pixel)
+    total *= (
+        1
+        + 0.007 * clouds(rng, body.shape, 12 / body.pixel)
+        + 0.006 * clouds(rng, body.shape, 2.5 / body.pixel)
+    )
     flank = np.exp(-(((np.abs(x - axis) / b - 78) / 20) ** 2 + ((y - level(S1) + 12 * b) / (52 * b)) ** 4))
-    total -= 0.10 * flank * np.clip(clouds(rng, body.shape, 3 / body.pixel) + 0.4 * clouds(rng, body.shape, 9 / body.pixel) - 0.8, 0, 2)
+    total -= (
+        0.10
+        * flank
+        * np.clip(
+            clouds(rng, body.shape, 3 / body.pixel) + 0.4 * clouds(rng, body.shape, 9 / body.pixel) - 0.8,
+            0,
+            2,
+        )
+    )
     lung = np.zeros(body.shape)
     sides = np.interp(y, c[T1 : T1 + 11, 1] + 8, RIB_WIDTH[:11] * b * phantom.chest - 4)
     column = np.interp(y, c[:, 1], c[:, 0])
@@ -323,10 +468,17 @@ def soft_tissue(body: Body, phantom: Phantom, c: Floats, middle: float) -> tuple
         outer = np.clip(1 - np.abs(u / np.maximum(sides * roof, 1)) ** 3.5, 0, 1) ** 0.5
         arch = dome + 55 * b * np.clip(np.abs(u - 52 * b) / (68 * b), 0, 2) ** 2.2
         base = 0.8 * np.clip((arch - y) / 60, 0, 1) ** 0.5 + 0.2 * np.clip((arch + 34 - y) / 40, 0, 1)
-        inner = (29 if s > 0 else 19) * b + 8 * np.exp(-(((y - level(T1 + 5)) / 28) ** 2)) + 0.5 * np.abs(column - middle)
+        inner = (
+            (29 if s > 0 else 19) * b
+            + 8 * np.exp(-(((y - level(T1 + 5)) / 28) ** 2))
+            + 0.5 * np.abs(column - middle)
+        )
         mediastinum = 1 / (1 + np.exp(-((x - (0.5 * column + 0.5 * middle)) * s - inner) / 2.2))
         lung = np.maximum(lung, 0.92 * outer * base * (0.12 + 0.88 * mediastinum) * (y > top))
-    heart = np.clip(1 - np.hypot((x - middle - 20 * b) / 50, (y - level(T1 + 7) - 4) / (56 * b)) ** 2.5, 0, 1) ** 0.5
+    heart = (
+        np.clip(1 - np.hypot((x - middle - 20 * b) / 50, (y - level(T1 + 7) - 4) / (56 * b)) ** 2.5, 0, 1)
+        ** 0.5
+    )
     arch = np.clip(1 - np.hypot((x - middle - 17 * b) / 17, (y - level(T1 + 4)) / 16) ** 2, 0, 1) ** 0.5
     lung *= 1 - 0.72 * np.maximum(heart, 0.5 * arch)
     total -= (SOFT - LUNG) * lung * 0.86 * chord(22 * b)
@@ -335,7 +487,9 @@ def soft_tissue(body: Body, phantom: Phantom, c: Floats, middle: float) -> tuple
 
 def clouds(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> Floats:
     """(H, W) noise of unit variance, smooth over `sigma` px."""
-    noise = cv2.GaussianBlur(rng.standard_normal(shape), (0, 0), max(sigma, 0.3), borderType=cv2.BORDER_REFLECT)
+    noise = cv2.GaussianBlur(
+        rng.standard_normal(shape), (0, 0), max(sigma, 0.3), borderType=cv2.BORDER_REFLECT
+    )
     return np.asarray(noise / noise.std())
 
 
@@ -356,7 +510,11 @@ def add_air_and_vessels(body: Body, c: Floats, build: float, middle: float, lung
             grow(vessels, root, direction, s, rng.uniform(1.6, 3.2) * build, rng.uniform(40, 60) * build, 4)
     body.image += vessels.image * np.clip(lung * 1.6, 0, 1)
     bubble = c[T1 + 10] + [44 * build, 24, 20]
-    body.add(body.tube(bubble + np.array([(-26, 2, 0), (-8, -2, 0), (10, 0, 0), (24, 6, 0)]), [4, 15, 14, 4], **gas))
+    body.add(
+        body.tube(
+            bubble + np.array([(-26, 2, 0), (-8, -2, 0), (10, 0, 0), (24, 6, 0)]), [4, 15, 14, 4], **gas
+        )
+    )
     for _ in range(9):
         s = rng.choice([-1, 1])
         start = np.array([c[S1, 0] + s * rng.uniform(60, 100), c[S1, 1] + rng.uniform(-90, 40), 20])
@@ -364,7 +522,9 @@ def add_air_and_vessels(body: Body, c: Floats, build: float, middle: float, lung
         body.add(body.tube([start, (start + end) / 2 + [4, 0, 0], end], [2, rng.uniform(4, 9), 2], **gas))
 
 
-def grow(body: Body, start: Floats, direction: float, side: int, radius: float, length: float, depth: int) -> None:
+def grow(
+    body: Body, start: Floats, direction: float, side: int, radius: float, length: float, depth: int
+) -> None:
     """A vessel that bends at random, thins, and forks `depth` times."""
     knots = [start]
     for _ in range(4):
@@ -404,7 +564,9 @@ def side_marker(film: NDArray[np.uint8], pixel: float) -> None:
     stroke = max(round(1.0 / pixel), 1)
     cv2.circle(film, (x, y), round(8 / pixel), 235, stroke, cv2.LINE_AA)
     (w, h), _ = cv2.getTextSize("R", cv2.FONT_HERSHEY_SIMPLEX, 0.42 / pixel, stroke)
-    cv2.putText(film, "R", (x - w // 2, y + h // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.42 / pixel, 235, stroke, cv2.LINE_AA)
+    cv2.putText(
+        film, "R", (x - w // 2, y + h // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.42 / pixel, 235, stroke, cv2.LINE_AA
+    )
 
 
 def render(phantom: Phantom, scale: float = 1.0) -> tuple[NDArray[np.uint8], Floats]:
@@ -418,7 +580,9 @@ def render(phantom: Phantom, scale: float = 1.0) -> tuple[NDArray[np.uint8], Flo
         add_vertebra(body, level, phantom.build, (rotations[level], centres[level]))
     add_ribs(body, phantom, centres, middle)
     add_girdles(body, centres, phantom.build, middle)
-    body.image *= 1 + 0.06 * clouds(body.rng, shape, 0.5 / pixel) + 0.06 * clouds(body.rng, shape, 2.0 / pixel)
+    body.image *= (
+        1 + 0.06 * clouds(body.rng, shape, 0.5 / pixel) + 0.06 * clouds(body.rng, shape, 2.0 / pixel)
+    )
     tissue, lung = soft_tissue(body, phantom, centres, middle)
     add_air_and_vessels(body, centres, phantom.build, middle, lung)
     film = display(expose(np.maximum(tissue + body.image, 0), body.rng, pixel), pixel)

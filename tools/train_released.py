@@ -44,7 +44,9 @@ def parts(films: FilmSet, stage: str) -> tuple[list[int], list[int], list[int]]:
 
 def commit() -> str:
     """The commit of the code that ran."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return done.stdout.strip()
 
 

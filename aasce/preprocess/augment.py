@@ -75,7 +75,9 @@ def augment(pipeline: A.Compose, image: Array, landmarks: Array) -> tuple[Array,
     result: dict[str, Any] = pipeline(image=image, keypoints=as_float(landmarks).reshape(-1, 2))
     points = as_float(np.asarray(result["keypoints"]))
     if points.shape != (landmarks.shape[0] * 4, 2):
-        raise ValueError(f"augmentation turned {landmarks.shape[0] * 4} landmarks into {len(points)}; set remove_invisible=False")
+        raise ValueError(
+            f"augmentation turned {landmarks.shape[0] * 4} landmarks into {len(points)}; set remove_invisible=False"
+        )
     return result["image"], relabel_mirrored(landmarks, points.reshape(-1, 4, 2))
 
 

@@ -19,11 +19,11 @@ def to_uint8(pixels: Array, low: float = 0.5, high: float = 99.8) -> Bytes:
         low, high: percentiles of the film's grey values that become 0 and 255.
     """
     if pixels.dtype == np.uint8:
-        return np.asarray(pixels)
+        return np.asarray(pixels, dtype=np.uint8)
     sample = pixels[:: max(1, pixels.shape[0] // 512), :: max(1, pixels.shape[1] // 512)]
     bottom, top = np.percentile(sample, [low, high])
     scaled = (pixels.astype(np.float32) - bottom) * (255.0 / max(float(top - bottom), 1.0))
-    return np.clip(scaled, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(scaled, 0, 255), dtype=np.uint8)
 
 
 def clahe(image: Bytes, clip: float = 2.0, tiles: int = 8) -> Bytes:

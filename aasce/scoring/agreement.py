@@ -124,9 +124,7 @@ class Score:
         save_score_figure(self, path)
 
 
-def score(
-    predicted: ArrayLike | str | Path, truth: ArrayLike | str | Path, partial: bool = False
-) -> Score:
+def score(predicted: ArrayLike | str | Path, truth: ArrayLike | str | Path, partial: bool = False) -> Score:
     """Scores predicted angles.
 
     Args:

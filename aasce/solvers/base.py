@@ -84,7 +84,9 @@ class Solver(Protocol):
         ...
 
 
-def write_run(folder: Path, solver: str, config: SolverConfig, manifest: dict[str, Any] | None = None) -> None:
+def write_run(
+    folder: Path, solver: str, config: SolverConfig, manifest: dict[str, Any] | None = None
+) -> None:
     """Writes config.yaml and manifest.json of a solver beside its weights."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG_FILE).write_text(dump_settings(config), encoding="utf-8")
@@ -101,8 +103,11 @@ def read_manifest(folder: Path, solver: str | None = None) -> dict[str, Any]:
     path = folder / MANIFEST_FILE
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise AasceError(f"{folder}: holds no trained solver ({MANIFEST_FILE} cannot be read); train one with 'aasce train --out {folder}'") from error
+        if not isinstance(manifest, dict):
+            raise ValueError("no mapping")
+    except (OSError, ValueError) as error:
+        fault = f"holds no trained solver ({MANIFEST_FILE} cannot be read)"
+        raise AasceError(f"{folder}: {fault}; train one with 'aasce train --out {folder}'") from error
     found = str(manifest.get("solver"))
     if solver is not None and found != solver:
         raise AasceError(f"{folder}: holds weights of {found!r}, not of {solver!r}; ask for --solver {found}")

@@ -96,7 +96,7 @@ def resolve_device(name: str) -> str:
 def native_bf16(device: str) -> bool:
     """Whether the device multiplies bfloat16 in hardware (elsewhere bf16 is slower than 32 bit)."""
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     if device == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported())
     return False
@@ -198,7 +198,9 @@ class Trainer:
         losses: Losses = self.module(self.fabric.to_device(batch))
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(losses["loss"])
-        self.fabric.clip_gradients(self.module, self.optimizer, max_norm=self.settings.clip, error_if_nonfinite=False)
+        self.fabric.clip_gradients(
+            self.module, self.optimizer, max_norm=self.settings.clip, error_if_nonfinite=False
+        )
         self.optimizer.step()
         self.average.update(self.task.module)
         return {key: float(value.detach()) for key, value in losses.items()}

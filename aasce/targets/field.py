@@ -29,7 +29,7 @@ SPACING_SPREAD = 0.14
 def cell_centres(rows: int, columns: int) -> NDArray[np.float32]:
     """(rows, columns, 2) canvas px (x, y) of the cell centres."""
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
-    return np.stack([x, y], -1) * STRIDE + (STRIDE - 1) / 2
+    return np.asarray(np.stack([x, y], -1) * STRIDE + (STRIDE - 1) / 2, dtype=np.float32)
 
 
 def encode_members(landmarks: Array, size: tuple[int, int]) -> NDArray[np.int8]:
@@ -103,7 +103,11 @@ def gather_votes(field: Field, threshold: float = 0.15, least: float = 0.2) -> C
     corners = np.moveaxis(as_float(field.corners[:, :, rows, columns]), -1, 0)
     owner = _owners(centre, corners, strength, field.objectness.shape)
     count = int(owner.max()) + 1
-    picked = [_candidate(field, rows[m], columns[m], strength[m], corners[m]) for m in (owner == k for k in range(count)) if m.any()]
+    picked = [
+        _candidate(field, rows[m], columns[m], strength[m], corners[m])
+        for m in (owner == k for k in range(count))
+        if m.any()
+    ]
     kept = [c for c in picked if c[2] >= least]
     if not kept:
         return Candidates(np.zeros((0, 4, 2)), np.zeros((0, LEVELS)), np.zeros(0), np.zeros((0, 4)))
@@ -124,7 +128,7 @@ def _owners(centre: Floats, corners: Floats, strength: Floats, shape: tuple[int,
     peak = (heat == ndimage.maximum_filter(heat, size=reach)) & (heat > 0.05 * heat.max())
     peaks = np.argwhere(peak)[:, ::-1] * float(STRIDE) + (STRIDE - 1) / 2
     distance = np.linalg.norm(centre[:, None] - peaks[None], axis=-1)
-    owner = distance.argmin(axis=1)
+    owner: NDArray[np.intp] = distance.argmin(axis=1)
     owner[distance.min(axis=1) > 0.6 * np.maximum(sides, 4.0)] = -1
     return owner
 
@@ -175,10 +179,12 @@ def choose_column(candidates: Candidates, skip_cost: float = 4.0, absent_cost: f
     Returns:
         None when fewer than four vertebrae make a column.
     """
-    order = np.argsort(candidates.corners.mean(axis=1)[:, 1]) if len(candidates.mass) else []
-    if len(order) < 4:
+    if len(candidates.mass) < 4:
         return None
-    c = Candidates(*(np.asarray(getattr(candidates, n))[order] for n in ("corners", "levels", "mass", "spread")))
+    order = np.argsort(candidates.corners.mean(axis=1)[:, 1])
+    c = Candidates(
+        *(np.asarray(getattr(candidates, n))[order] for n in ("corners", "levels", "mass", "spread"))
+    )
     unary = 3.0 * np.minimum(c.mass, 1.0)[:, None] + np.maximum(c.levels, -6.0)
     link = _links(c)
     steps = link.shape[0]

@@ -74,7 +74,9 @@ def load_backgrounds(folder: str | None, share: float) -> list[Bytes]:
 class SampleMaker:
     """Draws canvases; every draw depends only on the generator it is given."""
 
-    def __init__(self, config: VertebraFieldConfig, samples: Sequence[Sample], backgrounds: Sequence[Bytes]) -> None:
+    def __init__(
+        self, config: VertebraFieldConfig, samples: Sequence[Sample], backgrounds: Sequence[Bytes]
+    ) -> None:
         self.config, self.samples, self.backgrounds = config, samples, backgrounds
         self.intensity = intensity_pipeline(config.augment.intensity)
 
@@ -86,7 +88,10 @@ class SampleMaker:
         image = self._film(sample, view, rng)
         landmarks = view.apply(sample.landmarks)
         if rng.random() < 0.5:
-            image, landmarks = np.ascontiguousarray(image[:, ::-1]), mirror_landmarks(landmarks, image.shape[1])
+            image, landmarks = (
+                np.ascontiguousarray(image[:, ::-1]),
+                mirror_landmarks(landmarks, image.shape[1]),
+            )
         reseed(self.intensity, rng)
         image = prepare_image(self.intensity(image=image)["image"])
         members = encode_members(landmarks, view.size)
@@ -111,7 +116,10 @@ class SampleMaker:
 
     def _stretched(self, view: View, rng: np.random.Generator) -> View:
         """Stretches the canvas along x and slants it; landmarks follow, so labels stay true."""
-        ratio, slant = np.exp(rng.normal(0, self.config.augment.stretch)), rng.normal(0, self.config.augment.stretch / 2)
+        ratio, slant = (
+            np.exp(rng.normal(0, self.config.augment.stretch)),
+            rng.normal(0, self.config.augment.stretch / 2),
+        )
         middle = (np.array([view.size[1], view.size[0]]) - 1) / 2
         linear = np.array([[ratio, 0.0], [slant, 1.0]])
         shift = linear @ (view.matrix[:, 2] - middle) + middle
@@ -132,7 +140,9 @@ class SampleMaker:
         inner = (height / rows) * np.eye(2)
         place = np.column_stack([inner, np.array([width, height]) / 2 - inner @ onto])
         linear = view.matrix[:, :2] @ place[:, :2]
-        around = View(np.column_stack([linear, view.matrix[:, :2] @ place[:, 2] + view.matrix[:, 2]]), view.size)
+        around = View(
+            np.column_stack([linear, view.matrix[:, :2] @ place[:, 2] + view.matrix[:, 2]]), view.size
+        )
         back = _matched(around.render(behind), front, cover)
         return np.asarray(cover * front + (1 - cover) * back, np.float32).clip(0, 255).astype(np.uint8)
 
@@ -140,7 +150,9 @@ class SampleMaker:
 def _shaken(view: View, rng: np.random.Generator, rotation: float, shift: float) -> View:
     """Turns a view about the canvas's middle and shifts it."""
     middle = (np.array([view.size[1], view.size[0]]) - 1) / 2
-    turn = similarity(middle, 1.0, rng.normal(0, rotation), view.size, middle + rng.normal(0, shift, 2)).matrix
+    turn = similarity(
+        middle, 1.0, rng.normal(0, rotation), view.size, middle + rng.normal(0, shift, 2)
+    ).matrix
     linear = turn[:, :2] @ view.matrix[:, :2]
     return View(np.column_stack([linear, turn[:, :2] @ view.matrix[:, 2] + turn[:, 2]]), view.size)
 
@@ -148,7 +160,9 @@ def _shaken(view: View, rng: np.random.Generator, rotation: float, shift: float)
 def _feathered(cover: Array, sigma: float) -> NDArray[np.float32]:
     """(H, W) in [0, 1]: 1 on the film, soft at its border, so that no cut shows the network where it is."""
     kernel = np.ones((5, 5), np.uint8)
-    inner = cv2.erode(np.asarray(cover, np.uint8), kernel, iterations=2, borderType=cv2.BORDER_CONSTANT, borderValue=(255,))
+    inner = cv2.erode(
+        np.asarray(cover, np.uint8), kernel, iterations=2, borderType=cv2.BORDER_CONSTANT, borderValue=(255,)
+    )
     return np.asarray(cv2.GaussianBlur(inner, (0, 0), sigma), np.float32) / 255.0
 
 
@@ -158,13 +172,17 @@ def _matched(back: Array, front: Array, cover: NDArray[np.float32]) -> NDArray[n
     if on.sum() < 100 or off.sum() < 100:
         return np.asarray(back, np.float32)
     gain = float(np.clip((front[on].std() + 10) / (back[off].std() + 10), 0.6, 1.6))
-    return np.asarray((back - back[off].mean()) * gain + 0.5 * (front[on].mean() + back[off].mean()), np.float32)
+    return np.asarray(
+        (back - back[off].mean()) * gain + 0.5 * (front[on].mean() + back[off].mean()), np.float32
+    )
 
 
 class FieldTask:
     """`training.Task` of this solver."""
 
-    def __init__(self, config: VertebraFieldConfig, module: nn.Module, train: FilmSet, score: Scorer | None) -> None:
+    def __init__(
+        self, config: VertebraFieldConfig, module: nn.Module, train: FilmSet, score: Scorer | None
+    ) -> None:
         self.config, self.module, self.score = config, module, score
         backgrounds = load_backgrounds(config.backgrounds, config.background_share)
         self.maker = SampleMaker(config, load_samples(train), backgrounds)
@@ -209,4 +227,3 @@ class Scorer:
             errors.append(np.abs(tilts(landmarks) - tilts(repair_corners(order_vertebrae(truth)))).mean())
         tilt = float(np.mean(errors)) if errors else float("nan")
         return {"score": 100 * float(np.mean(ratios)), "tilt": tilt, "missing": float(missing)}
-

@@ -51,7 +51,9 @@ def find_spine(module: nn.Module, film: Radiograph, views: ViewSettings) -> Foun
         linear = zoom[:, :2] @ view.matrix[:, :2]
         looked = View(np.column_stack([linear, zoom[:, :2] @ view.matrix[:, 2] + zoom[:, 2]]), view.size)
         found = _see(module, pixels, looked, mirrored)
-        seen.append(replace(found, corners=view.apply(looked.undo(found.corners)), spread=found.spread / scale))
+        seen.append(
+            replace(found, corners=view.apply(looked.undo(found.corners)), spread=found.spread / scale)
+        )
     fine = choose_column(merge_candidates(seen))
     if fine is None:
         return Found(column, coarse)
@@ -83,7 +85,9 @@ def merge_candidates(passes: list[Candidates]) -> Candidates:
     corners = np.concatenate([c.corners for c in passes])
     if not len(corners):
         return passes[0]
-    levels, mass, spread = (np.concatenate([getattr(c, n) for c in passes]) for n in ("levels", "mass", "spread"))
+    levels, mass, spread = (
+        np.concatenate([getattr(c, n) for c in passes]) for n in ("levels", "mass", "spread")
+    )
     centres = corners.mean(axis=1)
     height = np.linalg.norm(corners[:, 2:].mean(axis=1) - corners[:, :2].mean(axis=1), axis=1)
     free = np.ones(len(corners), dtype=bool)

@@ -11,7 +11,7 @@ from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
 from torch import Tensor, nn
 
 from aasce.solvers.vertebra_field.settings import LossSettings, NetworkSettings
-from aasce.targets.field import LEVELS, STRIDE
+from aasce.targets.field import LEVELS, STRIDE, Field
 
 UNIT = 16.0
 """Canvas px that a vote channel of 1 stands for."""
@@ -28,12 +28,13 @@ class VertebraFieldNet(nn.Module):
     def __init__(self, settings: NetworkSettings, loss: LossSettings) -> None:
         super().__init__()
         self.loss = loss
-        self.encoder = timm.create_model(
+        encoder: Any = timm.create_model(
             "resnet18d", features_only=True, in_chans=1, pretrained=False, out_indices=(1, 2, 3, 4),
             channels=tuple(settings.channels), layers=tuple(settings.layers), stem_width=settings.stem,
         )  # fmt: skip
+        self.encoder: nn.Module = encoder
         self.decoder = FPNDecoder(
-            encoder_channels=[1, *self.encoder.feature_info.channels()], encoder_depth=4,
+            encoder_channels=[1, *encoder.feature_info.channels()], encoder_depth=4,
             pyramid_channels=settings.pyramid, segmentation_channels=settings.head, dropout=0.0, merge_policy="add",
         )  # fmt: skip
         self.refine = nn.Sequential(
@@ -43,9 +44,9 @@ class VertebraFieldNet(nn.Module):
         )
         self.head = nn.Conv2d(settings.head, sum(CHANNELS.values()), 1)
         nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
-        with torch.no_grad():
-            self.head.bias[0] = -2.0
+        start = torch.zeros(sum(CHANNELS.values()))
+        start[0] = -2.0  # most cells lie on no vertebra
+        self.head.bias = nn.Parameter(start)
         self.to(memory_format=torch.channels_last)
 
     def maps(self, images: Tensor) -> dict[str, Tensor]:
@@ -65,11 +66,13 @@ def centres_of_cells(maps: Tensor) -> Tensor:
     rows, columns = maps.shape[-2:]
     y = torch.arange(rows, device=maps.device, dtype=torch.float32)
     x = torch.arange(columns, device=maps.device, dtype=torch.float32)
-    grid = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1)
+    grid = torch.stack([x.expand(rows, columns), y[:, None].expand(rows, columns)], -1)
     return grid * STRIDE + (STRIDE - 1) / 2
 
 
-def field_losses(maps: dict[str, Tensor], members: Tensor, corners: Tensor, weights: LossSettings) -> dict[str, Tensor]:
+def field_losses(
+    maps: dict[str, Tensor], members: Tensor, corners: Tensor, weights: LossSettings
+) -> dict[str, Tensor]:
     """The terms of the loss.
 
     Every cell is taught objectness, level and votes; beyond that the weighted mean of a vertebra's votes, which
@@ -89,22 +92,28 @@ def field_losses(maps: dict[str, Tensor], members: Tensor, corners: Tensor, weig
     off = (votes - truth).abs().mean((1, 2)) + (centre - truth.mean(1)).abs().mean(1)
     terms["votes"] = (off / size).mean()
     score = picked["weight"] + F.logsigmoid(maps["objectness"][b, 0, r, c])[:, None]
-    terms |= _aggregated(votes, score, picked["spread"], truth, size, b * LEVELS + vertebra, len(members) * LEVELS)
-    terms["loss"] = sum((getattr(weights, k) * v for k, v in terms.items()), torch.zeros((), device=off.device))
+    terms |= _aggregated(
+        votes, score, picked["spread"], truth, size, b * LEVELS + vertebra, len(members) * LEVELS
+    )
+    terms["loss"] = sum(
+        (getattr(weights, k) * v for k, v in terms.items()), torch.zeros((), device=off.device)
+    )
     return terms
 
 
 def _objectness(logit: Tensor, inside: Tensor) -> Tensor:
     target = inside.float()
     chance = logit.sigmoid()
-    dice = 1 - (2 * (chance * target).sum() + 1) / (chance.sum() + target.sum() + 1)
-    return F.binary_cross_entropy_with_logits(logit, target) * 2 + dice
+    dice: Tensor = 1 - (2 * (chance * target).sum() + 1) / (chance.sum() + target.sum() + 1)
+    cross: Tensor = F.binary_cross_entropy_with_logits(logit, target)
+    return 2 * cross + dice
 
 
 def _size(quads: Tensor) -> Tensor:
     """(N,) px: mean length of a vertebra's four sides, for errors in units of the vertebra."""
     tl, tr, bl, br = quads.unbind(1)
-    return ((tr - tl).norm(dim=1) + (br - bl).norm(dim=1) + (bl - tl).norm(dim=1) + (br - tr).norm(dim=1)).clamp(min=4) / 4
+    sides = torch.stack([tr - tl, br - bl, bl - tl, br - tr]).norm(dim=-1)
+    return sides.mean(dim=0).clamp(min=1.0)
 
 
 def _aggregated(
@@ -138,20 +147,16 @@ def _aggregated(
 
 def _sum(values: Tensor, group: Tensor, groups: int) -> Tensor:
     """(groups, C) sums of the rows of (N, C) `values` that share a group."""
-    return torch.zeros(groups, values.shape[1], device=values.device, dtype=values.dtype).index_add_(0, group, values)
+    return torch.zeros(groups, values.shape[1], device=values.device, dtype=values.dtype).index_add_(
+        0, group, values
+    )
 
 
-def parameter_count(module: nn.Module) -> int:
-    """Number of weights."""
-    return sum(p.numel() for p in module.parameters())
-
-
-def to_field(maps: dict[str, Tensor], index: int) -> Any:
+def to_field(maps: dict[str, Tensor], index: int) -> Field:
     """Field of one canvas of a batch, in canvas px."""
-    from aasce.targets.field import Field
-
     cell = centres_of_cells(maps["centre"]).permute(2, 0, 1)
-    corners = maps["corners"][index].unflatten(0, (4, 2)) * UNIT + cell
+    votes = maps["corners"][index]
+    corners = votes.reshape(4, 2, *votes.shape[-2:]) * UNIT + cell
     return Field(
         objectness=maps["objectness"][index, 0].sigmoid().cpu().numpy(),
         levels=maps["levels"][index].log_softmax(0).cpu().numpy(),

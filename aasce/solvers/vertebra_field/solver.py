@@ -10,26 +10,24 @@ ISBI), with learned weights of the votes and corner errors the network expects o
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from aasce.readers import FilmSet
-from aasce.solvers.base import WEIGHTS_FILE, FitReport, RunFolder, read_config, read_manifest, write_run
+from aasce.solvers.base import FitReport, RunFolder, read_config, read_manifest, write_run
+from aasce.solvers.checkpoint import load_weights, save_weights
 from aasce.solvers.training import Trainer, TrainSettings, resolve_device, seed_everything
 from aasce.solvers.vertebra_field.data import FieldTask, Scorer
 from aasce.solvers.vertebra_field.inference import Found, find_spine
 from aasce.solvers.vertebra_field.network import VertebraFieldNet
 from aasce.solvers.vertebra_field.settings import NetworkSettings, VertebraFieldConfig, ViewSettings
 from aasce.targets.field import LEVELS
-from aasce.types import AasceError, Radiograph, SpinePrediction
+from aasce.types import Radiograph, SpinePrediction
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +50,9 @@ class VertebraFieldSolver:
     def tiny(cls) -> VertebraFieldConfig:
         """A configuration that trains in seconds, for tests."""
         return VertebraFieldConfig(
-            network=NetworkSettings(channels=(8, 16, 24, 32), layers=(1, 1, 1, 1), stem=8, pyramid=32, head=32),
+            network=NetworkSettings(
+                channels=(8, 16, 24, 32), layers=(1, 1, 1, 1), stem=8, pyramid=32, head=32
+            ),
             views=ViewSettings(coarse=(256, 128), fine=(352, 160), spacing=18.0, passes=2),
             train=TrainSettings(epochs=2, validate_every=2, precision="32-true"),
             batch=2,
@@ -61,7 +61,7 @@ class VertebraFieldSolver:
     def start_from(self, folder: Path) -> None:
         """Takes the weights of another run to go on from."""
         read_manifest(folder, self.name)
-        _load_weights(self.module, folder)
+        load_weights(self.module, folder)
 
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains on landmarks; keeps the averaged weights with the lowest SMAPE on `validation`."""
@@ -71,7 +71,11 @@ class VertebraFieldSolver:
         task = FieldTask(self.config, self.module, train, scorer)
         report = Trainer(task, self.config.train, run, self.config.seed).fit()
         self.module.to(self.device).eval()
-        self.manifest |= {"epochs": report.epochs, "best_epoch": report.best_epoch, "validation_smape": report.best_score}
+        self.manifest |= {
+            "epochs": report.epochs,
+            "best_epoch": report.best_epoch,
+            "validation_smape": report.best_score,
+        }
         return report
 
     def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
@@ -106,30 +110,15 @@ class VertebraFieldSolver:
     def save(self, folder: Path) -> None:
         """Half-precision weights, settings and manifest."""
         write_run(folder, self.name, self.config, self.manifest)
-        weights = {k: v.detach().cpu().contiguous() for k, v in self.module.state_dict().items()}
-        half = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
-        save_file(half, folder / WEIGHTS_FILE)
-        # The solver goes on with what it saved, so that its answers are those of the file.
-        _load_weights(self.module, folder)
+        save_weights(self.module, folder)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
         manifest = read_manifest(folder, cls.name)
         solver = cls(read_config(folder, cls.Config), device)
         solver.manifest = {k: v for k, v in manifest.items() if k != "solver"}
-        _load_weights(solver.module, folder)
+        load_weights(solver.module, folder)
         return solver
-
-
-def _load_weights(module: nn.Module, folder: Path) -> None:
-    path = folder / WEIGHTS_FILE
-    try:
-        weights = load_file(path)
-        module.load_state_dict(weights)
-    except (OSError, RuntimeError) as error:
-        line = str(error).splitlines()[0]
-        raise AasceError(f"{path}: does not hold this solver's weights ({line}); train anew or name another run") from error
-    module.eval()
 
 
 def _landmarks_of(module: nn.Module, film: Radiograph, views: ViewSettings) -> Floats | None:
@@ -153,8 +142,3 @@ def _flags(film: Radiograph, found: Found) -> list[str]:
     if (column.corners < 0).any() or (column.corners > limit).any():
         flags.append("curve_leaves_film")
     return flags
-
-
-def dump_manifest(manifest: dict[str, Any]) -> str:
-    """Text of a manifest, keys in order."""
-    return json.dumps(manifest, indent=2, sort_keys=True)

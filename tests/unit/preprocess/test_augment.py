@@ -64,7 +64,9 @@ def test_stretching_one_axis_changes_the_angle_by_the_formula() -> None:
 
 def test_a_pipeline_that_drops_landmarks_is_refused() -> None:
     spine = straight_spine()
-    careless = A.Compose([A.Crop(0, 0, 100, 100)], keypoint_params=A.KeypointParams(format="xy", remove_invisible=True))
+    careless = A.Compose(
+        [A.Crop(0, 0, 100, 100)], keypoint_params=A.KeypointParams(format="xy", remove_invisible=True)
+    )
     with pytest.raises(ValueError, match="68 landmarks"):
         augment(careless, spotted_film(spine), spine)
 

@@ -8,7 +8,13 @@ import torch
 
 from aasce.solvers.vertebra_field.data import Sample, SampleMaker
 from aasce.solvers.vertebra_field.inference import merge_candidates
-from aasce.solvers.vertebra_field.network import UNIT, VertebraFieldNet, centres_of_cells, field_losses, to_field
+from aasce.solvers.vertebra_field.network import (
+    UNIT,
+    VertebraFieldNet,
+    centres_of_cells,
+    field_losses,
+    to_field,
+)
 from aasce.solvers.vertebra_field.settings import AugmentSettings, LossSettings
 from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
 from aasce.targets.field import LEVELS, STRIDE, Candidates, choose_column, encode_members, gather_votes
@@ -70,7 +76,9 @@ def make_sample() -> Sample:
 
 @pytest.mark.parametrize("fine", [True, False])
 def test_a_sample_depends_on_its_seed_alone_and_its_corners_on_the_film(fine: bool) -> None:
-    config = VertebraFieldSolver.tiny().model_copy(update={"augment": AugmentSettings(intensity=0.0, background=1.0)})
+    config = VertebraFieldSolver.tiny().model_copy(
+        update={"augment": AugmentSettings(intensity=0.0, background=1.0)}
+    )
     behind = np.full((640, 300), 90, np.uint8)
     maker = SampleMaker(config, [make_sample()], [behind])
     first, again, other = (maker.draw(0, fine, np.random.default_rng(s)) for s in (1, 1, 2))
@@ -88,7 +96,9 @@ def test_a_sample_depends_on_its_seed_alone_and_its_corners_on_the_film(fine: bo
 
 def one_candidate(x: float, mass: float, spread: float) -> Candidates:
     quad = np.array([[-20, -10], [20, -10], [-20, 10], [20, 10]]) + np.array([x, 50.0])
-    return Candidates(quad[None].astype(float), np.zeros((1, LEVELS)), np.array([mass]), np.full((1, 4), spread))
+    return Candidates(
+        quad[None].astype(float), np.zeros((1, LEVELS)), np.array([mass]), np.full((1, 4), spread)
+    )
 
 
 def test_passes_are_joined_by_inverse_variance() -> None:
