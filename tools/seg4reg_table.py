@@ -55,7 +55,8 @@ def overrides(kind: str, adaptation: str, wide: Path, more: list[str]) -> list[s
     """Settings of one cell over the file's."""
     adapts = adaptation == "with"
     said = [f"regression.input={kind}", f"adaptation.enabled={str(adapts).lower()}"]
-    return [*more, *said, *([f"adaptation.films={wide}"] if adapts else [])]
+    # Of the film alone the segmenter sees nothing, so that its row needs the regressor adapted too.
+    return [*more, *said, *(["adaptation.stages=both", f"adaptation.films={wide}"] if adapts else [])]
 
 
 def segmenter(config: Seg4RegConfig, parts: Split, folder: Path, quiet: bool) -> Seg4RegSolver:

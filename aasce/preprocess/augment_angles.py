@@ -21,6 +21,9 @@ from aasce.preprocess.crop import View, similarity
 from aasce.types import Array, as_float
 
 Floats = NDArray[np.float64]
+SEVERE = 85.0
+"""Degrees: no bend makes a major curve beyond it (95 % of the challenge's films lie below 73)."""
+
 _GRID = 8  # px between the points the bend is computed at; it is smooth in between
 
 
@@ -80,7 +83,7 @@ def make_bend(axis: float, rows: Array, turn: Array) -> Bend:
 
 
 def random_bend(landmarks: Array, degrees: float, exaggerate: float, rng: np.random.Generator) -> Bend:
-    """A smooth random bend over the height of a spine.
+    """A smooth random bend over the height of a spine, weakened where its curve would pass `SEVERE`.
 
     Args:
         landmarks: (V, 4, 2) px, from the top.
@@ -102,6 +105,9 @@ def random_bend(landmarks: Array, degrees: float, exaggerate: float, rng: np.ran
     order = np.argsort(centres[:, 1])
     curve = np.interp(rows, centres[order, 1], own[order])
     turn += rng.uniform(-1.6, 1.0) * exaggerate * np.radians(curve - curve.mean())
+    limit = max(SEVERE, float(np.ptp(curve)))
+    while float(np.ptp(curve + np.degrees(turn))) > limit:
+        turn = 0.7 * turn
     return make_bend(float(centres[:, 0].mean()), rows, turn - turn.mean())
 
 
@@ -132,8 +138,8 @@ class SpineWarp(A.DualTransform):  # type: ignore[misc]
         lean: float = 8.0,
         turned: float = 0.15,
         shift: float = 0.04,
-        bend: float = 14.0,
-        exaggerate: float = 0.5,
+        bend: float = 10.0,
+        exaggerate: float = 0.4,
         bent: float = 0.5,
         p: float = 1.0,
     ) -> None:

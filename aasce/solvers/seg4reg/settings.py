@@ -119,8 +119,8 @@ class AugmentSettings(Settings):
     far_zoom: tuple[float, float] = (0.4, 0.85)
     far: float = 0.2
     shift: float = 0.03
-    bend: float = 14.0
-    exaggerate: float = 0.5
+    bend: float = 10.0
+    exaggerate: float = 0.4
     bent: float = 0.6
     mirror: float = 0.5
     intensity: float = 0.8

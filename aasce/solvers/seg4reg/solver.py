@@ -104,10 +104,9 @@ class Seg4RegSolver:
         films = self._films(train, validation)
         first = self._fit_segmentation(films, run)
         second = self._fit_regression(films, validation, run)
-        return FitReport(
-            first.epochs + second.epochs, second.best_epoch, second.best_score, first.seconds + second.seconds,
-            {"segmentation_score": first.best_score, **second.notes},
-        )  # fmt: skip
+        epochs, seconds = first.epochs + second.epochs, first.seconds + second.seconds
+        notes = {"segmentation_score": first.best_score, **second.notes}
+        return FitReport(epochs, second.best_epoch, second.best_score, seconds, notes)
 
     def fit_segmentation(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the segmenter alone."""

@@ -71,4 +71,5 @@ def spoil_mask(mask: Floats32, landmarks: Array, strength: float, rng: np.random
     doubt = doubt * np.exp(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
     contrast = float(np.exp(rng.normal(0, 0.3 * strength)))
     faded = np.clip(blurred * doubt[..., None], 0, 1)
-    return np.asarray(0.5 + np.clip((faded - 0.5) * contrast, -0.5, 0.5), np.float32)
+    sure, unsure = faded**contrast, (1 - faded) ** contrast  # sharper or softer, 0 and 1 stay
+    return np.asarray(sure / (sure + unsure), np.float32)

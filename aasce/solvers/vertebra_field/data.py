@@ -16,7 +16,7 @@ from aasce.geometry.spine import order_vertebrae, repair_corners
 from aasce.preprocess.augment import intensity_pipeline, mirror_landmarks, reseed
 from aasce.preprocess.crop import View, similarity, spine_view
 from aasce.preprocess.intensity import Bytes, clahe, to_uint8
-from aasce.readers import FilmSet, unlabelled_films
+from aasce.readers import FilmSet, data_root, unlabelled_films
 from aasce.solvers.vertebra_field.settings import VertebraFieldConfig
 from aasce.targets.field import LEVELS, encode_members
 from aasce.types import Array, Radiograph
@@ -66,7 +66,8 @@ def load_backgrounds(folder: str | None, share: float) -> list[Bytes]:
     """Whole films whose surroundings are pasted around labelled ones; the last `share` of them by name."""
     if folder is None:
         return []
-    films = unlabelled_films(Path(folder))
+    path = Path(folder).expanduser()
+    films = unlabelled_films(path if path.is_absolute() else data_root() / path)
     first = round(len(films) * (1 - share))
     return [to_uint8(films.radiograph(i).pixels) for i in range(first, len(films))]
 

@@ -76,8 +76,11 @@ class VertebraFieldConfig(SolverConfig):
 
     Attributes:
         batch: films a step.
+        tilt_share: standard deviation of a corner, as a share of the corner error that the network expects, in
+            the angles to be expected (`geometry.expectation`); below 1 because most of a corner's error moves
+            the whole vertebra, which turns nothing. 0 measures the corners themselves.
         backgrounds: folder of unlabelled whole films whose surroundings (never whose spines) are pasted around
-            the labelled films, None for plain borders.
+            the labelled films, a path or a name below AASCE_DATA; None for plain borders.
         background_share: the share of that folder that is used, the first ones by name being left out.
     """
 
@@ -87,5 +90,6 @@ class VertebraFieldConfig(SolverConfig):
     loss: LossSettings = LossSettings()
     train: TrainSettings = TrainSettings()
     batch: int = 8
+    tilt_share: float = 0.4
     backgrounds: str | None = None
     background_share: float = 0.5

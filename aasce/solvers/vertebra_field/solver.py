@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from aasce.geometry.expectation import expected_angles
 from aasce.readers import FilmSet
 from aasce.solvers.base import FitReport, RunFolder, read_config, read_manifest, write_run
+from aasce.solvers.confidence import confidence
 from aasce.solvers.checkpoint import load_weights, save_weights
 from aasce.solvers.training import Trainer, TrainSettings, resolve_device, seed_everything
 from aasce.solvers.vertebra_field.data import FieldTask, Scorer
@@ -27,9 +29,12 @@ from aasce.solvers.vertebra_field.inference import Found, find_spine
 from aasce.solvers.vertebra_field.network import VertebraFieldNet
 from aasce.solvers.vertebra_field.settings import NetworkSettings, VertebraFieldConfig, ViewSettings
 from aasce.targets.field import LEVELS
-from aasce.types import Radiograph, SpinePrediction
+from aasce.types import CobbAngles, Radiograph, SpinePrediction
 
 Floats = NDArray[np.float64]
+
+CALIBRATION = (4.0, 1.0)
+"""Offset and slope per degree of the confidence's rule while no film outside the training has set them."""
 
 
 class VertebraFieldSolver:
@@ -94,18 +99,26 @@ class VertebraFieldSolver:
     def _answer(self, film: Radiograph, found: Found) -> SpinePrediction:
         column = found.column
         width = np.linalg.norm(column.corners[:, 1] - column.corners[:, 0], axis=1).clip(min=1)
-        confidence = 1 - np.exp(-0.1 * width[:, None] / np.maximum(column.spread, 1e-3))
-        confidence[column.mass == 0] = 0.0
+        sure = 1 - np.exp(-0.1 * width[:, None] / np.maximum(column.spread, 1e-3))
+        sure[column.mass == 0] = 0.0
         return SpinePrediction(
-            film.film_id, film.size, landmarks=column.corners, landmark_confidence=confidence,
-            centerline=column.corners.mean(axis=1), confidence=self._confidence(found),
+            film.film_id, film.size, landmarks=column.corners, landmark_confidence=sure,
+            centerline=column.corners.mean(axis=1), angles=self._angles(film, found),
+            confidence=self._confidence(found),
             flags=(*film.flags, *_flags(film, found)), solver=self.name, first_level=column.first,
         )  # fmt: skip
 
+    def _angles(self, film: Radiograph, found: Found) -> CobbAngles | None:
+        """The challenge's angles to be expected of the corners' uncertainty; None leaves them to the corners."""
+        if self.config.tilt_share == 0:
+            return None
+        deviation = self.config.tilt_share * found.column.spread
+        return expected_angles(found.column.corners, deviation, film.height)
+
     def _confidence(self, found: Found) -> float:
         """Chance that the major angle is within 5 degrees, by the logistic rule fitted on validation films."""
-        offset, slope = self.manifest.get("calibration", (1.5, 1.0))
-        return float(1 / (1 + np.exp(-(offset - slope * expected_tilt_error(found)))))
+        rule = self.manifest.get("calibration", CALIBRATION)
+        return confidence(expected_tilt_error(found), (rule[0], rule[1]))
 
     def save(self, folder: Path) -> None:
         """Half-precision weights, settings and manifest."""
