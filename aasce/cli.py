@@ -106,7 +106,9 @@ def train(
 
 @app.command(cls=EnsembleCommand)
 def predict(
-    films: Annotated[list[str], typer.Argument(help="Films, folders of films, globs.")],
+    films: Annotated[
+        list[str] | None, typer.Argument(help="Films, folders, globs; the kit's rendered examples without.")
+    ] = None,
     solver: Annotated[
         str | None, typer.Option(help="Released name or run folder; vertebra_field without.")
     ] = None,
@@ -124,9 +126,14 @@ def predict(
     from aasce.commands.predict import angle_table, choose_members, summary
     from aasce.commands.predict import predict as run
     from aasce.commands.terminal import show
+    from aasce.examples import example_films
     from aasce.readers import find_films
 
-    paths = find_films(films)
+    if films:
+        paths = find_films(films)
+    else:
+        paths = example_films()
+        print(f"no film named: measuring the {len(paths)} rendered example films of the kit", file=sys.stderr)
     answer = run(paths, choose_members(solver, ensemble, device), out, overlay, definition.value)
     show(angle_table(answer.measurements))
     print(summary(answer))

@@ -580,7 +580,6 @@ def test_weights_in_the_cache_are_listed(run: Run, tmp_path: Path, monkeypatch: 
     ("words", "said"),
     [
         (("predcit",), "aasce: No such command 'predcit'."),
-        (("predict",), "aasce predict: Missing argument"),
         (("train",), "'--solver'"),
         (("predict", "a.png", "--overlya"), "--overlya"),
         (("predict", "a.png", "--definition", "other"), "'--definition'"),
@@ -591,6 +590,13 @@ def test_wrong_words_are_one_line(run: Run, words: tuple[str, ...], said: str) -
     line = run(*words).one_line()
     assert said in line
     assert "--help'" in line
+
+
+def test_without_films_the_examples_are_measured_and_that_is_said(run: Run, tmp_path: Path) -> None:
+    said = run("predict", "--solver", "constant", "--out", str(tmp_path / "out"))
+    assert said.code == 0
+    assert "rendered example films" in said.err
+    assert "example-1" in (tmp_path / "out" / "submission.csv").read_text()
 
 
 def test_help(run: Run) -> None:

@@ -1,6 +1,6 @@
 """Gathers the out-of-fold predictions of `train_released.py` into a submission folder.
 
-python tools/assemble_oof.py vertebra_field --runs runs --out submissions/oof-vertebra_field
+python -m tools.assemble_oof vertebra_field --runs runs --out submissions/oof-vertebra_field
 aasce score submissions/oof-vertebra_field/preds.csv $AASCE_DATA/aasce19/labels/training/angles.csv --partial
 """
 

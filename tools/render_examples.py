@@ -4,7 +4,7 @@ No patient is in them. Each film is a sum of path lengths through analytic bodie
 skeleton of tubes and plates: tools/example_anatomy.py), put through Beer-Lambert, focal blur, scatter, quantum noise
 and a scanner's display processing. The beam is parallel and of one energy.
 
-    python tools/render_examples.py aasce/examples
+    python -m tools.render_examples aasce/examples
 
 Frame: mm on the film, x right (the patient's left), y down, z towards the sternum.
 """

@@ -4,7 +4,7 @@ One segmenter is trained for each setting of the adaptation and shared by the th
 regressor and is measured on a fold of patients that neither has seen (a validation part of the other folds
 chooses the weights). A cell that is done is not trained again, an interrupted one goes on where it stood.
 
-    python tools/seg4reg_table.py --data $AASCE_DATA --out runs/seg4reg_table
+    python -m tools.seg4reg_table --data $AASCE_DATA --out runs/seg4reg_table
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from aasce.solvers.seg4reg.data import smape
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
 from aasce.solvers.seg4reg.solver import Seg4RegSolver
 from aasce.types import AasceError
+from tools.train_released import predict_fold
 
-INPUTS = ("image", "image+mask", "mask")
+INPUTS = ("mask", "image+mask", "image")
 ADAPTATIONS = ("without", "with")
 COLUMNS = (
     "input", "adaptation", "smape", "smape_low", "smape_high", "mae_an1", "mae_an2", "mae_an3", "miou",
@@ -44,9 +45,11 @@ class Split:
     test: FilmSet
 
 
-def split(films: FilmSet, folds: int, fold: int, seed: int, share: float) -> Split:
-    """Fold `fold` is the test part; `share` of the rest chooses weights."""
-    rest, test = grouped_folds(films.studies, folds, seed)[fold]
+def split(films: FilmSet, folds: int, chosen: list[int], seed: int, share: float) -> Split:
+    """The chosen folds are the test part; `share` of the rest chooses weights."""
+    parts = [part for _, part in grouped_folds(films.studies, folds, seed)]
+    test = sorted(i for k in chosen for i in parts[k])
+    rest = sorted(i for k in range(folds) if k not in chosen for i in parts[k])
     kept, held = grouped_holdout([films.studies[i] for i in rest], share, seed)
     return Split(films.subset(rest[i] for i in kept), films.subset(rest[i] for i in held), films.subset(test))
 
@@ -85,18 +88,19 @@ def cell(
     solver.save(folder)
     row = {
         "input": config.regression.input, "adaptation": "with" if config.adaptation.enabled else "without",
-        **measured(solver, parts.test), "miou": solver.manifest.get("validation_miou"),
+        **measured(solver, parts.test, folder / "oof.json"), "miou": solver.manifest.get("validation_miou"),
         "seconds": round(report.seconds),
     }  # fmt: skip
     done.write_text(json.dumps(row))
     return row
 
 
-def measured(solver: Seg4RegSolver, films: FilmSet) -> dict[str, object]:
+def measured(solver: Seg4RegSolver, films: FilmSet, path: Path) -> dict[str, object]:
     """Score and errors on the test part; a film without an answer gets the medians of those with one."""
-    answers = [solver.predict([films.radiograph(i)])[0].angles for i in range(len(films))]
+    rows = predict_fold(solver, films, path)
+    answers = [rows[film.film_id]["angles"] for film in films]
     truth = np.stack([film.angles for film in films if film.angles is not None])
-    found = np.array([np.full(3, np.nan) if a is None else a.degrees for a in answers])
+    found = np.array([np.full(3, np.nan) if a is None else a for a in answers])
     failed = np.isnan(found).any(axis=1)
     if failed.all():
         raise AasceError("the solver measured no film of the test part; train it for longer")
@@ -145,14 +149,15 @@ def main(
     config: Annotated[Path | None, typer.Option(help="settings, those of the class by default")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the settings")] = None,
     folds: int = 5,
-    fold: int = 0,
+    fold: Annotated[list[int] | None, typer.Option(help="folds of the test part, 0 and 1 by default")] = None,
     seed: int = 0,
     share: Annotated[float, typer.Option(help="validation part of the training folds")] = 0.08,
     quiet: bool = False,
 ) -> None:
     """Trains what is missing and writes table.csv and table.md."""
     root = data_root(data)
-    parts = split(read_challenge(root), folds, fold, seed, share)
+    tested = fold or [0, 1]
+    parts = split(read_challenge(root), folds, tested, seed, share)
     rows = []
     for adaptation in ADAPTATIONS:
         chosen = {
@@ -165,7 +170,9 @@ def main(
         for kind in INPUTS:
             rows.append(cell(chosen[kind], first, parts, out / adaptation / kind, quiet))
             write_table(
-                rows, out, f"Fold {fold} of {folds} (seed {seed}), {len(parts.test)} films never trained on."
+                rows,
+                out,
+                f"Folds {tested} of {folds} (seed {seed}), {len(parts.test)} films never trained on.",
             )
             typer.echo(f"{kind}, {adaptation} adaptation: SMAPE {rows[-1]['smape']:.2f}")
 

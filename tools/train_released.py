@@ -5,8 +5,8 @@ model of fold 0 goes on from it with fold 1 added, that of fold 1 with fold 0 ad
 fold it is measured on; the released one goes on with all films. The base saves most of the time that separate
 trainings would take. Films of a fold are predicted only once its model is done.
 
-    python tools/train_released.py vertebra_field base --data $AASCE_DATA --runs runs
-    python tools/train_released.py vertebra_field fold-0 ...    (then fold-1, release)
+    python -m tools.train_released vertebra_field base --data $AASCE_DATA --runs runs
+    python -m tools.train_released vertebra_field fold-0 ...    (then fold-1, release)
 """
 
 from __future__ import annotations
@@ -82,11 +82,11 @@ def main(
         predict_fold(model, films.subset(test), folder / "oof.json")
 
 
-def predict_fold(model: Any, films: FilmSet, path: Path) -> None:
-    """Writes what the fold's model says of the fold's films: landmarks, angles, confidence, flags."""
+def predict_fold(model: Any, films: FilmSet, path: Path) -> dict[str, Any]:
+    """Writes and returns what the fold's model says of the fold's films: landmarks, angles, confidence, flags."""
     from aasce.geometry.cobb import cobb_angles
 
-    rows = {}
+    rows: dict[str, Any] = {}
     for index, film in enumerate(films):
         said = model.predict([films.radiograph(index)])[0]
         angles = said.angles
@@ -96,9 +96,11 @@ def predict_fold(model: Any, films: FilmSet, path: Path) -> None:
             "angles": None if angles is None else np.asarray(angles.degrees).tolist(),
             "landmarks": None if said.landmarks is None else said.landmarks.tolist(),
             "confidence": said.confidence, "flags": list(said.flags), "failure": said.failure,
+            "corner_confidence": None if said.landmark_confidence is None else said.landmark_confidence.tolist(),
             "first_level": said.first_level, "truth": np.asarray(film.angles).tolist(),
         }  # fmt: skip
     path.write_text(json.dumps(rows))
+    return rows
 
 
 if __name__ == "__main__":

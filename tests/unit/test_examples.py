@@ -103,9 +103,7 @@ def test_same_seed_same_bits(renderer: Any) -> None:
     assert np.array_equal(landmarks, also)
 
 
-def test_landmarks_scale_with_the_film_and_match_the_stored_ones(
-    renderer: Any, truth: dict[str, Any]
-) -> None:
+def test_stored_landmarks_are_those_the_renderer_placed(renderer: Any, truth: dict[str, Any]) -> None:
     for phantom in renderer.PHANTOMS:
         poses = renderer.spine(phantom, 284.0 * phantom.build)
         points = renderer.corners(phantom, poses) / phantom.pixel

@@ -23,14 +23,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from scipy.optimize import minimize
-from torch import nn
 
 from aasce.preprocess.intensity import Bytes
 from aasce.readers import FilmSet
-from aasce.solvers.base import WEIGHTS_FILE, FitReport, RunFolder, read_config, read_manifest, write_run
+from aasce.solvers.base import FitReport, RunFolder, read_config, read_manifest, write_run
+from aasce.solvers.checkpoint import load_weights, round_weights, save_weights
+from aasce.solvers.confidence import confidence, fit_confidence
 from aasce.solvers.seg4reg.adaptation import target_films
 from aasce.solvers.seg4reg.data import Item, load_items, load_pictures, smape
 from aasce.solvers.seg4reg.inference import Measured, measure
@@ -44,7 +42,7 @@ from aasce.solvers.seg4reg.settings import (
     SegmentationSettings,
 )
 from aasce.solvers.training import Trainer, TrainSettings, resolve_device, seed_everything
-from aasce.types import AasceError, CobbAngles, Radiograph, SpinePrediction
+from aasce.types import CobbAngles, Radiograph, SpinePrediction
 
 Floats = NDArray[np.float64]
 Films = tuple[list[Item], list[Item], list[Bytes]]
@@ -91,7 +89,7 @@ class Seg4RegSolver:
     def start_from(self, folder: Path) -> None:
         """Goes on from another run: its weights, and its calibration until a validation part sets it."""
         manifest = read_manifest(folder, self.name)
-        _load_weights(self.module, folder)
+        load_weights(self.module, folder)
         self._begun = True
         self.manifest |= {k: manifest[k] for k in ("calibration", "small_angles_to_zero") if k in manifest}
 
@@ -178,7 +176,7 @@ class Seg4RegSolver:
         chosen = self.config.small_angles_to_zero
         zero = scores[True] < scores[False] if chosen is None else chosen
         right = np.abs(plain[:, 0] - true[:, 0]) <= 5.0
-        rule = fit_confidence(np.abs(both[:, 0, 0] - both[:, 1, 0]), right)
+        rule = fit_confidence(np.abs(both[:, 0, 0] - both[:, 1, 0]), right, CALIBRATION)
         self.manifest |= {
             "small_angles_to_zero": zero, "calibration": list(rule), "validation_smape": scores[zero],
             "validation_smape_other": scores[not zero], "validation_failed": len(films) - len(pairs),
@@ -196,12 +194,12 @@ class Seg4RegSolver:
         degrees = found.angles.mean(axis=0)
         if self._zeroes():
             degrees = without_small(degrees)
-        offset, slope = self.manifest.get("calibration", CALIBRATION)
+        rule = self.manifest.get("calibration", CALIBRATION)
         apart = abs(float(found.angles[0, 0] - found.angles[1, 0]))
         flags = film.flags if found.vertebrae >= 17 else (*film.flags, "vertebra_missing")
         return answer(
             mask=found.mask, angles=CobbAngles(degrees, "challenge"), flags=flags,
-            confidence=float(1 / (1 + np.exp(slope * apart - offset))),
+            confidence=confidence(apart, (rule[0], rule[1])),
         )  # fmt: skip
 
     def _zeroes(self) -> bool:
@@ -210,12 +208,8 @@ class Seg4RegSolver:
 
     def save(self, folder: Path) -> None:
         """Settings, manifest, and weights: half precision but for norms and biases."""
-        round_weights(self.module)
         write_run(folder, self.name, self.config, self.manifest)
-        weights = {k: v.detach().cpu().contiguous() for k, v in self.module.state_dict().items()}
-        part = folder / f"{WEIGHTS_FILE}.part"
-        save_file({k: v.half() if _rounds(v) else v for k, v in weights.items()}, part)
-        part.replace(folder / WEIGHTS_FILE)
+        save_weights(self.module, folder)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
@@ -223,54 +217,10 @@ class Seg4RegSolver:
         manifest = read_manifest(folder, cls.name)
         solver = cls(read_config(folder, cls.Config), device)
         solver.manifest = {k: v for k, v in manifest.items() if k != "solver"}
-        _load_weights(solver.module, folder)
+        load_weights(solver.module, folder)
         return solver
 
 
 def without_small(degrees: Floats) -> Floats:
     """Angles with those under 4 degrees set to 0 (Seg4Reg, section 3.2)."""
     return np.where(degrees < SMALL, 0.0, degrees)
-
-
-def fit_confidence(apart: Floats, right: NDArray[np.bool_]) -> tuple[float, float]:
-    """Logistic rule for the chance that the major angle is within 5 degrees.
-
-    Args:
-        apart: (N,) degrees between the major angles read from a film and from its mirror image.
-        right: (N,) whether their mean was within 5 degrees of the label.
-
-    Returns:
-        (offset, slope), slope >= 0: chance = 1 / (1 + exp(slope * apart - offset)); held near `CALIBRATION`
-        as by a dozen films, so that few films do not make it extreme.
-    """
-
-    def cost(rule: Floats) -> float:
-        logit = rule[0] - rule[1] * apart
-        fit = np.logaddexp(0, np.where(right, -logit, logit)).sum()
-        return float(fit + 0.5 * ((rule[0] - CALIBRATION[0]) ** 2 + ((rule[1] - CALIBRATION[1]) / 0.3) ** 2))
-
-    found = minimize(cost, np.array(CALIBRATION), bounds=[(-6.0, 6.0), (0.0, 3.0)]).x
-    return float(found[0]), float(found[1])
-
-
-def _rounds(weight: torch.Tensor) -> bool:
-    return weight.is_floating_point() and weight.ndim >= 2
-
-
-@torch.no_grad()
-def round_weights(module: nn.Module) -> None:
-    """Rounds matrices and kernels to half precision in place: a solver answers as its file will."""
-    for value in module.state_dict().values():
-        if _rounds(value):
-            value.copy_(value.half())
-
-
-def _load_weights(module: nn.Module, folder: Path) -> None:
-    path = folder / WEIGHTS_FILE
-    try:
-        module.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        line = str(error).splitlines()[0]
-        fault = f"does not hold this solver's weights ({line})"
-        raise AasceError(f"{path}: {fault}; train anew or name another run") from error
-    module.eval()

@@ -21,8 +21,8 @@ from torch import nn
 from aasce.geometry.expectation import expected_angles
 from aasce.readers import FilmSet
 from aasce.solvers.base import FitReport, RunFolder, read_config, read_manifest, write_run
-from aasce.solvers.confidence import confidence
 from aasce.solvers.checkpoint import load_weights, save_weights
+from aasce.solvers.confidence import confidence
 from aasce.solvers.training import Trainer, TrainSettings, resolve_device, seed_everything
 from aasce.solvers.vertebra_field.data import FieldTask, Scorer
 from aasce.solvers.vertebra_field.inference import Found, find_spine

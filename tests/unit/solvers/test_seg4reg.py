@@ -13,6 +13,7 @@ from aasce.geometry.cobb import cobb_angles
 from aasce.preprocess.crop import View, letterbox
 from aasce.readers import FilmSet, read_challenge
 from aasce.solvers.base import RunFolder
+from aasce.solvers.confidence import fit_confidence
 from aasce.solvers.seg4reg.adaptation import Discriminator, reverse_gradient, target_films
 from aasce.solvers.seg4reg.data import Item, Warper, canvas_of, make_stack, smape, stack_input
 from aasce.solvers.seg4reg.inference import Look, crop_box, film_mask, spine_box
@@ -26,7 +27,7 @@ from aasce.solvers.seg4reg.settings import (
     Seg4RegConfig,
     SegmentationSettings,
 )
-from aasce.solvers.seg4reg.solver import Seg4RegSolver, fit_confidence, without_small
+from aasce.solvers.seg4reg.solver import CALIBRATION, Seg4RegSolver, without_small
 from aasce.solvers.seg4reg.synthetic import draw_mask, shake_vertebrae, spoil_mask
 from aasce.targets.mask import encode_mask
 from aasce.types import AasceError, Radiograph
@@ -278,10 +279,10 @@ def test_tilts_of_other_counts_are_interpolated() -> None:
 
 def test_confidence_falls_with_disagreement() -> None:
     apart = np.linspace(0, 10, 100)
-    offset, slope = fit_confidence(apart, apart < 5)
+    offset, slope = fit_confidence(apart, apart < 5, CALIBRATION)
     assert slope > 0.3
     assert offset / slope == pytest.approx(5, abs=1)  # even chances where the films change sides
-    always = fit_confidence(apart, np.ones(100, bool))
+    always = fit_confidence(apart, np.ones(100, bool), CALIBRATION)
     assert 1 / (1 + np.exp(always[1] * 10 - always[0])) > 0.8
 
 
