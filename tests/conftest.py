@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.commandline import data, film, run
+
+__all__ = ["aasce_data", "data", "film", "run", "straight_spine"]
+
 
 @pytest.fixture(scope="session")
 def aasce_data() -> Path:

@@ -60,11 +60,16 @@ def main(
     start: Annotated[Path | None, typer.Option(help="run to go on from; the base run by default")] = None,
     resume: bool = False,
     quiet: bool = True,
+    only_predict: Annotated[bool, typer.Option(help="predict the fold anew with its trained model")] = False,
 ) -> None:
     """Runs one stage (base, fold-0, fold-1, ..., release) and writes its weights and predictions."""
     films = read_challenge(data_root(data))
     train, validation, test = parts(films, stage)
     cls: Any = solver_class(solver)
+    if only_predict:
+        folder = runs / solver / stage
+        predict_fold(cls.load(folder), films.subset(test), folder / "oof.json")
+        return
     model = cls(load_settings(cls.Config, config, settings or []))
     folder = runs / solver / stage
     begin = start or runs / solver / "base"

@@ -90,6 +90,6 @@ class VertebraFieldConfig(SolverConfig):
     loss: LossSettings = LossSettings()
     train: TrainSettings = TrainSettings()
     batch: int = 8
-    tilt_share: float = 0.4
+    tilt_share: float = 0.7
     backgrounds: str | None = None
     background_share: float = 0.5
