@@ -91,6 +91,26 @@ def test_a_gap_is_filled_rather_than_the_column_shifted_into_the_sacrum() -> Non
     np.testing.assert_allclose(column.corners, spine[:17], atol=1e-3)
 
 
+def test_of_eighteen_vertebrae_none_is_left_out_of_the_middle() -> None:
+    spine = straight_spine(vertebrae=18)
+    field = perfect_field(spine[:17])
+    members = encode_members(spine, SIZE)
+    for v in range(18):
+        inside = members == v
+        field.objectness[inside] = 0.99
+        # Both ends are sure of their level, so that one level too many has to go somewhere.
+        field.levels[:, inside] = -1.8
+        field.levels[v if v < 9 else v - 1][inside] = -0.6
+        for k in range(4):
+            field.corners[k][:, inside] = spine[v, k][:, None]
+        field.centre[:, inside] = spine[v].mean(axis=0)[:, None]
+    column = choose_column(gather_votes(field))
+    assert column is not None
+    assert len(column.corners) == 17
+    steps = np.diff(column.corners.mean(axis=1)[:, 1])
+    np.testing.assert_allclose(steps, 50.0, atol=1e-3)
+
+
 def test_levels_are_read_from_the_votes_when_the_film_shows_fewer() -> None:
     spine = straight_spine(vertebrae=9)
     column = choose_column(gather_votes(perfect_field(spine, first=6)))
