@@ -12,10 +12,12 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+import yaml
 
 from aasce.commands.predict import training_median
 from aasce.ensemble import write_submission
 from aasce.files import write_text
+from tools.release import below_data
 
 
 def main(
@@ -46,7 +48,8 @@ def main(
     write_submission(folder / "preds.csv", rows)
     body = {
         "solver": solver, "definition": "challenge", "labels": "official", "films": len(rows), "folds": folds,
-        "settings": (folders[0] / "config.yaml").read_text(), "failures": failures, "flags": flags,
+        "settings": below_data(yaml.safe_load((folders[0] / "config.yaml").read_text())),
+        "failures": failures, "flags": flags,
         "split": "grouped by study: aasce.readers.grouped_folds(studies, folds=5, seed=0); folds 0 and 1 are "
         "predicted, each by a model whose training, the shared base's included, saw none of its patients",
     }  # fmt: skip

@@ -14,8 +14,11 @@ import numpy as np
 import typer
 import yaml
 
+from aasce.config import dump_settings, load_settings
+from aasce.solvers import solver_class
 from aasce.solvers.base import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE
 from aasce.solvers.confidence import fit_confidence
+from tools.train_released import commit
 
 PRIOR = (4.0, 1.0)
 
@@ -26,8 +29,12 @@ def main(solver: str, runs: Path = Path("runs"), weights: Path = Path("aasce/wei
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source / WEIGHTS_FILE, target / WEIGHTS_FILE)
     config = yaml.safe_load((source / CONFIG_FILE).read_text())
-    (target / CONFIG_FILE).write_text(yaml.safe_dump(below_data(config), sort_keys=False, width=110))
+    (target / CONFIG_FILE).write_text(yaml.safe_dump(below_data(config)))
+    # Read and written once more, so that the file is complete and in the order of the class.
+    settings = load_settings(solver_class(solver).Config, target / CONFIG_FILE)
+    (target / CONFIG_FILE).write_text(dump_settings(settings))
     manifest = json.loads((source / MANIFEST_FILE).read_text())
+    manifest["commit"] = manifest.get("commit") or commit()
     rule = calibration(runs / solver)
     if rule is not None:
         manifest["calibration"] = [round(value, 4) for value in rule]
