@@ -26,7 +26,7 @@ def main(
     out: Annotated[Path | None, typer.Option()] = None,
 ) -> None:
     """Writes preds.csv and manifest.json from the fold-* runs of a solver."""
-    folders = sorted((runs / solver).glob("fold-*"))
+    folders = sorted((runs / solver).glob("fold-*")) or [runs / solver / "base"]
     folder = out or Path("submissions") / f"oof-{solver}"
     rows: dict[str, tuple[float, ...]] = {}
     failures: dict[str, str] = {}
