@@ -112,7 +112,7 @@ def _objectness(logit: Tensor, inside: Tensor) -> Tensor:
 def _size(quads: Tensor) -> Tensor:
     """(N,) px: mean length of a vertebra's four sides, for errors in units of the vertebra."""
     tl, tr, bl, br = quads.unbind(1)
-    sides = torch.stack([tr - tl, br - bl, bl - tl, br - tr]).norm(dim=-1)
+    sides: Tensor = torch.stack([tr - tl, br - bl, bl - tl, br - tr]).norm(dim=-1)
     return sides.mean(dim=0).clamp(min=1.0)
 
 

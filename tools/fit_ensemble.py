@@ -1,0 +1,49 @@
+"""Weights of the default ensemble from out-of-fold predictions, and what they are worth on films not fitted on.
+
+    python -m tools.fit_ensemble vertebra_field seg4reg --data $AASCE_DATA
+
+Weights fitted on one fold are scored on the other; the printed weights, for configs/ensembles/default.yaml, are
+fitted on both.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from aasce.ensemble import blend, fit_weights
+from aasce.readers import data_root, grouped_folds, read_challenge
+from aasce.scoring import read_angles_csv, smape
+
+
+def main(
+    solvers: list[str],
+    data: Annotated[Path | None, typer.Option()] = None,
+    submissions: Path = Path("submissions"),
+) -> None:
+    """Prints weights, each member's SMAPE, and the cross-fitted SMAPE of the ensemble."""
+    films = read_challenge(data_root(data))
+    tables = [
+        dict(zip(*read_angles_csv(submissions / f"oof-{s}" / "preds.csv"), strict=True)) for s in solvers
+    ]
+    common = [i for i, film in enumerate(films) if all(film.film_id in table for table in tables)]
+    angles = np.array([[table[films[i].film_id] for i in common] for table in tables])
+    truth = np.array([films[i].angles for i in common])
+    folds = [set(test) for _, test in grouped_folds(films.studies, 5, 0)]
+    crossed = np.empty_like(truth)
+    for fold in folds:
+        inside = np.array([i in fold for i in common])
+        if inside.any() and not inside.all():
+            crossed[inside] = blend(angles[:, inside], fit_weights(angles[:, ~inside], truth[~inside]))
+    for solver, member in zip(solvers, angles, strict=True):
+        typer.echo(f"{solver}: SMAPE {smape(member, truth):.3f} over {len(common)} films")
+    typer.echo(f"ensemble, weights fitted on the other folds: SMAPE {smape(crossed, truth):.3f}")
+    typer.echo(f"major angle, MAE: {np.abs(crossed - truth)[:, 0].mean():.3f}")
+    typer.echo(f"weights fitted on all: {np.round(fit_weights(angles, truth), 3).tolist()}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
