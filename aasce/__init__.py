@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aasce.commands.members import load
     from aasce.geometry.cobb import cobb_angles
-    from aasce.readers import read_film
+    from aasce.readers import read_film, read_scan
     from aasce.scoring import score
 
 __version__ = "0.1.0"
-__all__ = ["cobb_angles", "load", "read_film", "score"]
+__all__ = ["cobb_angles", "load", "read_film", "read_scan", "score"]
 
 _HOMES = {
     "cobb_angles": "aasce.geometry.cobb",
     "load": "aasce.commands.members",
     "read_film": "aasce.readers",
+    "read_scan": "aasce.readers",
     "score": "aasce.scoring",
 }
 

@@ -42,6 +42,13 @@ class Definition(StrEnum):
     clinical = "clinical"
 
 
+class Frame(StrEnum):
+    """How much of a person a rendered film shows."""
+
+    whole = "whole"
+    trunk = "trunk"
+
+
 class EnsembleCommand(TyperCommand):
     """A command whose `--ensemble` may stand without a value; only a YAML file's name is taken for one."""
 
@@ -65,7 +72,9 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, as train.lr=1e-4.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the data set; else AASCE_DATA.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the data set; else AASCE_DATA, else rendered films.")
+    ] = None,
     labels: LabelsOption = Labels.official,
     fold: Annotated[int | None, typer.Option(help="Fold to hold out, from 0; predicted at the end.")] = None,
     folds: Annotated[int, typer.Option(help="Number of folds; whole studies stay together.")] = 5,
@@ -76,8 +85,9 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Short for --set seed=SEED.")] = None,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    rendered: Annotated[int, typer.Option(help="Films to render where no data set is named.")] = 300,
 ) -> None:
-    """Train a solver on the challenge's films."""
+    """Train a solver on the challenge's films, or on films that the kit renders."""
     from aasce.commands.train import Plan, run_name
     from aasce.commands.train import train as run
 
@@ -96,6 +106,7 @@ def train(
             seed,
             device,
             resume,
+            rendered,
         )
     )
     score = "" if report.best_score is None else f", validation {report.best_score:.3f}"
@@ -186,6 +197,39 @@ def audit(
     if len(findings) > ROWS:
         print(f"... and {len(findings) - ROWS} more{f' in {out}' if out else '; --out FILE.csv writes all'}")
     print(summary(films, findings))
+
+
+@app.command()
+def synth(
+    count: Annotated[int, typer.Option("--n", metavar="N", help="Number of films.")],
+    out: Annotated[Path, typer.Option(help="Folder of the films, labels and truth; resumed when begun.")],
+    seed: Annotated[int, typer.Option(help="Of the first film; film k has SEED + k.")] = 0,
+    rows: Annotated[int, typer.Option(help="Height of a film in px.")] = 1024,
+    population: Annotated[str, typer.Option(help="patients, adults or elderly.")] = "patients",
+    frame: Annotated[Frame | None, typer.Option(help="Head to hips, or the trunk; both without.")] = None,
+    scans: Annotated[
+        bool, typer.Option("--scans", help="A CT and its vertebra labels with each film.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes; one a core without.")] = None,
+) -> None:
+    """Render films with known angles in the challenge's layout."""
+    import os
+
+    from aasce.commands.synth import Plan
+    from aasce.commands.synth import synth as run
+
+    plan = Plan(
+        count,
+        out,
+        seed,
+        rows,
+        population,
+        None if frame is None else frame.value,
+        scans,
+        workers or os.cpu_count() or 1,
+    )
+    rendered = run(plan)
+    print(f"{out}: {count} films, {rendered} of them rendered now")
 
 
 @app.command()

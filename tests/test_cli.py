@@ -285,7 +285,7 @@ def test_without_films_the_examples_are_measured_and_that_is_said(run: Run, tmp_
     said = run("predict", "--solver", "constant", "--out", str(tmp_path / "out"))
     assert said.code == 0
     assert "rendered example films" in said.err
-    assert "example-1" in (tmp_path / "out" / "submission.csv").read_text()
+    assert "example-01" in (tmp_path / "out" / "submission.csv").read_text()
 
 
 def test_help(run: Run) -> None:

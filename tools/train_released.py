@@ -2,11 +2,13 @@
 
 Patients fall into five folds. One base network is trained on folds 2 to 4 alone (less a validation part). The
 model of fold 0 goes on from it with fold 1 added, that of fold 1 with fold 0 added, so neither has seen the
-fold it is measured on; the released one goes on with all films. The base saves most of the time that separate
-trainings would take. Films of a fold are predicted only once its model is done; the base predicts both.
+fold it is measured on; the released one goes on with all films. A second base, trained on folds 0 and 1, serves
+the models of folds 2 to 4 likewise. The bases save most of the time that separate trainings would take. Films of
+a fold are predicted only once its model is done; a base predicts the folds that it never saw.
 
     python -m tools.train_released vertebra_field base --data $AASCE_DATA --runs runs
     python -m tools.train_released vertebra_field fold-0 ...    (then fold-1, release)
+    python -m tools.train_released vertebra_field base-01 ...   (then fold-2, fold-3, fold-4)
 """
 
 from __future__ import annotations
@@ -37,9 +39,13 @@ def parts(films: FilmSet, stage: str) -> tuple[list[int], list[int], list[int]]:
     validation = [shared[i] for i in held]
     if stage == "release":
         return list(range(len(films))), [], []
+    if stage == "base-01":
+        return [i for i in range(len(films)) if i not in set(shared)], [], shared
     others = sorted(i for k in range(FOLDS) if k not in SHARED for i in folds[k])
     test = others if stage == "base" else folds[int(stage.removeprefix("fold-"))]
     seen = shared if stage == "base" else [i for i in range(len(films)) if i not in set(test)]
+    if stage in ("fold-2", "fold-3", "fold-4"):
+        return seen, [], test
     return [i for i in seen if i not in set(validation)], validation, test
 
 
@@ -73,7 +79,8 @@ def main(
         return
     model = cls(load_settings(cls.Config, config, settings or []))
     folder = runs / solver / stage
-    begin = start if start or stage == "base" else runs / solver / "base"
+    base = "base-01" if stage in ("fold-2", "fold-3", "fold-4") else "base"
+    begin = start if start or stage in ("base", "base-01") else runs / solver / base
     if begin is not None:
         model.start_from(begin)
     held = films.subset(validation) if validation else None

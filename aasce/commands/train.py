@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +30,7 @@ from aasce.solvers.base import (
     read_manifest,
 )
 from aasce.types import AasceError
+from aasce.weights import equip
 
 SPLIT_FILE = "split.json"
 
@@ -49,6 +52,7 @@ class Plan:
         seed: None keeps the settings' one.
         device: "auto", "cpu", "cuda", "mps".
         resume: go on where an interrupted run of the same plan stood.
+        rendered: number of films to render and train on where no data set is named; 0 never renders.
     """
 
     solver: str
@@ -63,6 +67,7 @@ class Plan:
     seed: int | None = None
     device: str = "auto"
     resume: bool = False
+    rendered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +94,12 @@ def train(plan: Plan) -> FitReport:
     seed = () if plan.seed is None else (f"seed={plan.seed}",)
     config = load_settings(cls.Config, plan.config, (*plan.overrides, *seed))
     check_device(plan.device)
-    films = read_challenge(data_root(plan.data), labels=plan.labels)
+    films = films_of(plan, config.seed)
     parts = split(films, plan, config.seed)
     facts = {**_facts(plan, parts), "seed": config.seed}
     # The protocol leaves construction to each class; all of the kit's, and any from outside, take these two.
     with matching_torchvision(plan.solver):
-        solver = cast(Callable[..., Solver], cls)(config, device=plan.device)
+        solver = equip(cast(Callable[..., Solver], cls)(config, device=plan.device))
         open_run(plan, config, facts)
         report = solver.fit(parts.train, parts.validation, RunFolder(plan.out, plan.device, plan.resume))
     solver.save(plan.out)
@@ -102,6 +107,18 @@ def train(plan: Plan) -> FitReport:
     if parts.held is not None:
         write_held_out(plan, solver, config, parts, facts)
     return report
+
+
+def films_of(plan: Plan, seed: int) -> FilmSet:
+    """The data set that is named; without one, films that the kit renders into the run folder."""
+    if plan.data is not None or os.environ.get("AASCE_DATA") or plan.rendered == 0:
+        return read_challenge(data_root(plan.data), labels=plan.labels)
+    from aasce.commands import synth
+
+    folder = plan.out / "rendered"
+    print(f"no data set named: training on {plan.rendered} films rendered into {folder}", file=sys.stderr)
+    synth.synth(synth.Plan(plan.rendered, folder, seed * 1_000_000, workers=os.cpu_count() or 1))
+    return read_challenge(folder)
 
 
 def split(films: FilmSet, plan: Plan, seed: int) -> Parts:

@@ -1,4 +1,4 @@
-"""File to film, and folder to data set."""
+"""File to film or volume, and folder to data set."""
 
 from aasce.readers.audit import audit_dataset, film_faults, repeated_films
 from aasce.readers.dataset import (
@@ -9,6 +9,7 @@ from aasce.readers.dataset import (
     unlabelled_films,
 )
 from aasce.readers.films import film_name, film_size, find_films, read_film
+from aasce.readers.scans import read_scan, write_scan
 from aasce.readers.splits import grouped_folds, grouped_holdout, study_id
 
 __all__ = [
@@ -24,7 +25,9 @@ __all__ = [
     "grouped_holdout",
     "read_challenge",
     "read_film",
+    "read_scan",
     "repeated_films",
     "study_id",
     "unlabelled_films",
+    "write_scan",
 ]

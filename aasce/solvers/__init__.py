@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SOLVERS: dict[str, str] = {
     "constant": "aasce.solvers.constant.solver:ConstantSolver",
+    "inverse_render": "aasce.solvers.inverse_render.solver:InverseRenderSolver",
     "seg4reg": "aasce.solvers.seg4reg.solver:Seg4RegSolver",
     "vertebra_field": "aasce.solvers.vertebra_field.solver:VertebraFieldSolver",
 }
@@ -25,6 +26,7 @@ SOLVERS: dict[str, str] = {
 
 SUMMARIES: dict[str, str] = {
     "constant": "the training films' median angles for every film: the score to beat",
+    "inverse_render": "fits the spine phantom to the film through the differentiable X-ray; no training",
     "seg4reg": "segments vertebrae and discs, then regresses the three angles from film and mask",
     "vertebra_field": "finds 17 vertebrae and their corners by votes of a dense field; the default",
 }

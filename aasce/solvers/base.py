@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
+import numpy as np
+
 from aasce.config import Settings, dump_settings, load_settings
+from aasce.files import atomic_write
 from aasce.readers import FilmSet
-from aasce.types import AasceError, Radiograph, SpinePrediction
+from aasce.types import AasceError, Array, Radiograph, SpinePrediction
 
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "weights.safetensors"
@@ -117,3 +120,29 @@ def read_manifest(folder: Path, solver: str | None = None) -> dict[str, Any]:
 def read_config(folder: Path, cls: type[SolverConfig]) -> Any:
     """Reads config.yaml of a run as `cls`."""
     return load_settings(cls, folder / CONFIG_FILE)
+
+
+def write_numbers(folder: Path, numbers: dict[str, Array]) -> None:
+    """Writes the weights file of a solver that has a few numbers and no network."""
+    from safetensors.numpy import save
+
+    with atomic_write(folder / WEIGHTS_FILE) as temporary:
+        temporary.write_bytes(save({name: np.ascontiguousarray(value) for name, value in numbers.items()}))
+
+
+def read_numbers(folder: Path, solver: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, Array]:
+    """Reads what `write_numbers` wrote, float64, in the given shapes.
+
+    Raises:
+        AasceError: the file is missing or damaged, or holds other numbers.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        found = load_file(folder / WEIGHTS_FILE)
+        return {name: np.asarray(found[name], np.float64).reshape(shape) for name, shape in shapes.items()}
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise AasceError(
+            f"{folder / WEIGHTS_FILE}: holds no weights of {solver} ({error}); train again"
+        ) from error

@@ -84,7 +84,15 @@ def load_solver(name_or_folder: str | Path, device: str = "cpu") -> Solver:
             f"{name_or_folder}: made by {solver!r}, which this kit lacks{nearest(solver, SOLVERS)}"
         )
     with matching_torchvision(solver):
-        return solver_class(solver).load(folder, device)
+        return equip(solver_class(solver).load(folder, device), device)
+
+
+def equip(solver: Solver, device: str = "cpu") -> Solver:
+    """Loads, for a solver that starts from another one's answer, that other one; the solver itself is returned."""
+    needs = getattr(solver, "needs", None)
+    if needs is not None:
+        solver.start_with(load_solver(needs, device))  # type: ignore[attr-defined]
+    return solver
 
 
 def _from_hub(name: str) -> Path:

@@ -41,6 +41,14 @@ class Case:
 
 CASES = {
     "constant": Case(),
+    "inverse_render": Case(
+        learn=(
+            "stages=[{rows: 96, steps: 6, rate: 0.15, blur: 1.0}]",
+            "search.sizes=[0.8, 0.9]", "search.spines=1", "search.kept=1", "search.explored=1",
+        ),
+        mirror_px=12.0,
+        mirror_degrees=12.0,
+    ),
     "vertebra_field": Case(
         learn=(
             "train.epochs=5", "train.validate_every=5", "train.lr=5e-3", "train.ema=0.97",
@@ -200,6 +208,10 @@ def test_tiny_set_is_learned(trained: Trained) -> None:
         truth = np.array([film.angles for film in trained.films])
         assert np.array_equal(degrees(trained.answers[0]), np.median(truth, axis=0))
         return
+    if trained.name == "inverse_render":
+        # Nothing is learned, and drawn boxes are no X-ray; tests/unit/solvers/inverse_render fits real shadows.
+        assert all(answer.landmarks is not None for answer in trained.answers)
+        return
     truth = np.array([film.angles[0] for film in trained.films if film.angles is not None])
     major = np.array([degrees(answer)[0] for answer in trained.answers])
     assert np.abs(major - truth).mean() < np.abs(truth - np.median(truth)).mean() / 2, (major, truth)
@@ -223,7 +235,9 @@ def _one_epoch(case: Case) -> list[str]:
 
 
 def _trainable(solver: Any) -> dict[str, Any]:
-    """Copies of the weights that training is to change."""
+    """Copies of the weights that training is to change; inverse_render has none, its prior is the phantom's."""
+    if solver.name == "inverse_render":
+        return {}
     if not hasattr(solver, "module"):
         return {"angles": np.zeros(3) if solver.angles is None else solver.angles.copy()}
     parameters = solver.module.named_parameters()

@@ -10,7 +10,7 @@ import pytest
 
 import aasce
 
-NAMES = ["cobb_angles", "load", "read_film", "score"]
+NAMES = ["cobb_angles", "load", "read_film", "read_scan", "score"]
 
 
 def test_names_are_fixed() -> None:
@@ -28,6 +28,7 @@ def test_arguments_are_fixed() -> None:
     assert list(inspect.signature(aasce.cobb_angles).parameters) == ["landmarks", "height", "definition"]
     assert list(inspect.signature(aasce.load).parameters) == ["name_or_folder", "device"]
     assert next(iter(inspect.signature(aasce.read_film).parameters)) == "path"
+    assert list(inspect.signature(aasce.read_scan).parameters) == ["path", "kind"]
 
 
 def test_unknown_name_says_what_there_is() -> None:
@@ -39,6 +40,12 @@ def test_import_brings_no_torch() -> None:
     code = f"import sys, aasce; [getattr(aasce, name) for name in {NAMES}]; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_import_brings_no_scan_library() -> None:
+    code = "import sys, aasce; aasce.read_scan; print({'nibabel', 'SimpleITK'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_released_constant_answers_its_medians() -> None:

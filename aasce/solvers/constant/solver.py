@@ -13,17 +13,16 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
 from aasce.readers import FilmSet
 from aasce.solvers.base import (
-    WEIGHTS_FILE,
     FitReport,
     RunFolder,
     SolverConfig,
     read_config,
     read_manifest,
+    read_numbers,
+    write_numbers,
     write_run,
 )
 from aasce.types import AasceError, CobbAngles, Radiograph, SpinePrediction
@@ -97,8 +96,7 @@ class ConstantSolver:
         if self.angles is None:
             raise AasceError("constant: nothing to save; call fit first")
         write_run(folder, self.name, self.config, self.manifest)
-        tensors = {"angles": self.angles, "confidence": np.array([self.confidence])}
-        (folder / WEIGHTS_FILE).write_bytes(save(tensors))
+        write_numbers(folder, {"angles": self.angles, "confidence": np.array([self.confidence])})
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
@@ -110,14 +108,8 @@ class ConstantSolver:
         folder = Path(folder)
         manifest = read_manifest(folder, cls.name)
         solver = cls(read_config(folder, ConstantConfig), device)
-        try:
-            tensors = load_file(folder / WEIGHTS_FILE)
-            solver.angles = np.asarray(tensors["angles"], dtype=np.float64).reshape(3)
-            solver.confidence = float(tensors["confidence"].item())
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise AasceError(
-                f"{folder / WEIGHTS_FILE}: holds no weights of constant ({error}); train again"
-            ) from error
+        numbers = read_numbers(folder, cls.name, {"angles": (3,), "confidence": ()})
+        solver.angles, solver.confidence = numbers["angles"], float(numbers["confidence"])
         solver.manifest = {key: value for key, value in manifest.items() if key != "solver"}
         return solver
 

@@ -17,6 +17,7 @@ from aasce.preprocess.augment import intensity_pipeline, mirror_landmarks, resee
 from aasce.preprocess.crop import View, similarity, spine_view
 from aasce.preprocess.intensity import Bytes, clahe, to_uint8
 from aasce.readers import FilmSet, data_root, unlabelled_films
+from aasce.solvers.fresh import FreshFilms
 from aasce.solvers.vertebra_field.settings import VertebraFieldConfig
 from aasce.targets.field import LEVELS, encode_members
 from aasce.types import Array, Radiograph
@@ -46,20 +47,21 @@ def prepare_image(canvas: Bytes) -> Bytes:
 
 def load_samples(films: FilmSet) -> list[Sample]:
     """Decodes labelled films once, at `KEPT_SPACING`, with vertebra and corner order repaired."""
-    samples = []
-    for index, film in enumerate(films):
-        if film.landmarks is None:
-            continue
-        landmarks = repair_corners(order_vertebrae(film.landmarks))
-        pixels = to_uint8(films.radiograph(index).pixels)
-        steps = np.linalg.norm(np.diff(landmarks.mean(axis=1), axis=0), axis=1)
-        scale = min(1.0, KEPT_SPACING / float(steps.mean()))
-        height, width = pixels.shape
-        size = (round(height * scale), round(width * scale))
-        ratio = np.array([size[1] / width, size[0] / height])
-        small = cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_AREA)
-        samples.append(Sample(np.asarray(small, np.uint8), (landmarks + 0.5) * ratio - 0.5))
-    return samples
+    labelled = ((i, film.landmarks) for i, film in enumerate(films) if film.landmarks is not None)
+    return [to_sample(films.radiograph(index), landmarks) for index, landmarks in labelled]
+
+
+def to_sample(film: Radiograph, landmarks: Floats) -> Sample:
+    """A film at `KEPT_SPACING` with its landmarks (17, 4, 2) px put in order."""
+    landmarks = repair_corners(order_vertebrae(landmarks))
+    pixels = to_uint8(film.pixels)
+    steps = np.linalg.norm(np.diff(landmarks.mean(axis=1), axis=0), axis=1)
+    scale = min(1.0, KEPT_SPACING / float(steps.mean()))
+    height, width = pixels.shape
+    size = (round(height * scale), round(width * scale))
+    ratio = np.array([size[1] / width, size[0] / height])
+    small = cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    return Sample(np.asarray(small, np.uint8), (landmarks + 0.5) * ratio - 0.5)
 
 
 def load_backgrounds(folder: str | None, share: float) -> list[Bytes]:
@@ -78,7 +80,8 @@ class SampleMaker:
     def __init__(
         self, config: VertebraFieldConfig, samples: Sequence[Sample], backgrounds: Sequence[Bytes]
     ) -> None:
-        self.config, self.samples, self.backgrounds = config, samples, backgrounds
+        self.config, self.backgrounds = config, backgrounds
+        self.samples: Sequence[Sample] = samples
         self.intensity = intensity_pipeline(config.augment.intensity)
 
     def draw(self, index: int, fine: bool, rng: np.random.Generator) -> dict[str, Array]:
@@ -186,13 +189,18 @@ class FieldTask:
     ) -> None:
         self.config, self.module, self.score = config, module, score
         backgrounds = load_backgrounds(config.backgrounds, config.background_share)
-        self.maker = SampleMaker(config, load_samples(train), backgrounds)
+        self.films = load_samples(train)
+        self.fresh = FreshFilms(config.rendered, config.seed) if config.rendered else None
+        self.maker = SampleMaker(config, self.films, backgrounds)
 
     def steps(self) -> int:
-        return max(1, len(self.maker.samples) // self.config.batch)
+        return max(1, (len(self.films) + self.config.rendered) // self.config.batch)
 
     def batches(self, epoch: int) -> Iterator[dict[str, Tensor]]:
         rng = np.random.default_rng((self.config.seed, epoch))
+        if self.fresh is not None:
+            new = [to_sample(film.radiograph, film.landmarks) for film in self.fresh.take(epoch)]
+            self.maker.samples = [*self.films, *new]
         order = rng.permutation(len(self.maker.samples))
         order = np.resize(order, self.steps() * self.config.batch)
         for chosen in order.reshape(-1, self.config.batch):

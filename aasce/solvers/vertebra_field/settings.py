@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from aasce.config import Settings
 from aasce.solvers.base import SolverConfig
 from aasce.solvers.training import TrainSettings
@@ -82,6 +84,7 @@ class VertebraFieldConfig(SolverConfig):
         backgrounds: folder of unlabelled whole films whose surroundings (never whose spines) are pasted around
             the labelled films, a path or a name below AASCE_DATA; None for plain borders.
         background_share: the share of that folder that is used, the first ones by name being left out.
+        rendered: films rendered anew for every epoch, beside those of the data set.
     """
 
     network: NetworkSettings = NetworkSettings()
@@ -93,3 +96,4 @@ class VertebraFieldConfig(SolverConfig):
     tilt_share: float = 0.7
     backgrounds: str | None = None
     background_share: float = 0.5
+    rendered: int = Field(default=0, ge=0)

@@ -1,0 +1,175 @@
+"""Films of drawn people: framing, X-ray, development, truth; a film set that renders as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from aasce.config import Settings
+from aasce.phantom.person import Person, Phantom, build_person, draw_person
+from aasce.phantom.pose import LEVELS
+from aasce.phantom.truth import FilmTruth, film_truth
+from aasce.readers import FilmSet
+from aasce.readers.dataset import LabelledFilm
+from aasce.types import Array, Radiograph
+from aasce.xray.camera import Camera, ConeBeam, SlotScanner
+from aasce.xray.film import FilmLook, develop, draw_look
+from aasce.xray.raster import material_maps
+from aasce.xray.transmission import transmission, tungsten_spectrum
+
+Frame = Literal["whole", "trunk"]
+
+BEHIND_MM = 800.0
+"""From the spine to the film. Since the field is measured in the plane of the spine, a film farther away shows the
+same; this far no arm held forward reaches through it."""
+
+
+class Framing(Settings):
+    """Where tube and film stand, and how much of the person is on the film.
+
+    Attributes:
+        view: "AP" or "PA"; on a PA film the patient's left lies left.
+        scanner: True for a slot scanner, False for one exposure of a long film.
+        box: mm in the person's frame, least and greatest x, least and greatest z of the film's field.
+        rows: height of the film in px.
+        distance: mm from the focus to the spine.
+        turn: degrees of pitch, roll and yaw by which the person stands askew in the beam.
+        kilovolts, aluminium: tube voltage, filtration in mm.
+    """
+
+    view: Literal["AP", "PA"]
+    scanner: bool
+    box: tuple[float, float, float, float]
+    rows: int
+    distance: float
+    turn: tuple[float, float, float]
+    kilovolts: float
+    aluminium: float
+
+    def camera(self) -> Camera:
+        """The camera of this film; its width follows from the box."""
+        left, right, bottom, top = self.box
+        size = (self.rows, max(1, round(self.rows * (right - left) / (top - bottom))))
+        maker = SlotScanner if self.scanner else ConeBeam
+        return maker(size, self.box, self.view, self.distance + BEHIND_MM, BEHIND_MM, 0.0, self.turn)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedFilm:
+    """One rendered film: its pixels (bone bright), all that is known of it, and what it was made from."""
+
+    pixels: Array
+    truth: FilmTruth
+    person: Person
+    phantom: Phantom
+    framing: Framing
+    look: FilmLook
+
+
+def draw_framing(
+    rng: np.random.Generator, phantom: Phantom, rows: int, frame: Frame | None = None
+) -> Framing:
+    """Draws how a film is taken: the whole film from head to hips, or the trunk alone as in the challenge."""
+    whole = frame == "whole" or (frame is None and rng.random() < 0.5)
+    spine = phantom.pose.centre[LEVELS.index("T1") : LEVELS.index("S1")]
+    top, bottom = float(spine[0, 2]), float(spine[-1, 2])
+    length = top - bottom
+    left, right = float(spine[:, 0].min()), float(spine[:, 0].max())
+    if whole:
+        above, below = rng.uniform(0.12, 0.6) * length, rng.uniform(0.12, 0.6) * length
+        side = rng.uniform(0.26, 0.5) * length
+    else:
+        above, below = rng.uniform(0.04, 0.2) * length, rng.uniform(0.06, 0.22) * length
+        side = rng.uniform(0.13, 0.36) * length
+    middle = (left + right) / 2 + rng.normal(0, 0.02) * length
+    half = max(side, (right - left) / 2 + 35.0)
+    view: Literal["AP", "PA"] = "AP" if rng.random() < 0.5 else "PA"
+    # From behind the spine is nearer to the tube, by the thickness of the body before it.
+    near, far = (1150.0, 1750.0) if view == "AP" else (1050.0, 1650.0)
+    return Framing(
+        view=view,
+        scanner=bool(rng.random() < 0.4),
+        box=(middle - half, middle + half, bottom - below, top + above),
+        rows=rows,
+        distance=float(rng.uniform(near, far)),
+        turn=(float(rng.normal(0, 2.5)), float(rng.normal(0, 1.2)), float(rng.normal(0, 4))),
+        kilovolts=float(rng.uniform(65, 110)),
+        aluminium=float(rng.uniform(2.5, 5)),
+    )
+
+
+def expose(phantom: Phantom, camera: Camera, kilovolts: float, aluminium: float) -> torch.Tensor:
+    """(H, W) primary intensity beside the open beam's."""
+    maps = material_maps(phantom.meshes, camera)
+    return transmission(maps, tungsten_spectrum(kilovolts, aluminium))
+
+
+def render_film(
+    seed: int,
+    rows: int = 1024,
+    population: str = "patients",
+    frame: Frame | None = None,
+    cobb: float | None = None,
+    curve: str | None = None,
+) -> RenderedFilm:
+    """Draws a person, a framing and a look from one seed, and takes the film.
+
+    Args:
+        seed: of every draw; the same seed gives the same film on one machine.
+        rows: height of the film in px.
+        population, cobb, curve: see `draw_person`.
+        frame: "whole", "trunk", or drawn.
+    """
+    person = draw_person(seed, population, cobb, curve)
+    phantom = build_person(person)
+    rng = np.random.default_rng((seed, 1))
+    framing = draw_framing(rng, phantom, rows, frame)
+    look = draw_look(rng, framing.view)
+    camera = framing.camera()
+    with torch.no_grad():
+        intensity = expose(phantom, camera, framing.kilovolts, framing.aluminium)
+        truth = film_truth(phantom.pose, phantom.points, camera)
+    pitch = (framing.box[3] - framing.box[2]) / rows
+    pixels = develop(intensity, look, rng, pitch)
+    return RenderedFilm(pixels, truth, person, phantom, framing, look)
+
+
+class RenderedFilms(FilmSet):
+    """Films rendered when asked for: film i is that of seed + i, the same each time, kept nowhere.
+
+    Labels need a person's meshes but no X-ray; they are made once, when the set is made.
+    """
+
+    def __init__(self, count: int, seed: int = 0, rows: int = 1024, population: str = "patients") -> None:
+        self.settings = (rows, population)
+        self.seeds = range(seed, seed + count)
+        super().__init__((rendered_label(s, rows, population) for s in self.seeds), "rendered", "official")
+
+    def subset(self, indices: Iterable[int]) -> FilmSet:
+        """The films at `indices`, still rendered when asked for."""
+        chosen = list(indices)
+        part = object.__new__(RenderedFilms)
+        FilmSet.__init__(part, (self[i] for i in chosen), self.name, self.labels)
+        part.settings, part.seeds = self.settings, [self.seeds[i] for i in chosen]  # type: ignore[assignment]
+        return part
+
+    def radiograph(self, index: int) -> Radiograph:
+        """Renders film `index`."""
+        rows, population = self.settings
+        film = render_film(self.seeds[index], rows, population)
+        return Radiograph(self[index].film_id, film.pixels)
+
+
+def rendered_label(seed: int, rows: int, population: str) -> LabelledFilm:
+    """What is known of the film of a seed, without taking it."""
+    person = draw_person(seed, population)
+    phantom = build_person(person, spine_only=True)
+    framing = draw_framing(np.random.default_rng((seed, 1)), phantom, rows)
+    truth = film_truth(phantom.pose, phantom.points, framing.camera())
+    name = f"rendered-{seed:06d}"
+    return LabelledFilm(name, Path(f"{name}.jpg"), name, truth.landmarks, truth.challenge.degrees)

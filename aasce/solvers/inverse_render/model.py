@@ -1,0 +1,169 @@
+"""A spine of likely shape as a function of few numbers, seen by a distant camera: what is fitted to a film."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from aasce.phantom.pose import LEVELS, SpinePose
+from aasce.phantom.statistics import scan_statistics, stack
+from aasce.phantom.truth import corners_3d
+from aasce.phantom.vertebra import build_vertebra
+from aasce.types import VERTEBRAE
+from aasce.xray.camera import SlotScanner
+from aasce.xray.raster import path_length
+
+SHOWN: tuple[str, ...] = VERTEBRAE
+"""Levels whose bones are rendered."""
+
+FILM_MM = 600.0
+"""Height in mm that a film is taken to have until the fit finds its size."""
+
+FAR_MM, GAP_MM = 4000.0, 600.0
+CORTEX = 1.6
+"""Weight of a mm of cortex beside one of marrow on a film of 70 kV (their attenuation, less that of soft tissue)."""
+
+AXIAL_COUPLING = -1.3
+"""Degrees of axial rotation per degree of tilt gained a level, the mean of the phantom's curves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bones:
+    """Mean vertebrae of all shown levels, joined; N vertices.
+
+    Attributes:
+        outer, marrow: (N, 3) mm in each vertebra's own frame.
+        faces: (F, 3).
+        level: (N,) index of LEVELS of each vertex.
+        points: for each level its named points (3,) mm in its own frame.
+    """
+
+    outer: Tensor
+    marrow: Tensor
+    faces: Tensor
+    level: Tensor
+    points: dict[str, dict[str, Tensor]]
+
+
+@lru_cache(maxsize=1)
+def bones() -> Bones:
+    """The mean vertebrae, built once, float32."""
+    outer, marrow, faces, level, points = [], [], [], [], {}
+    start = 0
+    for name in SHOWN:
+        model = build_vertebra(name)
+        outer.append(model.outer.float())
+        marrow.append(model.marrow.float())
+        faces.append(model.faces + start)
+        level.append(torch.full((len(model.outer),), LEVELS.index(name)))
+        points[name] = {key: value.float() for key, value in model.points.items()}
+        start += len(model.outer)
+    return Bones(torch.cat(outer), torch.cat(marrow), torch.cat(faces), torch.cat(level), points)
+
+
+@dataclass
+class SpineModel:
+    """The numbers that are fitted; each is in units of its own plausible spread, so that one step size fits all.
+
+    Attributes:
+        size: logarithm of mm of the film per mm of the mean adult, over 0.1.
+        shift: (2,) x and z of T12 from the film's middle, over 10 mm of the film.
+        tilt: (25,) coronal tilts over 4 degrees.
+        turn: (25,) axial rotation beside what the bend brings with it, over 8 degrees.
+        step: (24,) logarithm of spacing over the mean's, in units of the scans' spread.
+        wide: (2,) logarithm of the vertebrae's width over the mean's, at T1 and L5, over 0.08.
+    """
+
+    size: Tensor
+    shift: Tensor
+    tilt: Tensor
+    turn: Tensor
+    step: Tensor
+    wide: Tensor
+
+    @classmethod
+    def straight(cls) -> SpineModel:
+        """The mean spine in the middle of a film."""
+        return cls(*(torch.zeros(n) for n in (1, 2, 25, 25, 24, 2)))
+
+    def tensors(self) -> list[Tensor]:
+        """All numbers, in the order of the attributes."""
+        return [self.size, self.shift, self.tilt, self.turn, self.step, self.wide]
+
+    def copy(self, gradient: bool = False) -> SpineModel:
+        """The same numbers in tensors of their own."""
+        return SpineModel(*(t.detach().clone().requires_grad_(gradient) for t in self.tensors()))
+
+    def coronal(self) -> Tensor:
+        """(25,) degrees."""
+        return self.tilt * 4
+
+    def pose(self) -> SpinePose:
+        """The frames of all levels in mm of the film, its middle the origin; x to the film's left (AP)."""
+        real = scan_statistics()
+        coronal = self.coronal()
+        mean, spread = (torch.as_tensor(v, dtype=coronal.dtype) for v in (real.spacing_mean, real.spacing_sd))
+        scale = torch.exp(0.1 * self.size)
+        spacing = scale * mean * torch.exp(self.step * spread / mean)
+        slope = torch.gradient(coronal)[0]
+        axial = 8 * self.turn + AXIAL_COUPLING * slope
+        sagittal = torch.as_tensor(real.sagittal_mean, dtype=coronal.dtype)
+        pose = stack(spacing, coronal, sagittal, axial)
+        middle = pose.centre[LEVELS.index("T12")]
+        place = torch.stack([10 * self.shift[0], middle.new_zeros(()), 10 * self.shift[1]])
+        return SpinePose(pose.rotation, pose.centre - middle + place)
+
+    def widths(self) -> Tensor:
+        """(25,) factor of the vertebrae's width and depth, running evenly from T1 to L5."""
+        first, last = LEVELS.index("T1"), LEVELS.index("L5")
+        share = ((torch.arange(len(LEVELS)) - first) / (last - first)).clamp(0, 1)
+        return torch.exp(0.1 * self.size + 0.08 * (self.wide[0] * (1 - share) + self.wide[1] * share))
+
+    def heights(self) -> Tensor:
+        """(25,) factor of the vertebrae's height: that of the two steps beside them."""
+        real = scan_statistics()
+        spread = torch.as_tensor(real.spacing_sd / real.spacing_mean, dtype=self.step.dtype)
+        growth = self.step * spread
+        both = torch.cat([growth[:1], (growth[:-1] + growth[1:]) / 2, growth[-1:]])
+        return torch.exp(0.1 * self.size + both)
+
+    def place(self, local: Tensor, level: Tensor, pose: SpinePose) -> Tensor:
+        """Points (N, 3) of the frames of levels (N,) in mm of the film."""
+        width, height = self.widths()[level], self.heights()[level]
+        sized = local * torch.stack([width, width, height], -1)
+        return torch.einsum("nij,nj->ni", pose.rotation[level], sized) + pose.centre[level]
+
+
+def camera(rows: int, size: tuple[int, int]) -> SlotScanner:
+    """A camera far away whose film is that of a film (H, W), brought to `rows` rows."""
+    columns = max(8, round(rows * size[1] / size[0]))
+    half = FILM_MM / 2 * columns / rows
+    return SlotScanner((rows, columns), (-half, half, -FILM_MM / 2, FILM_MM / 2), "AP", FAR_MM, GAP_MM)
+
+
+def render(model: SpineModel, seen: SlotScanner, pose: SpinePose | None = None) -> Tensor:
+    """(H, W) bone in mm of marrow, cortex counted by its attenuation; differentiable in the model."""
+    parts = bones()
+    pose = pose or model.pose()
+    outer = model.place(parts.outer, parts.level, pose)
+    marrow = model.place(parts.marrow, parts.level, pose)
+    return (1 + CORTEX) * path_length((outer, parts.faces), seen) - CORTEX * path_length(
+        (marrow, parts.faces), seen
+    )
+
+
+def landmarks(model: SpineModel, seen: SlotScanner) -> Tensor:
+    """(17, 4, 2) px of the camera's film, T1 to L5, each TL, TR, BL, BR; differentiable."""
+    pose = model.pose()
+    placed = {
+        name: {
+            key: model.place(point.reshape(1, 3), torch.tensor([LEVELS.index(name)]), pose)[0]
+            for key, point in bones().points[name].items()
+            if key.startswith(("superior", "inferior"))
+        }
+        for name in VERTEBRAE
+    }
+    return seen.project(corners_3d(placed, seen))

@@ -1,0 +1,82 @@
+"""Settings of `inverse_render`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from aasce.config import Settings
+from aasce.solvers.base import SolverConfig
+
+
+class Stage(Settings):
+    """One step from coarse to fine.
+
+    Attributes:
+        rows: height in px that the film is brought to.
+        steps: of gradient descent.
+        rate: of the optimiser (Adam), in units of each number's own spread.
+        blur: px, standard deviation of the smoothing before gradients are compared.
+    """
+
+    rows: int = Field(gt=32)
+    steps: int = Field(ge=0)
+    rate: float = Field(gt=0)
+    blur: float = Field(ge=0)
+
+
+class PriorSettings(Settings):
+    """How strongly the spine is held to be a likely one; each is the weight of a mean square.
+
+    Attributes:
+        bend: of the second difference of tilts, in units of 4 degrees.
+        tilt: of the tilts themselves, in units of 20 degrees.
+        spacing: of the logarithm of spacing against the scans' mean, in units of the scans' spread.
+        axial: of axial rotation against what the lateral bend brings with it, in units of 8 degrees.
+        start: of the distance from the landmarks started from, in units of a tenth of a vertebra's width.
+    """
+
+    bend: float = 0.02
+    tilt: float = 0.002
+    spacing: float = 0.01
+    axial: float = 0.01
+    start: float = 0.02
+
+
+class SearchSettings(Settings):
+    """The blind start: a likely spine laid over the whole film at every place, in several sizes and bends.
+
+    Attributes:
+        rows: height in px of the search.
+        sizes: lengths of the column T1 to L5 that are tried, as shares of the film's height.
+        spines: spines drawn from the phantom's own curve types that are tried in each size.
+        kept: starts that are fitted further.
+        explored: steps of gradient descent given to each kept start before the best is chosen.
+    """
+
+    rows: int = 128
+    sizes: tuple[float, ...] = (0.44, 0.48, 0.52, 0.56, 0.6, 0.64, 0.68, 0.72, 0.76, 0.8, 0.84, 0.88, 0.92)
+    spines: int = 120
+    kept: int = 8
+    explored: int = 40
+
+
+class InverseRenderConfig(SolverConfig):
+    """Settings of `inverse_render`.
+
+    Attributes:
+        start: "blind", or the solver (released name or run folder) whose landmarks the fit starts from.
+        stages: from coarse to fine.
+        prior: see `PriorSettings`.
+        search: see `SearchSettings`.
+        margin: px at 512 rows by which the compared region reaches beyond the projected spine.
+    """
+
+    start: str = "vertebra_field"
+    stages: tuple[Stage, ...] = (
+        Stage(rows=160, steps=60, rate=0.15, blur=1.5),
+        Stage(rows=288, steps=60, rate=0.08, blur=1.2),
+        Stage(rows=448, steps=50, rate=0.04, blur=1.0),
+    )
+    prior: PriorSettings = PriorSettings()
+    search: SearchSettings = SearchSettings()
+    margin: float = 14.0

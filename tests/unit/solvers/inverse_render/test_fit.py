@@ -1,0 +1,111 @@
+"""The phantom fitted to its own X-rays: truth is known, the start is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from aasce.geometry.cobb import cobb_angles
+from aasce.phantom.films import RenderedFilm, render_film
+from aasce.solvers.inverse_render.fit import agreement, blind_starts, descend, film_at, model_of
+from aasce.solvers.inverse_render.model import SpineModel, camera, landmarks, render
+from aasce.solvers.inverse_render.settings import InverseRenderConfig, SearchSettings, Stage
+from aasce.solvers.inverse_render.solver import InverseRenderSolver
+from aasce.types import AasceError, Radiograph
+from aasce.weights import load_solver
+
+SIZE = (512, 256)
+
+
+def bent() -> SpineModel:
+    """A spine with one curve of 40 degrees between T5 and L2, somewhat off the middle."""
+    model = SpineModel.straight()
+    levels = np.arange(25)
+    model.tilt = torch.tensor(20 * np.sin((levels - 15.5) / 9 * np.pi) * (abs(levels - 15.5) < 9) / 4).float()
+    model.shift = torch.tensor([1.0, -2.0])
+    return model
+
+
+@pytest.fixture(scope="module")
+def shadow() -> np.ndarray:
+    """(512, 256) the X-ray of `bent`, with noise."""
+    with torch.no_grad():
+        bone = render(bent(), camera(512, SIZE)).numpy()
+    noise = np.random.default_rng(0).normal(0, 2, bone.shape)
+    return np.clip(40 + bone + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def film() -> RenderedFilm:
+    return render_film(52, rows=512, frame="trunk")
+
+
+def off(model: SpineModel) -> float:
+    """px at 512 rows between the corners of a model and of `bent`."""
+    seen = camera(512, SIZE)
+    with torch.no_grad():
+        return float((landmarks(model, seen) - landmarks(bent(), seen)).norm(dim=-1).mean())
+
+
+def test_the_true_spine_agrees_best(shadow: np.ndarray) -> None:
+    target = film_at(shadow, 256, 1.0)
+    values = []
+    for shift in (-3.0, 0.0, 3.0):
+        model = bent()
+        model.shift = model.shift + torch.tensor([shift, 0.0])
+        values.append(float(agreement(model, target, SIZE, 14.0)))
+    assert values[1] > max(values[0], values[2]) + 0.2
+    assert values[1] > 0.5
+
+
+def test_gradient_descent_comes_back(shadow: np.ndarray) -> None:
+    moved = bent()
+    moved.shift = moved.shift + torch.tensor([0.6, 0.5])
+    moved.tilt = moved.tilt * 0.8
+    stage = Stage(rows=192, steps=30, rate=0.12, blur=1.5)
+    fitted = descend(moved, shadow, stage, InverseRenderConfig())
+    assert off(fitted.model) < off(moved) / 3
+
+
+def test_a_blind_search_finds_the_place(shadow: np.ndarray) -> None:
+    config = InverseRenderConfig(search=SearchSettings(sizes=(0.6, 0.66, 0.72, 0.78), spines=10, kept=3))
+    starts = blind_starts(shadow, config)
+    assert 1 <= len(starts) <= 3
+    assert starts[0].agreement == max(start.agreement for start in starts)
+    assert min(off(start.model) for start in starts) < 25
+
+
+def test_a_model_of_landmarks_stands_where_they_are(film: RenderedFilm) -> None:
+    model = model_of(film.truth.landmarks, film.truth.size)
+    with torch.no_grad():
+        placed = landmarks(model, camera(512, film.truth.size)).numpy()
+    assert np.abs(placed - film.truth.landmarks).mean() < 3
+    major = cobb_angles(placed, 512).degrees[0]
+    assert major == pytest.approx(film.truth.challenge.degrees[0], abs=3)
+
+
+def test_a_start_near_the_truth_is_kept_or_bettered(film: RenderedFilm) -> None:
+    start = model_of(film.truth.landmarks, film.truth.size)
+    stage = Stage(rows=256, steps=15, rate=0.05, blur=1.0)
+    fitted = descend(start, film.pixels, stage, InverseRenderConfig(), start)
+    target = film_at(film.pixels, 256, 1.0)
+    assert fitted.agreement >= float(agreement(start, target, film.truth.size, 14.0))
+    with torch.no_grad():
+        placed = landmarks(fitted.model, camera(512, film.truth.size)).numpy()
+    assert np.abs(placed - film.truth.landmarks).mean() < 4
+
+
+def test_starting_from_itself_or_from_nothing_is_refused(film: RenderedFilm) -> None:
+    solver = InverseRenderSolver()
+    with pytest.raises(AasceError, match="cannot start from itself"):
+        solver.start_with(InverseRenderSolver(InverseRenderSolver.tiny()))
+    with pytest.raises(AasceError, match="its start 'vertebra_field' is not loaded"):
+        solver.predict([Radiograph("film", film.pixels)])
+
+
+def test_the_released_one_brings_its_start_along() -> None:
+    solver = load_solver("inverse_render")
+    assert isinstance(solver, InverseRenderSolver)
+    assert solver.starter is not None
+    assert solver.starter.name == "vertebra_field"

@@ -1,0 +1,256 @@
+"""How fast the mesh renderer is, and the registration experiment of its paper (Shetty et al. 2021, section 2.3).
+
+    python -m tools.bench_xray speed
+    python -m tools.bench_xray register --trials 20
+
+`speed` renders a body at 1024x512 and compares with casting the same rays by trimesh on a sample of them.
+`register` moves a pelvis by up to 10 mm and turns it by up to 5 degrees on every axis, and finds the pose again by
+gradient descent on the gradient correlation with a noisy film of the true pose: once with the shape known, once with
+another person's pelvis, whose size along the three axes is found with the pose, as the paper finds shape and pose.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import numpy as np
+import torch
+import trimesh
+import typer
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from aasce.phantom.person import build_person, draw_person
+from aasce.xray.camera import ConeBeam
+from aasce.xray.mesh import Mesh
+from aasce.xray.raster import material_maps
+from aasce.xray.similarity import multiscale_gradient_correlation
+from aasce.xray.transmission import Spectrum, transmission, tungsten_spectrum
+
+Points = NDArray[np.float64]
+
+
+def body() -> list[Mesh]:
+    """Everything there is of one person, float32."""
+    return build_person(draw_person(0)).meshes
+
+
+def pelvis(seed: int) -> list[Mesh]:
+    """Hip bones, sacrum, L4 and L5 of one grown person in a block of soft tissue: what the paper registers."""
+    meshes = build_person(draw_person(seed, "adults")).meshes
+    names = ("hip", "S1", "L5", "L4")
+    block = trimesh.creation.icosphere(subdivisions=4)
+    block.vertices = block.vertices * (200, 130, 210) + (0, 10, -60)
+    soft = Mesh(
+        "soft", "soft", "air", torch.tensor(block.vertices, dtype=torch.float32), torch.tensor(block.faces)
+    )
+    return [soft, *(mesh for mesh in meshes if mesh.name.startswith(names))]
+
+
+def measure_speed(meshes: Sequence[Mesh], camera: ConeBeam, repeats: int = 10) -> dict[str, float]:
+    """Seconds per film (median) of wall and of processor time, forward, and forward with backward."""
+    spectrum = tungsten_spectrum(90, 3.0)
+    leaves = [Mesh(m.name, m.material, m.inside, m.vertices.clone(), m.faces) for m in meshes]
+    result = {}
+    for name, gradient in (("forward", False), ("forward and backward", True)):
+        for mesh in leaves:
+            mesh.vertices.requires_grad_(gradient)
+        walls, busy = [], []
+        for _ in range(repeats + 1):
+            wall, cpu = time.perf_counter(), time.process_time()
+            signal = transmission(material_maps(leaves, camera), spectrum)
+            if gradient:
+                signal.sum().backward()
+            walls.append(time.perf_counter() - wall)
+            busy.append(time.process_time() - cpu)
+        result[f"{name}, wall"] = float(np.median(walls[1:]))
+        result[f"{name}, processor"] = float(np.median(busy[1:]))
+    return result
+
+
+def cast_seconds(meshes: Sequence[Mesh], camera: ConeBeam, rays: int = 300) -> float:
+    """Processor seconds that trimesh needs for all rays of a film through all meshes, by a sample of rays.
+
+    The search trees are built beforehand, and not counted.
+    """
+    origin, direction = (array.reshape(-1, 3).numpy() for array in camera.rays())
+    chosen = np.random.default_rng(0).choice(len(origin), rays, replace=False)
+    shapes = [trimesh.Trimesh(m.vertices.numpy(), m.faces.numpy(), process=False) for m in meshes]
+    for shape in shapes:
+        _ = shape.ray.intersects_id(origin[:1], direction[:1], multiple_hits=True)
+    begin = time.process_time()
+    for shape in shapes:
+        shape.ray.intersects_id(origin[chosen], direction[chosen], multiple_hits=True, return_locations=True)
+    return (time.process_time() - begin) * len(origin) / rays
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One trial: errors in mm before and after, and the similarity reached."""
+
+    hausdorff: tuple[float, float]
+    landmarks: tuple[float, float]
+    similarity: tuple[float, float]
+
+
+def landmarks_of(meshes: Sequence[Mesh]) -> torch.Tensor:
+    """Six extreme vertices of every bone: what the landmark error is measured on."""
+    chosen = []
+    for mesh in meshes:
+        if mesh.material == "cortex":
+            chosen += [mesh.vertices[pick(mesh.vertices, dim=0)] for pick in (torch.argmin, torch.argmax)]
+    return torch.cat(chosen)
+
+
+def bones_of(meshes: Sequence[Mesh]) -> torch.Tensor:
+    """All vertices of the bones' surfaces."""
+    return torch.cat([mesh.vertices for mesh in meshes if mesh.material == "cortex"])
+
+
+def hausdorff(first: Points, second: Points) -> float:
+    """Symmetric Hausdorff distance in mm of two clouds of vertices."""
+    there = cKDTree(second).query(first)[0].max()
+    back = cKDTree(first).query(second)[0].max()
+    return float(max(there, back))
+
+
+def register(
+    meshes: Sequence[Mesh],
+    box: tuple[float, float, float, float],
+    rng: np.random.Generator,
+    truth: Sequence[Mesh] | None = None,
+    size: tuple[int, int] = (256, 256),
+    steps: Sequence[int] = (60, 60, 60),
+    photons: float = 20_000.0,
+) -> Registration:
+    """Moves the meshes at random and registers them to the film of the true ones, coarse to fine.
+
+    Args:
+        meshes: what is registered, float32.
+        box: field of view, see `ConeBeam`.
+        rng: draws the pose and the noise.
+        truth: the meshes on the film, of the same names; the same ones without. Another person's are registered with
+            their size along the three axes.
+        size: (H, W) of the finest film.
+        steps: of gradient descent on each scale, the coarsest first.
+        photons: in a pixel of the finest film's open beam; the target's quantum noise.
+    """
+    start = torch.tensor(
+        np.concatenate([rng.uniform(-5, 5, 3), rng.uniform(-10, 10, 3)]), dtype=torch.float32
+    )
+    pose, growth = start.clone().requires_grad_(), torch.zeros(3, requires_grad=True)
+    fitted = [pose] if truth is None else [pose, growth]
+    seen = meshes if truth is None else truth
+    spectrum = tungsten_spectrum(80, 3.0, bins=8)
+    similarity: list[float] = []
+    for stage, count in enumerate(steps):
+        scale = 2 ** (len(steps) - 1 - stage)
+        small = (size[0] // scale, size[1] // scale)
+        with torch.no_grad():
+            clean = _film(seen, box, small, torch.zeros(6), spectrum)
+        target = _noisy(clean, photons * scale**2, rng)
+        rate = 0.8 / 2**stage
+        descent = torch.optim.Adam([{"params": [one], "lr": rate} for one in fitted], betas=(0.8, 0.95))
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(descent, count, eta_min=rate / 20)
+        for _ in range(count):
+            descent.zero_grad()
+            film = _film(_grown(meshes, growth), box, small, pose, spectrum)
+            alike = multiscale_gradient_correlation(film, target, 2)
+            (1 - alike).backward()
+            descent.step()
+            schedule.step()
+            similarity.append(float(alike.detach()))
+    errors: list[tuple[float, float]] = []
+    with torch.no_grad():
+        for one, sized in ((start, meshes), (pose.detach(), _grown(meshes, growth))):
+            bones, points = (_moved(box, size, pick(sized), one) for pick in (bones_of, landmarks_of))
+            apart = (points - landmarks_of(seen)).norm(dim=-1).mean()
+            errors.append((hausdorff(bones_of(seen).numpy(), bones.numpy()), float(apart)))
+    return Registration(
+        hausdorff=(errors[0][0], errors[1][0]),
+        landmarks=(errors[0][1], errors[1][1]),
+        similarity=(similarity[0], similarity[-1]),
+    )
+
+
+def _grown(meshes: Sequence[Mesh], growth: torch.Tensor) -> list[Mesh]:
+    """The meshes with their size along the three axes changed, in units of 2 %."""
+    return [replace(mesh, vertices=mesh.vertices * torch.exp(0.02 * growth)) for mesh in meshes]
+
+
+def _camera(box: tuple[float, float, float, float], size: tuple[int, int], pose: torch.Tensor) -> ConeBeam:
+    """A fluoroscope's geometry: closer than a long film's."""
+    return ConeBeam(size, box, distance=1200.0, gap=300.0, rotation=pose[:3], shift=pose[3:])
+
+
+def _film(
+    meshes: Sequence[Mesh],
+    box: tuple[float, float, float, float],
+    size: tuple[int, int],
+    pose: torch.Tensor,
+    spectrum: Spectrum,
+) -> torch.Tensor:
+    return -transmission(material_maps(meshes, _camera(box, size, pose)), spectrum).log()
+
+
+def _noisy(film: torch.Tensor, photons: float, rng: np.random.Generator) -> torch.Tensor:
+    """A film -log(I) with quantum noise."""
+    counts = np.maximum(rng.poisson(photons * np.exp(-film.numpy().astype(np.float64))), 0.5)
+    return torch.from_numpy(-np.log(counts / photons)).to(film)
+
+
+def _moved(
+    box: tuple[float, float, float, float], size: tuple[int, int], points: torch.Tensor, pose: torch.Tensor
+) -> torch.Tensor:
+    """Points as the pose moves them, in the world."""
+    return _camera(box, size, torch.zeros(6)).unplace(_camera(box, size, pose).place(points))
+
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+
+@app.command()
+def speed(
+    rays: Annotated[int, typer.Option(help="Rays of the sample that trimesh casts.")] = 300,
+    threads: Annotated[int, typer.Option(help="Threads of the renderer.")] = 1,
+) -> None:
+    """Films a second at 1024x512, and the ratio to trimesh's rays."""
+    torch.set_num_threads(threads)
+    meshes = body()
+    camera = ConeBeam((1024, 512), (-225.0, 225.0, -200.0, 700.0), gap=200.0)
+    print(
+        f"{len(meshes)} meshes, {sum(len(mesh.faces) for mesh in meshes)} faces, load {os.getloadavg()[0]:.1f}"
+    )
+    figures = measure_speed(meshes, camera)
+    for name, seconds in figures.items():
+        print(f"{name}: {seconds:.3f} s, {1 / seconds:.1f} films/s")
+    cast = cast_seconds(meshes, camera, rays)
+    print(f"trimesh rays, processor: {cast:.0f} s, {cast / figures['forward, processor']:.0f} times ours")
+
+
+@app.command(name="register")
+def register_trials(
+    trials: Annotated[int, typer.Option(help="Random poses.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of the poses.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads of the renderer.")] = 1,
+) -> None:
+    """Hausdorff distance and landmark error before and after registration."""
+    torch.set_num_threads(threads)
+    box = (-200.0, 200.0, -270.0, 130.0)
+    for title, same in (("shape known", True), ("another person's shape", False)):
+        rng = np.random.default_rng(seed)
+        people = [(pelvis(2 * k), None if same else pelvis(2 * k + 1)) for k in range(trials)]
+        done = [register(meshes, box, rng, truth) for meshes, truth in people]
+        print(title)
+        for name in ("hausdorff", "landmarks", "similarity"):
+            values = np.array([getattr(one, name) for one in done])
+            before, after = (f"{values[:, i].mean():.2f} +- {values[:, i].std():.2f}" for i in (0, 1))
+            print(f"  {name}: before {before}, after {after}")
+
+
+if __name__ == "__main__":
+    app()
