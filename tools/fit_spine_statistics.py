@@ -90,7 +90,7 @@ def compare(people: int = 500, seed: int = 0) -> None:
     from aasce.phantom.statistics import scan_statistics
 
     real = scan_statistics()
-    drawn = [draw_person(seed + k, population="adult").pose() for k in range(people)]
+    drawn = [draw_person(seed + k, population="adults").pose() for k in range(people)]
     centres = np.stack([pose.centre.numpy() for pose in drawn])
     steps = centres[:, :-1] - centres[:, 1:]
     spacing = np.linalg.norm(steps, axis=2)

@@ -46,14 +46,14 @@ class Pattern:
     king: str = ""
 
 
-PT, MT_LOW, TL_LOW = (11, 12), (17, 18), (21, 23)
+PT, MT_LOW, TL_LOW = (11, 12), (17, 18), (21, 22)
 HIGH = (6, 8)
 PATTERNS: dict[str, Pattern] = {
     "single thoracic": Pattern(
         (HIGH, PT, MT_LOW, TL_LOW), ((0.3, 0.6), (1, 1), (0.3, 0.65)), 0.92, "1", "III"
     ),
     "long thoracic": Pattern(
-        (HIGH, PT, (18, 20), (23, 23)), ((0.25, 0.5), (1, 1), (0.2, 0.5)), 0.9, "1", "IV"
+        (HIGH, PT, (18, 19), (22, 23)), ((0.25, 0.5), (1, 1), (0.2, 0.5)), 0.9, "1", "IV"
     ),
     "double thoracic": Pattern(
         (HIGH, (11, 13), MT_LOW, TL_LOW), ((0.65, 0.95), (1, 1), (0.3, 0.6)), 0.9, "2", "V"
@@ -61,10 +61,10 @@ PATTERNS: dict[str, Pattern] = {
     "double major": Pattern((HIGH, PT, MT_LOW, TL_LOW), ((0.2, 0.5), (1, 1), (0.75, 0.99)), 0.9, "3", "II"),
     "triple major": Pattern((HIGH, (11, 12), MT_LOW, TL_LOW), ((0.65, 0.9), (1, 1), (0.7, 0.95)), 0.9, "4"),
     "thoracolumbar": Pattern(((8, 10), (14, 16), (21, 22)), ((0.35, 0.65), (1, 1)), 0.45, "5"),
-    "lumbar": Pattern(((9, 11), (17, 18), (22, 23)), ((0.4, 0.7), (1, 1)), 0.2, "5"),
+    "lumbar": Pattern(((9, 11), (17, 18), (22, 22)), ((0.4, 0.7), (1, 1)), 0.2, "5"),
     "lumbar major": Pattern((HIGH, PT, MT_LOW, TL_LOW), ((0.2, 0.4), (0.75, 0.98), (1, 1)), 0.2, "6", "I"),
-    "C": Pattern(((9, 13), (20, 23)), ((1, 1),), 0.5),
-    "S": Pattern(((8, 10), (15, 17), (21, 23)), ((0.8, 1), (0.8, 1)), 0.6),
+    "C": Pattern(((9, 13), (20, 22)), ((1, 1),), 0.5),
+    "S": Pattern(((8, 10), (15, 17), (21, 22)), ((0.8, 1), (0.8, 1)), 0.6),
 }
 """Curve types by name. Single: single thoracic, long thoracic, thoracolumbar, lumbar, C; double: double thoracic,
 double major, lumbar major, S; triple: triple major."""
@@ -142,7 +142,10 @@ def draw_spine(
     sagittal = _draw_sagittal(rng, cobb, ends)
     # Slope is degrees of tilt a level; at an apex 1.5 x Cobb / levels between the ends.
     coupling = rng.uniform(0.15, 0.5) * (1 if rng.random() > 0.05 else -0.3)
-    axial = -coupling * slope * 4.5 + _draw_axial(rng)
+    turning = np.clip(slope, -14, 14)
+    # The pelvis stands square to the film, however the last disc is bent.
+    turning[-2:] *= (0.4, 0.0)
+    axial = -coupling * turning * 4.5 + _draw_axial(rng)
     return SpineRecord(
         curve=curve,
         cobb=float(cobb),
