@@ -95,8 +95,8 @@ def descend(
         optimiser.zero_grad()
         alike = agreement(current, film, size, config.margin)
         loss = penalty(current, config.prior, start, size) - alike
-        if float(loss) < lowest:
-            best, lowest, found = current.copy(), float(loss), float(alike)
+        if float(loss.detach()) < lowest:
+            best, lowest, found = current.copy(), float(loss.detach()), float(alike.detach())
         if step == stage.steps:
             break
         loss.backward()  # type: ignore[no-untyped-call]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from aasce.readers import FilmSet
@@ -85,8 +86,13 @@ class InverseRenderSolver:
         return FitReport(notes={"trained": False})
 
     def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
-        """Fits each film by itself."""
-        return [self._one(film) for film in films]
+        """Fits each film by itself, in one thread: several add up depths in an order that differs from run to run."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return [self._one(film) for film in films]
+        finally:
+            torch.set_num_threads(threads)
 
     def _one(self, film: Radiograph) -> SpinePrediction:
         blank = functools.partial(SpinePrediction, film.film_id, film.size, solver=self.name)

@@ -63,7 +63,7 @@ def test_gradient_descent_comes_back(shadow: np.ndarray) -> None:
     moved = bent()
     moved.shift = moved.shift + torch.tensor([0.6, 0.5])
     moved.tilt = moved.tilt * 0.8
-    stage = Stage(rows=192, steps=30, rate=0.12, blur=1.5)
+    stage = Stage(rows=192, steps=20, rate=0.15, blur=1.5)
     fitted = descend(moved, shadow, stage, InverseRenderConfig())
     assert off(fitted.model) < off(moved) / 3
 
@@ -87,7 +87,7 @@ def test_a_model_of_landmarks_stands_where_they_are(film: RenderedFilm) -> None:
 
 def test_a_start_near_the_truth_is_kept_or_bettered(film: RenderedFilm) -> None:
     start = model_of(film.truth.landmarks, film.truth.size)
-    stage = Stage(rows=256, steps=15, rate=0.05, blur=1.0)
+    stage = Stage(rows=256, steps=8, rate=0.05, blur=1.0)
     fitted = descend(start, film.pixels, stage, InverseRenderConfig(), start)
     target = film_at(film.pixels, 256, 1.0)
     assert fitted.agreement >= float(agreement(start, target, film.truth.size, 14.0))
