@@ -211,6 +211,8 @@ def synth(
         bool, typer.Option("--scans", help="A CT and its vertebra labels with each film.")
     ] = False,
     workers: Annotated[int | None, typer.Option(help="Processes; one a core without.")] = None,
+    cobb: Annotated[float | None, typer.Option(help="Major Cobb angle in degrees; drawn without.")] = None,
+    curve: Annotated[str | None, typer.Option(help="Curve type, as 'double major'; drawn without.")] = None,
 ) -> None:
     """Render films with known angles in the challenge's layout."""
     import os
@@ -227,6 +229,8 @@ def synth(
         None if frame is None else frame.value,
         scans,
         workers or os.cpu_count() or 1,
+        cobb,
+        curve,
     )
     rendered = run(plan)
     print(f"{out}: {count} films, {rendered} of them rendered now")

@@ -33,6 +33,8 @@ class Plan:
         rows: height of a film in px.
         population: who is drawn, see `aasce.phantom.person.draw_person`.
         frame: "whole" (head to hips), "trunk" (as the challenge's training films), None for both in turn.
+        cobb: nominal major Cobb angle of everyone in degrees, None to draw it.
+        curve: curve type of everyone, None to draw it.
         scans: a CT scan and its label scan with every film.
         workers: processes.
     """
@@ -45,10 +47,13 @@ class Plan:
     frame: str | None = None
     scans: bool = False
     workers: int = 1
+    cobb: float | None = None
+    curve: str | None = None
 
     def identity(self) -> dict[str, Any]:
         """What two runs must share to go on from one another."""
-        return {"seed": self.seed, "rows": self.rows, "population": self.population, "frame": self.frame}
+        names = ("seed", "rows", "population", "frame", "cobb", "curve")
+        return {name: getattr(self, name) for name in names}
 
 
 def synth(plan: Plan) -> int:
@@ -69,6 +74,7 @@ def synth(plan: Plan) -> int:
 
 def check(plan: Plan) -> None:
     """Raises AasceError for numbers that make no film."""
+    from aasce.phantom.curves import check_cobb, check_curve
     from aasce.phantom.person import POPULATIONS
 
     if plan.count < 1:
@@ -77,6 +83,10 @@ def check(plan: Plan) -> None:
         raise AasceError(f"--rows {plan.rows}: a film has 128 to 4096 rows")
     if plan.population not in POPULATIONS:
         raise AasceError(f"--population {plan.population}: is one of {', '.join(POPULATIONS)}")
+    if plan.cobb is not None:
+        check_cobb(plan.cobb)
+    if plan.curve is not None:
+        check_curve(plan.curve)
 
 
 def begin(plan: Plan) -> None:
@@ -136,7 +146,8 @@ def render_one(plan: Plan, seed: int) -> int:
     from aasce.phantom.truth import vertebra_masks
 
     name = film_name(seed)
-    film = render_film(seed, plan.rows, plan.population, plan.frame)  # type: ignore[arg-type]
+    frame: Any = plan.frame
+    film = render_film(seed, plan.rows, plan.population, frame, plan.cobb, plan.curve)
     _write_image(plan.out / "data" / PART / f"{name}.jpg", film.pixels)
     masks = vertebra_masks(film.phantom, film.framing.camera())
     _write_image(plan.out / "masks" / f"{name}.png", masks)

@@ -109,6 +109,12 @@ def check_cobb(cobb: float) -> None:
         raise AasceError(f"a Cobb angle of {cobb:g} degrees is impossible here; choose 0 to {MAX_COBB:g}")
 
 
+def check_curve(curve: str) -> None:
+    """Raises AasceError for a curve type that is not known."""
+    if curve != "straight" and curve not in PATTERNS:
+        raise AasceError(f"curve type {curve!r} is unknown; choose one of {', '.join(PATTERNS)}, straight")
+
+
 def draw_spine(
     rng: np.random.Generator,
     cobb: float,
@@ -131,8 +137,7 @@ def draw_spine(
     check_cobb(cobb)
     if curve is None:
         curve = "straight" if cobb < 3 else str(rng.choice(list(PATTERNS), p=FREQUENCY))
-    if curve != "straight" and curve not in PATTERNS:
-        raise AasceError(f"curve type {curve!r} is unknown; choose one of {', '.join(PATTERNS)}")
+    check_curve(curve)
     size, spacing = _draw_spacing(rng, growth)
     ends: tuple[int, ...] = ()
     smooth, slope = np.zeros(len(LEVELS)), np.zeros(len(LEVELS))

@@ -81,6 +81,15 @@ def test_impossible_orders_are_refused(run: Run, tmp_path: Path, words: tuple[st
     assert not (tmp_path / "x").exists()
 
 
+def test_angle_and_curve_can_be_asked_for(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "films"
+    said = run("synth", "--n", "1", "--out", folder, "--cobb", "60", "--curve", "double major", *SMALL)
+    assert said.code == 0
+    known = json.loads((folder / "truth" / "rendered-000000.json").read_text())
+    assert known["person"]["spine"]["curve"] == "double major"
+    assert known["angles"]["challenge"]["degrees"][0] == pytest.approx(60, abs=12)
+
+
 def test_a_scan_comes_with_labels_and_centroids(run: Run, tmp_path: Path) -> None:
     assert run("synth", "--n", "1", "--out", tmp_path / "s", "--scans", *SMALL).code == 0
     folder = tmp_path / "s" / "scans"
