@@ -95,7 +95,7 @@ def test_predict_many_films_shows_the_first_ones(run: Run, tmp_path: Path) -> No
 
 
 def test_train_without_data_says_how(run: Run) -> None:
-    line = run("train", *CONSTANT).one_line()
+    line = run("train", *CONSTANT, "--rendered", "0").one_line()
     assert "--data" in line
     assert "AASCE_DATA" in line
 
