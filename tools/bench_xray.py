@@ -33,6 +33,12 @@ from aasce.xray.transmission import Spectrum, transmission, tungsten_spectrum
 
 Points = NDArray[np.float64]
 
+SPREAD = (3.0, 3.0, 3.0, 6.0, 6.0, 6.0)
+"""Standard deviations of the drawn poses: degrees, then mm."""
+
+PRIOR = 0.1
+"""Weight of the prior where another person's shape is registered."""
+
 
 def body() -> list[Mesh]:
     """Everything there is of one person, float32."""
@@ -160,7 +166,9 @@ def register(
             descent.zero_grad()
             film = _film(_grown(meshes, growth), box, small, pose, spectrum)
             alike = multiscale_gradient_correlation(film, target, 2)
-            (1 - alike).backward()
+            # One view tells little of depth: what is not seen stays near the mean, as in a statistical model.
+            unlikely = (pose / pose.new_tensor(SPREAD)).square().mean() + growth.square().mean()
+            (1 - alike + (PRIOR * unlikely if truth is not None else 0.0)).backward()
             descent.step()
             schedule.step()
             similarity.append(float(alike.detach()))
