@@ -186,11 +186,14 @@ def _slide(
         cv2.resize(bone[top:bottom, left:right], size, interpolation=cv2.INTER_AREA), np.float32
     )
     near = np.asarray(cv2.dilate((patch > 1.0).astype(np.float32), np.ones((7, 7), np.uint8)))
+    # Where the film is flat the library divides by zero.
     scores = [
-        cv2.matchTemplate(whole, part, cv2.TM_CCORR_NORMED, mask=near)
+        np.nan_to_num(
+            cv2.matchTemplate(whole, part, cv2.TM_CCORR_NORMED, mask=near), nan=-1, posinf=-1, neginf=-1
+        )
         for whole, part in zip(gradients, _gradients(patch), strict=True)
     ]
-    score = np.nan_to_num(np.mean(scores, axis=0), nan=-1.0, posinf=-1.0, neginf=-1.0)
+    score = np.mean(scores, axis=0)
     row, column = np.unravel_index(int(score.argmax()), score.shape)
     middle = np.array([(bone.shape[1] - 1) / 2 - left, (bone.shape[0] - 1) / 2 - top])
     x, y = (middle + 0.5) * size / (right - left, bottom - top) - 0.5 + (column, row)
