@@ -18,6 +18,7 @@ from aasce.phantom.pelvis import PelvisRecord, build_pelvis, draw_pelvis, hip_ce
 from aasce.phantom.pose import LEVELS, SpinePose
 from aasce.phantom.skin import SkinRecord, build_skin, draw_skin, lay_skin
 from aasce.phantom.skull import SkullRecord, build_skull, draw_skull
+from aasce.phantom.statistics import scan_statistics
 from aasce.phantom.thorax import ThoraxRecord, build_thorax, draw_thorax, lay_thorax
 from aasce.phantom.vertebra import (
     VertebraModel,
@@ -157,8 +158,6 @@ def _fitted(
 ) -> tuple[SpineRecord, dict[str, VertebraShape]]:
     """Makes bodies, discs and the bend agree: heights follow the spacing, bodies at an apex are wedged."""
     spacing = np.array(spine.spacing)
-    from aasce.phantom.statistics import scan_statistics
-
     ratio = spacing / (scan_statistics().spacing_mean * spine.stature)
     level_ratio = np.clip(np.concatenate([ratio[:1], (ratio[:-1] + ratio[1:]) / 2, ratio[-1:]]), 0.8, 1.2)
     slope = np.clip(np.gradient(np.array(spine.coronal)), -12, 12)

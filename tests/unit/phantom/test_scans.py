@@ -10,6 +10,7 @@ from aasce.phantom.person import Person, build_person, draw_person
 from aasce.phantom.scans import VERSE, PhantomScan, nesting, phantom_scan
 from aasce.xray.camera import ConeBeam
 from aasce.xray.drr import drr
+from aasce.xray.mesh import Mesh
 from aasce.xray.raster import material_maps
 from aasce.xray.transmission import transmission, tungsten_spectrum
 from aasce.xray.voxels import voxelise
@@ -65,8 +66,6 @@ def test_the_scan_throws_the_shadow_of_its_meshes(person: Person) -> None:
     corners = torch.tensor(
         [[x, y, z] for x in (-65.0, 65.0) for y in (-70.0, 70.0) for z in (45.0, 185.0)], dtype=torch.float32
     )
-    from aasce.xray.mesh import Mesh
-
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
     faces = torch.tensor([tri for a, b, c, d in quads for tri in ((a, b, c), (a, c, d))])
     scene = [Mesh("block", "soft", "air", corners, faces), *inner]
