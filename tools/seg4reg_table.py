@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from aasce.config import load_settings
 from aasce.readers import FilmSet, data_root, grouped_folds, grouped_holdout, read_challenge
 from aasce.solvers.base import MANIFEST_FILE, RunFolder
-from aasce.solvers.seg4reg.data import smape
+from aasce.solvers.pictures import smape
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
 from aasce.solvers.seg4reg.solver import Seg4RegSolver
 from aasce.types import AasceError

@@ -1,123 +1,15 @@
-"""What the networks of `seg4reg` are shown: films kept in memory, canvases, stacks, augmented samples."""
+"""What the regressor of `seg4reg` is shown: film, mask probabilities, or both, stacked."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import albumentations as A
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from aasce.geometry.cobb import cobb_angles
-from aasce.geometry.spine import order_vertebrae, repair_corners
-from aasce.preprocess.augment import augment, reseed
-from aasce.preprocess.augment_angles import SpineWarp
-from aasce.preprocess.crop import View, letterbox
-from aasce.preprocess.intensity import Bytes, clahe, equalize, standardize, to_uint8
-from aasce.readers import FilmSet
-from aasce.solvers.seg4reg.settings import AugmentSettings, Inputs
-from aasce.types import AasceError, Array
-
-Floats = NDArray[np.float64]
-Box = tuple[int, int, int, int]
-
-KEPT_HEIGHT = 640
-"""Rows at which films wait in memory: a little finer than the canvas, small enough for thousands of films."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A labelled picture to draw samples from.
-
-    Attributes:
-        pixels: (h, w, C) uint8, a film or a stack of film and mask probabilities.
-        landmarks: (17, 4, 2) item px, from the top, corners in order.
-        angles: (3,) degrees as labelled.
-        view: film px to item px (of the mirrored film where the item is mirrored); never turned.
-        height: rows of the film; the challenge's rule depends on it.
-    """
-
-    pixels: Bytes
-    landmarks: Floats
-    angles: Floats
-    view: View
-    height: int
-
-
-def even_out(pixels: Bytes, intensity: str) -> Bytes:
-    """Grey values made alike from film to film, by the rule the settings name."""
-    if intensity == "equalize":
-        return equalize(pixels)
-    return clahe(pixels) if intensity == "clahe" else pixels
-
-
-def shrunk(size: tuple[int, int], rows: int) -> View:
-    """View of a film, or of as much of it as a canvas of `rows` rows shows, at an isotropic scale below 1."""
-    scale = min(1.0, rows / size[0])
-    offset = (scale - 1) / 2  # pixel centres are integers
-    canvas = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-    return View(np.array([[scale, 0.0, offset], [0.0, scale, offset]]), canvas)
-
-
-def load_items(films: FilmSet, intensity: str) -> list[Item]:
-    """Decodes labelled films once.
-
-    Raises:
-        AasceError: a film has no landmarks or no angles.
-    """
-    items = []
-    for index, film in enumerate(films):
-        if film.landmarks is None or film.angles is None:
-            raise AasceError(f"{film.path}: has no landmarks; seg4reg trains on labelled films only")
-        radiograph = films.radiograph(index)
-        view = shrunk(radiograph.size, KEPT_HEIGHT)
-        pixels = np.asarray(view.render(even_out(to_uint8(radiograph.pixels), intensity)), np.uint8)
-        landmarks = view.apply(repair_corners(order_vertebrae(film.landmarks)))
-        items.append(Item(pixels[..., None], landmarks, film.angles, view, radiograph.height))
-    return items
-
-
-def load_pictures(films: FilmSet | None) -> list[Bytes]:
-    """Unlabelled films at `KEPT_HEIGHT` rows, not yet evened out."""
-    pictures = []
-    for index in range(0 if films is None else len(films)):
-        assert films is not None
-        pixels = to_uint8(films.radiograph(index).pixels)
-        pictures.append(np.asarray(shrunk(pixels.shape, KEPT_HEIGHT).render(pixels), np.uint8))
-    return pictures
-
-
-def canvas_of(pixels: Bytes, box: Box, size: tuple[int, int], intensity: str) -> tuple[Bytes, View]:
-    """A rectangle of a film, evened out and letterboxed.
-
-    Args:
-        pixels: (H, W) uint8.
-        box: x0, y0, x1, y1 px, the last ones exclusive.
-        size: (H, W) of the canvas.
-        intensity: see `even_out`.
-
-    Returns:
-        The canvas, and the view from film to canvas.
-    """
-    x0, y0, x1, y1 = box
-    part = even_out(np.ascontiguousarray(pixels[y0:y1, x0:x1]), intensity)
-    inner = letterbox((y1 - y0, x1 - x0), size)
-    shift = inner.matrix[:, 2] - inner.matrix[:, :2] @ np.array([x0, y0], dtype=np.float64)
-    return np.asarray(inner.render(part), np.uint8), View(np.column_stack([inner.matrix[:, :2], shift]), size)
-
-
-def random_box(size: tuple[int, int], rng: np.random.Generator) -> Box:
-    """A random trunk of a whole film: target films shall differ from labelled ones in look, not in extent."""
-    top, bottom = rng.uniform(0, 0.22), rng.uniform(0.75, 1.0)
-    return 0, int(top * size[0]), size[1], max(int(bottom * size[0]), int(top * size[0]) + 1)
-
-
-def to_input(image: Bytes) -> Tensor:
-    """(B, H, W) uint8 canvases to a (B, 1, H, W) float32 standardised tensor."""
-    return torch.from_numpy(standardize(image))[:, None].contiguous(memory_format=torch.channels_last)
+from aasce.preprocess.intensity import Bytes
+from aasce.solvers.seg4reg.settings import Inputs
+from aasce.types import Array
 
 
 def make_stack(canvas: Bytes, probabilities: Array, size: tuple[int, int], kind: Inputs) -> Bytes:
@@ -152,42 +44,3 @@ def stack_input(stacks: Tensor, kind: Inputs) -> Tensor:
     film, mask = (x - 127.5) / 64.0, x / 127.5 - 1.0
     x = mask if kind == "mask" else torch.cat([film[..., :1], mask[..., 1:]], dim=-1)
     return x.permute(0, 3, 1, 2)
-
-
-class Warper:
-    """Draws samples of items through albumentations: mirror, bend, turn, scale, shift."""
-
-    def __init__(self, size: tuple[int, int], settings: AugmentSettings, far: float) -> None:
-        a = settings
-        self.warp = SpineWarp(
-            size, a.zoom, a.far_zoom, far, a.rotation, a.lean, a.turned, a.shift, a.bend, a.exaggerate, a.bent
-        )
-        self.pipeline = A.Compose(
-            [A.HorizontalFlip(p=a.mirror), self.warp],
-            keypoint_params=A.KeypointParams(format="xy", remove_invisible=False),
-        )
-
-    def draw(self, item: Item, rng: np.random.Generator) -> tuple[Bytes, Floats, Floats]:
-        """Canvas (H, W, C) uint8, its landmarks (17, 4, 2) px, and its angles (3,) degrees.
-
-        Turn, isotropic scale, shift and mirror keep every angle between vertebrae, and labels are kept as
-        given
-        with them: the challenge's rule, whose second and third angle also depend on where the curve lies on
-        the film, is that of the film before it was moved. After a bend the angles are measured anew on that
-        film.
-        """
-        reseed(self.pipeline, rng)
-        canvas, landmarks = augment(self.pipeline, item.pixels, item.landmarks)
-        bent = self.warp.get_applied_params().get("bent")
-        angles = item.angles
-        if bent is not None:
-            angles = cobb_angles(item.view.undo(bent), item.height).degrees
-        # cv2 drops a single channel.
-        return np.asarray(canvas, np.uint8).reshape(*canvas.shape[:2], -1), landmarks, angles
-
-
-def smape(predicted: Array, truth: Array) -> float:
-    """The challenge's score over (N, 3) degrees, in per cent; a film of six zeros counts 0."""
-    difference = np.abs(predicted - truth).sum(axis=1)
-    total = (np.abs(predicted) + np.abs(truth)).sum(axis=1)
-    return float(100 * np.mean(np.divide(difference, total, out=np.zeros_like(total), where=total > 0)))

@@ -10,19 +10,15 @@ from numpy.typing import NDArray
 
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
-from aasce.solvers.seg4reg.data import Box, Floats, canvas_of, make_stack
+from aasce.solvers.closer import closer_look, largest_part
+from aasce.solvers.pictures import Box, Floats, canvas_of
+from aasce.solvers.seg4reg.data import make_stack
 from aasce.solvers.seg4reg.networks import Seg4RegNet
 from aasce.solvers.seg4reg.regression import regress
 from aasce.solvers.seg4reg.segmentation import segment
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
 from aasce.targets.mask import Shares, decode_mask
 from aasce.types import Radiograph
-
-LOOKS = 3
-"""Crops tried at most before a film is measured as it is seen."""
-
-ABOVE, BELOW = 0.03, 0.07
-"""Margins over and under the spine as shares of a crop's height: medians of the training films."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +42,11 @@ class Look:
     def mask(self) -> Shares:
         """(3, H/2, W/2) mean of the two."""
         return np.asarray(self.masks.mean(axis=0), np.float32)
+
+    @property
+    def spine(self) -> Floats | None:
+        """(x0, y0, x1, y1) film px around the largest connected part of vertebrae and gaps; None without one."""
+        return largest_part(self.mask[0] < 0.5, self.view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,62 +72,10 @@ def look(net: Seg4RegNet, pixels: Bytes, box: Box, config: Seg4RegConfig) -> Loo
     return Look(canvas, view, box, masks)
 
 
-def spine_box(seen: Look) -> NDArray[np.float64] | None:
-    """(x0, y0, x1, y1) film px around the largest connected part of vertebrae and gaps; None without one."""
-    spine = (seen.mask[0] < 0.5).astype(np.uint8)
-    count, _, stats, _ = cv2.connectedComponentsWithStats(spine)
-    if count < 2:
-        return None
-    x, y, width, height, _ = stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))]
-    corners = np.array([[x, y], [x + width - 1, y + height - 1]], dtype=np.float64)
-    return np.asarray(seen.view.undo((corners + 0.5) * 2 - 0.5).reshape(4), np.float64)
-
-
 def find_look(net: Seg4RegNet, pixels: Bytes, config: Seg4RegConfig) -> Look:
-    """The look that a film is measured from.
-
-    The paper crops whole films by hand. Here the spine is found on the whole film; where it fills less than
-    `crop_below` of the height, the film is cropped to it with the margins of the training films and looked at
-    again, wider where the spine runs on beyond the crop.
-    """
-    height, width = pixels.shape
-    seen = look(net, pixels, (0, 0, width, height), config)
-    spine = spine_box(seen)
-    if spine is None or spine[3] - spine[1] >= config.crop_below * height:
-        return seen
-    for _ in range(LOOKS):
-        box = crop_box(spine, (height, width))
-        if box == seen.box:
-            break
-        again = look(net, pixels, box, config)
-        nearer = spine_box(again)
-        if nearer is None:
-            break
-        seen = again
-        grown = _grown(nearer, box, (height, width))
-        if grown is None:
-            break
-        spine = grown
-    return seen
-
-
-def crop_box(spine: NDArray[np.float64], film: tuple[int, int]) -> Box:
-    """Rectangle with the training films' margins around a spine, inside the film, half as wide as high."""
-    rows = (spine[3] - spine[1]) / (1 - ABOVE - BELOW)
-    middle, half = (spine[0] + spine[2]) / 2, max(rows / 2, 1.3 * (spine[2] - spine[0])) / 2
-    x0, x1 = max(0, int(middle - half)), min(film[1], int(np.ceil(middle + half)) + 1)
-    y0, y1 = max(0, int(spine[1] - ABOVE * rows)), min(film[0], int(np.ceil(spine[3] + BELOW * rows)) + 1)
-    return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
-
-
-def _grown(spine: NDArray[np.float64], box: Box, film: tuple[int, int]) -> NDArray[np.float64] | None:
-    """The spine drawn longer where it touches the upper or lower edge of a crop that is not the film's."""
-    rows = box[3] - box[1]
-    up = spine[1] - box[1] < 0.015 * rows and box[1] > 0
-    down = box[3] - 1 - spine[3] < 0.03 * rows and box[3] < film[0]
-    if not (up or down):
-        return None
-    return np.asarray(spine + np.array([0.0, -0.15 * rows * up, 0.0, 0.15 * rows * down]), np.float64)
+    """The look that a film is measured from, see `closer.closer_look`."""
+    shape = (pixels.shape[0], pixels.shape[1])
+    return closer_look(lambda box: look(net, pixels, box, config), shape, config.crop_below)
 
 
 def measure(net: Seg4RegNet, film: Radiograph, config: Seg4RegConfig) -> Measured | str:

@@ -2,78 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-from typing import Any, NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aasce.config import nearest
-from aasce.solvers.seg4reg.settings import BackboneSettings, RegressionSettings, SegmentationSettings
+from aasce.solvers.angle_head import DirectHead, PairsHead, Regressed
+from aasce.solvers.backbone import conv, make_backbone, make_encoder
+from aasce.solvers.seg4reg.settings import RegressionSettings, SegmentationSettings
 from aasce.targets.mask import CLASSES
-from aasce.types import AasceError
 
 CHANNELS: dict[str, int] = {"image": 1, "image+mask": 3, "mask": 2}
 """Channels of the regressor's input: the film, and the probabilities of vertebra and gap."""
-
-ANGLE_SCALE = 90.0
-"""Degrees that the outputs of a regressor are counted in."""
-
-
-def make_backbone(settings: BackboneSettings, start: bool, **extra: Any) -> Any:
-    """A timm network.
-
-    Args:
-        settings: which.
-        start: give it the pretrained weights the settings ask for (a network about to be loaded needs none).
-        extra: further arguments of `timm.create_model`.
-
-    Raises:
-        AasceError: the name is unknown, an option does not fit, or pretrained weights cannot be had.
-    """
-    import timm
-
-    if not timm.is_model(settings.name.split(".")[0]):
-        near = nearest(settings.name, timm.list_models())
-        raise AasceError(f"{settings.name}: timm has no such network{near}; timm.list_models() lists them")
-    wanted = start and (settings.pretrained or settings.weights_file is not None)
-    if wanted and settings.weights_file is not None:
-        extra["pretrained_cfg_overlay"] = {"file": settings.weights_file}
-    try:
-        return timm.create_model(settings.name, pretrained=wanted, **settings.options, **extra)
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
-        line = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        if wanted:
-            source = settings.weights_file or "the Hugging Face hub"
-            fault = f"pretrained weights cannot be had from {source} ({line})"
-            remedy = "name a local timm weights file as weights_file, or set pretrained to false"
-        else:
-            fault, remedy = f"timm cannot build it with these options ({line})", "correct options"
-        raise AasceError(f"{settings.name}: {fault}; {remedy}") from error
-
-
-def make_encoder(
-    settings: BackboneSettings, channels: int, stages: int, stride: int, start: bool
-) -> tuple[Any, list[int]]:
-    """Features of stride 4 and coarser, at most `stages` of them; (network, channels of each)."""
-    extra: dict[str, Any] = {"features_only": True, "in_chans": channels}
-    if stride != 32:
-        extra["output_stride"] = stride
-    reductions = make_backbone(settings, False, **extra).feature_info.reduction()
-    indices = [i for i, r in enumerate(reductions) if r >= 4][:stages]
-    encoder = make_backbone(settings, start, **extra, out_indices=indices)
-    return encoder, [int(c) for c in encoder.feature_info.channels()]
-
-
-def conv(inner: int, outer: int, kernel: int = 3, dilation: int = 1) -> nn.Sequential:
-    """Convolution of unchanged map size, batch norm, ReLU."""
-    padding = dilation * (kernel // 2)
-    return nn.Sequential(
-        nn.Conv2d(inner, outer, kernel, padding=padding, dilation=dilation, bias=False),
-        nn.BatchNorm2d(outer),
-        nn.ReLU(inplace=True),
-    )
 
 
 class Pyramids(nn.Module):
@@ -137,75 +76,41 @@ class SegmentationNet(nn.Module):
         return F.pixel_shuffle(self.classify(way), 2).float(), deep
 
 
-class Regressed(NamedTuple):
-    """Outputs of the regressor: (B, 3) degrees, (B, levels) degrees or None, (B, F) features."""
-
-    angles: Tensor
-    tilts: Tensor | None
-    features: Tensor
-
-
-class DirectNet(nn.Module):
+class DirectNet(DirectHead):
     """A classifier with three outputs, as in the paper."""
 
     def __init__(self, settings: RegressionSettings, start: bool = False) -> None:
-        super().__init__()
         channels = CHANNELS[settings.input]
-        self.backbone = make_backbone(settings.backbone, start, num_classes=0, in_chans=channels)
-        self.width = int(self.backbone.num_features)
+        backbone = make_backbone(settings.backbone, start, num_classes=0, in_chans=channels)
         with torch.no_grad():  # some timm networks widen the features on their way out of the pooling
-            self.width = int(self.backbone.eval()(torch.zeros(1, channels, *settings.size)).shape[-1])
-        last = nn.Linear(self.width, 3)
-        nn.init.constant_(last.bias, 25.0 / ANGLE_SCALE)
-        self.output = nn.Sequential(nn.Dropout(settings.drop), last)
+            width = int(backbone.eval()(torch.zeros(1, channels, *settings.size)).shape[-1])
+        super().__init__(width, settings.drop)
+        self.backbone, self.width = backbone, width
 
     def forward(self, stack: Tensor) -> Regressed:
-        features = self.backbone(stack).float()
-        return Regressed(self.output(features).float() * ANGLE_SCALE, None, features)
+        return super().forward(self.backbone(stack).float())
 
 
-class PairsNet(nn.Module):
-    """Tilts of the levels, and each angle as a soft choice among all pairs of them.
+class PairsNet(PairsHead):
+    """Features of stride 16, gathered row by row, for the head that knows tilts and pairs.
 
-    Features of stride 16 are gathered row by row (a learned weight over each row finds the spine), the rows
-    give one tilt a level, and every pair of levels gives an angle |tilt_i - tilt_j|. Which pair, or none, the
-    first, second and third angle is measured between is what the rest of the head learns from the labels.
+    A learned weight over each row finds the spine; the rows are described by one vector.
     """
 
     def __init__(self, settings: RegressionSettings, start: bool = False) -> None:
-        super().__init__()
         s = settings
+        super().__init__(width := 256, s.levels)
+        self.width = width
         self.encoder, channels = make_encoder(s.backbone, CHANNELS[s.input], 3, 32, start)
         rows = s.size[0] // int(self.encoder.feature_info.reduction()[-1])
         self.weigh = nn.Conv2d(channels[-1], 1, 1, bias=False)
         self.gather = nn.Sequential(nn.Conv1d(channels[-1], 64, 3, padding=1), nn.BatchNorm1d(64), nn.ReLU())
-        self.width = 256
-        self.describe = nn.Sequential(nn.Linear(64 * rows, self.width), nn.GELU(), nn.Dropout(s.drop))
-        self.tilts = nn.Linear(self.width, s.levels)
-        pairs = list(combinations(range(s.levels), 2))
-        self.register_buffer("upper", torch.tensor([i for i, _ in pairs]), persistent=False)
-        self.register_buffer("lower", torch.tensor([j for _, j in pairs]), persistent=False)
-        options = len(pairs) + 1
-        self.choose = nn.Sequential(
-            nn.Linear(self.width + options, self.width), nn.GELU(), nn.Linear(self.width, 3 * options)
-        )
-        self.sharpness = nn.Parameter(torch.tensor([30.0, 10.0, 10.0]))
+        self.describe = nn.Sequential(nn.Linear(64 * rows, width), nn.GELU(), nn.Dropout(s.drop))
 
     def forward(self, stack: Tensor) -> Regressed:
         features = self.encoder(stack)[-1]
         weights = self.weigh(features).softmax(dim=-1)
-        described = self.describe(self.gather((features * weights).sum(dim=-1)).flatten(1))
-        with torch.autocast(stack.device.type, enabled=False):
-            return self._angles(described.float())
-
-    def _angles(self, described: Tensor) -> Regressed:
-        tilts: Tensor = self.tilts(described)
-        between = (tilts[:, self.upper] - tilts[:, self.lower]).abs()  # type: ignore[index]
-        options = F.pad(between, (0, 1))  # the last one is "no curve": 0 degrees
-        logits = self.choose(torch.cat([described, options], dim=1)).unflatten(1, (3, -1))
-        chosen = (logits + self.sharpness[:, None] * options[:, None]).softmax(dim=-1)
-        angles = (chosen * options[:, None]).sum(dim=-1)
-        return Regressed(angles * ANGLE_SCALE, tilts * ANGLE_SCALE, described)
+        return super().forward(self.describe(self.gather((features * weights).sum(dim=-1)).flatten(1)))
 
 
 class Seg4RegNet(nn.Module):

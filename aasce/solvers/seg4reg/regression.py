@@ -14,14 +14,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from aasce.geometry.cobb import tilts
 from aasce.preprocess.augment import intensity_pipeline, mirror_landmarks, reseed
 from aasce.preprocess.crop import View, letterbox, similarity
 from aasce.preprocess.intensity import Bytes
+from aasce.solvers.angle_head import angle_losses, level_tilts
+from aasce.solvers.pictures import Floats, Item, Warper, smape
 from aasce.solvers.seg4reg.adaptation import Discriminator
-from aasce.solvers.seg4reg.data import Floats, Item, Warper, make_stack, smape, stack_input
+from aasce.solvers.seg4reg.data import make_stack, stack_input
 from aasce.solvers.seg4reg.networks import DirectNet, PairsNet, SegmentationNet
 from aasce.solvers.seg4reg.segmentation import draw_wide, segment
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
@@ -48,24 +48,15 @@ class RegressionLoss(nn.Module):
         both = stack if wide is None else torch.cat([stack, wide])
         x = stack_input(both, self.settings.input).contiguous(memory_format=torch.channels_last)
         found = self.net(x)
-        angles, truth = found.angles[: len(stack)], batch["angles"]
-        near = F.smooth_l1_loss(angles, truth, beta=1.0) / 10
-        ratio = smape_loss(angles, truth)
-        losses = {"loss": near + self.settings.smape * ratio, "angle": near, "smape": ratio}
-        if found.tilts is not None:
-            losses["tilt"] = (found.tilts[: len(stack)] - batch["tilts"]).abs().mean() / 5
-            losses["loss"] = losses["loss"] + self.settings.tilt * losses["tilt"]
+        angles = found.angles[: len(stack)]
+        s = self.settings
+        kept = found._replace(tilts=None if found.tilts is None else found.tilts[: len(stack)], angles=angles)
+        losses = angle_losses(kept, batch["angles"], batch["tilts"], s.smape, s.tilt)
         if self.discriminator is not None and wide is not None:
             domain = torch.cat([torch.zeros(len(stack)), torch.ones(len(wide))]).to(stack.device)
             losses["domain"] = self.discriminator(found.features, domain)
             losses["loss"] = losses["loss"] + losses["domain"]
         return losses
-
-
-def smape_loss(predicted: Tensor, truth: Tensor) -> Tensor:
-    """The challenge's score, as a share, over (B, 3) degrees; smooth enough to be minimised."""
-    total = predicted.abs().sum(dim=1) + truth.abs().sum(dim=1)
-    return ((predicted - truth).abs().sum(dim=1) / total.clamp(min=1.0)).mean()
 
 
 def predicted_items(
@@ -201,14 +192,6 @@ class RegressionTask:
         truth = np.stack([item.angles for item in self.validation])
         errors = np.abs(found - truth).mean(axis=0)
         return {"score": smape(found, truth), **{f"mae_an{k + 1}": float(e) for k, e in enumerate(errors)}}
-
-
-def level_tilts(landmarks: Floats, levels: int) -> Shares:
-    """(levels,) float32 degrees in [-90, 90]; fewer or more vertebrae are interpolated over the spine."""
-    tilt = np.clip(tilts(landmarks), -90, 90)
-    if len(tilt) != levels:
-        tilt = np.interp(np.linspace(0, 1, levels), np.linspace(0, 1, len(tilt)), tilt)
-    return np.asarray(tilt, dtype=np.float32)
 
 
 def _bytes(mask: Shares) -> Bytes:

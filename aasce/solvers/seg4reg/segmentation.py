@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from aasce.preprocess.augment import intensity_pipeline, reseed
-from aasce.preprocess.crop import letterbox
 from aasce.preprocess.intensity import Bytes
+from aasce.solvers.pictures import Floats, Item, Warper, canvas_of, plain_canvas, random_box, to_input
 from aasce.solvers.seg4reg.adaptation import Discriminator
-from aasce.solvers.seg4reg.data import Floats, Item, Warper, canvas_of, random_box, to_input
 from aasce.solvers.seg4reg.networks import SegmentationNet
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
 from aasce.solvers.training import native_bf16
@@ -129,12 +128,6 @@ def draw_wide(
         canvas = np.ascontiguousarray(canvas[:, ::-1])
     reseed(intensity, rng)
     return np.asarray(intensity(image=canvas)["image"])
-
-
-def plain_canvas(item: Item, size: tuple[int, int]) -> tuple[Bytes, Floats]:
-    """A kept film letterboxed to the canvas, and its landmarks there."""
-    view = letterbox((item.pixels.shape[0], item.pixels.shape[1]), size)
-    return np.asarray(view.render(item.pixels[..., 0]), np.uint8), view.apply(item.landmarks)
 
 
 def half_map(landmarks: Floats, size: tuple[int, int]) -> Shares:

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from aasce.config import Settings
+from aasce.solvers.backbone import BackboneSettings
 from aasce.solvers.base import SolverConfig
+from aasce.solvers.pictures import AugmentSettings
 from aasce.solvers.training import TrainSettings
 
 Inputs = Literal["image", "image+mask", "mask"]
-
-
-class BackboneSettings(Settings):
-    """A timm network.
-
-    Attributes:
-        name: any timm name ("resnet50", "resnet101", "densenet169", "efficientnet_b5", ...).
-        options: passed to `timm.create_model` as they are.
-        pretrained: start from ImageNet weights, fetched by timm.
-        weights_file: start from this local timm weights file instead; nothing is fetched.
-    """
-
-    name: str = "resnet18d"
-    options: dict[str, Any] = Field(default_factory=dict)
-    pretrained: bool = False
-    weights_file: str | None = None
 
 
 class SegmentationSettings(Settings):
@@ -98,32 +84,6 @@ class RegressionSettings(Settings):
     batch: int = 16
     repeats: int = 1
     train: TrainSettings = TrainSettings(epochs=90, lr=2e-3, ema=0.995, validate_every=10)
-
-
-class AugmentSettings(Settings):
-    """How samples differ from the films; see `aasce.preprocess.augment_angles.SpineWarp`.
-
-    Attributes:
-        zoom, rotation: the paper's 0.85 to 1.25 and 45 degrees, of which `turned` of the samples make use;
-            the others lean by at most `lean`.
-        far_zoom, far: spines that stand small, as on whole films; segmentation only.
-        bend, exaggerate, bent: new curves, with angles measured anew.
-        mirror: share of mirrored samples.
-        intensity: strength of the grey-value pipeline.
-    """
-
-    zoom: tuple[float, float] = (0.85, 1.25)
-    rotation: float = 45.0
-    turned: float = 0.1
-    lean: float = 8.0
-    far_zoom: tuple[float, float] = (0.4, 0.85)
-    far: float = 0.2
-    shift: float = 0.03
-    bend: float = 10.0
-    exaggerate: float = 0.4
-    bent: float = 0.6
-    mirror: float = 0.5
-    intensity: float = 0.8
 
 
 class AdaptationSettings(Settings):

@@ -26,17 +26,17 @@ from numpy.typing import NDArray
 
 from aasce.preprocess.intensity import Bytes
 from aasce.readers import FilmSet
+from aasce.solvers.backbone import BackboneSettings
 from aasce.solvers.base import FitReport, RunFolder, read_config, read_manifest, write_run
 from aasce.solvers.checkpoint import load_weights, round_weights, save_weights
 from aasce.solvers.confidence import confidence, fit_confidence
+from aasce.solvers.pictures import Item, load_items, load_pictures, smape
 from aasce.solvers.seg4reg.adaptation import target_films
-from aasce.solvers.seg4reg.data import Item, load_items, load_pictures, smape
 from aasce.solvers.seg4reg.inference import Measured, measure
 from aasce.solvers.seg4reg.networks import Seg4RegNet
 from aasce.solvers.seg4reg.regression import RegressionTask
 from aasce.solvers.seg4reg.segmentation import SegmentationTask
 from aasce.solvers.seg4reg.settings import (
-    BackboneSettings,
     RegressionSettings,
     Seg4RegConfig,
     SegmentationSettings,

@@ -12,18 +12,20 @@ from aasce.config import load_settings
 from aasce.geometry.cobb import cobb_angles
 from aasce.preprocess.crop import View, letterbox
 from aasce.readers import FilmSet, read_challenge
+from aasce.solvers.angle_head import level_tilts, smape_loss
+from aasce.solvers.backbone import BackboneSettings, make_backbone
 from aasce.solvers.base import RunFolder
+from aasce.solvers.closer import crop_box
 from aasce.solvers.confidence import fit_confidence
+from aasce.solvers.pictures import AugmentSettings, Item, Warper, canvas_of, smape
 from aasce.solvers.seg4reg.adaptation import Discriminator, reverse_gradient, target_films
-from aasce.solvers.seg4reg.data import Item, Warper, canvas_of, make_stack, smape, stack_input
-from aasce.solvers.seg4reg.inference import Look, crop_box, film_mask, spine_box
-from aasce.solvers.seg4reg.networks import PairsNet, Pyramids, SegmentationNet, make_backbone
-from aasce.solvers.seg4reg.regression import level_tilts, predicted_items, smape_loss
+from aasce.solvers.seg4reg.data import make_stack, stack_input
+from aasce.solvers.seg4reg.inference import Look, film_mask
+from aasce.solvers.seg4reg.networks import PairsNet, Pyramids, SegmentationNet
+from aasce.solvers.seg4reg.regression import predicted_items
 from aasce.solvers.seg4reg.segmentation import half_map, soft_dice
 from aasce.solvers.seg4reg.settings import (
     AdaptationSettings,
-    AugmentSettings,
-    BackboneSettings,
     Seg4RegConfig,
     SegmentationSettings,
 )
@@ -227,7 +229,7 @@ def look_at(landmarks: np.ndarray, size: tuple[int, int]) -> Look:
 
 def test_the_spine_is_found_where_it_stands() -> None:
     landmarks = straight_spine() * 0.5 + [300, 400]
-    found = spine_box(look_at(landmarks, (1280, 640)))
+    found = look_at(landmarks, (1280, 640)).spine
     points = landmarks.reshape(-1, 2)
     assert found is not None
     assert np.abs(found - np.concatenate([points.min(axis=0), points.max(axis=0)])).max() < 6

@@ -1,0 +1,82 @@
+"""timm networks as the solvers use them: settings, pretrained weights, features of chosen strides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+from torch import nn
+
+from aasce.config import Settings, nearest
+from aasce.types import AasceError
+
+
+class BackboneSettings(Settings):
+    """A timm network.
+
+    Attributes:
+        name: any timm name ("resnet50", "resnet101", "densenet169", "efficientnet_b5", ...).
+        options: passed to `timm.create_model` as they are.
+        pretrained: start from ImageNet weights, fetched by timm.
+        weights_file: start from this local timm weights file instead; nothing is fetched.
+    """
+
+    name: str = "resnet18d"
+    options: dict[str, Any] = Field(default_factory=dict)
+    pretrained: bool = False
+    weights_file: str | None = None
+
+
+def make_backbone(settings: BackboneSettings, start: bool, **extra: Any) -> Any:
+    """A timm network.
+
+    Args:
+        settings: which.
+        start: give it the pretrained weights the settings ask for (a network about to be loaded needs none).
+        extra: further arguments of `timm.create_model`.
+
+    Raises:
+        AasceError: the name is unknown, an option does not fit, or pretrained weights cannot be had.
+    """
+    import timm
+
+    if not timm.is_model(settings.name.split(".")[0]):
+        near = nearest(settings.name, timm.list_models())
+        raise AasceError(f"{settings.name}: timm has no such network{near}; timm.list_models() lists them")
+    wanted = start and (settings.pretrained or settings.weights_file is not None)
+    if wanted and settings.weights_file is not None:
+        extra["pretrained_cfg_overlay"] = {"file": settings.weights_file}
+    try:
+        return timm.create_model(settings.name, pretrained=wanted, **settings.options, **extra)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        if wanted:
+            source = settings.weights_file or "the Hugging Face hub"
+            fault = f"pretrained weights cannot be had from {source} ({line})"
+            remedy = "name a local timm weights file as weights_file, or set pretrained to false"
+        else:
+            fault, remedy = f"timm cannot build it with these options ({line})", "correct options"
+        raise AasceError(f"{settings.name}: {fault}; {remedy}") from error
+
+
+def make_encoder(
+    settings: BackboneSettings, channels: int, stages: int, stride: int, start: bool
+) -> tuple[Any, list[int]]:
+    """Features of stride 4 and coarser, at most `stages` of them; (network, channels of each)."""
+    extra: dict[str, Any] = {"features_only": True, "in_chans": channels}
+    if stride != 32:
+        extra["output_stride"] = stride
+    reductions = make_backbone(settings, False, **extra).feature_info.reduction()
+    indices = [i for i, r in enumerate(reductions) if r >= 4][:stages]
+    encoder = make_backbone(settings, start, **extra, out_indices=indices)
+    return encoder, [int(c) for c in encoder.feature_info.channels()]
+
+
+def conv(inner: int, outer: int, kernel: int = 3, dilation: int = 1) -> nn.Sequential:
+    """Convolution of unchanged map size, batch norm, ReLU."""
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.Conv2d(inner, outer, kernel, padding=padding, dilation=dilation, bias=False),
+        nn.BatchNorm2d(outer),
+        nn.ReLU(inplace=True),
+    )
