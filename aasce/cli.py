@@ -49,6 +49,21 @@ class Frame(StrEnum):
     trunk = "trunk"
 
 
+class BenchCommand(TyperCommand):
+    """A command whose `--from-oof` takes all words up to the next option, as a shell's `*` gives them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words: list[str] = []
+        taking = False
+        for word in args:
+            if word.startswith("-"):
+                taking = word == "--from-oof"
+            elif taking and words[-1] != "--from-oof":
+                words.append("--from-oof")
+            words.append(word)
+        return super().parse_args(ctx, words)
+
+
 class EnsembleCommand(TyperCommand):
     """A command whose `--ensemble` may stand without a value; only a YAML file's name is taken for one."""
 
@@ -176,6 +191,60 @@ def score(
         print(score_json(result), end="")
     else:
         show(score_table(result))
+
+
+@app.command(cls=BenchCommand)
+def bench(
+    solvers: Annotated[
+        list[str] | None,
+        typer.Option(help="Names, parted by commas or repeated; every one that learns without."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set; else AASCE_DATA.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of runs, predictions and leaderboard.")] = Path(
+        "runs/bench"
+    ),
+    fold: Annotated[
+        list[int] | None, typer.Option(help="Fold to measure on, repeated for more; 0 without.")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Number of folds; whole studies stay together.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of the folds and of every solver.")] = 0,
+    validation: Annotated[
+        float, typer.Option(help="Share of the training films to choose weights by.")
+    ] = 0.1,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SOLVER:KEY=VALUE", help="One setting of one solver.")
+    ] = None,
+    config: Annotated[
+        list[str] | None, typer.Option(metavar="SOLVER=YAML", help="All settings of one solver.")
+    ] = None,
+    from_oof: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR...", help="Train nothing: folders of preds.csv and manifest.json."),
+    ] = None,
+    timed: Annotated[int, typer.Option(help="With --from-oof: films to time released weights on.")] = 10,
+    threads: Annotated[int, typer.Option(min=1, help="Of the CPU while films are predicted and timed.")] = 2,
+    labels: LabelsOption = Labels.official,
+    device: Device = "auto",
+) -> None:
+    """Make the leaderboard of solvers trained on the same folds; resumed when begun."""
+    from aasce.commands import bench as command
+    from aasce.commands.leaderboard import board_table, caption
+    from aasce.commands.terminal import show
+
+    if from_oof and (solvers or settings or config):
+        raise AasceError("--from-oof trains nothing; leave out --solvers, --set and --config")
+    entries = None
+    if not from_oof:
+        entries = command.entries_of(command.solver_names(solvers or []), settings or [], config or [], seed)
+    ground = command.ground_of(
+        data, labels.value, folds=folds, seed=seed, validation=validation, device=device, threads=threads
+    )
+    if entries is None:
+        board = command.from_folders(from_oof or [], ground, timed, out)
+    else:
+        board = command.bench(ground, entries, fold or [0], out)
+    show(board_table(board))
+    print(f"{out / 'leaderboard.md'}: {caption(board)}")
 
 
 @app.command()

@@ -292,7 +292,7 @@ def test_help(run: Run) -> None:
     for words in ((), ("--help",), ("-h",)):
         said = run(*words)
         assert said.code == 0
-        assert all(name in said.out for name in ("train", "predict", "score", "audit", "solvers"))
+        assert all(name in said.out for name in ("train", "predict", "score", "bench", "audit", "solvers"))
     assert "--ensemble [YAML]" in run("predict", "--help").out
 
 

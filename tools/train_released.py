@@ -9,6 +9,9 @@ a fold are predicted only once its model is done; a base predicts the folds that
     python -m tools.train_released vertebra_field base --data $AASCE_DATA --runs runs
     python -m tools.train_released vertebra_field fold-0 ...    (then fold-1, release)
     python -m tools.train_released vertebra_field base-01 ...   (then fold-2, fold-3, fold-4)
+
+A solver that trains in minutes needs no base: its fold-0 starts `--fresh` (or from a run on rendered films, `--start`),
+and its release goes on from that with all films.
 """
 
 from __future__ import annotations
@@ -65,6 +68,7 @@ def main(
     config: Annotated[Path | None, typer.Option()] = None,
     settings: Annotated[list[str] | None, typer.Option("--set")] = None,
     start: Annotated[Path | None, typer.Option(help="run to go on from; the base run by default")] = None,
+    fresh: Annotated[bool, typer.Option(help="start from random weights")] = False,
     resume: bool = False,
     quiet: bool = True,
     only_predict: Annotated[bool, typer.Option(help="predict the fold anew with its trained model")] = False,
@@ -81,7 +85,7 @@ def main(
     folder = runs / solver / stage
     base = "base-01" if stage in ("fold-2", "fold-3", "fold-4") else "base"
     begin = start if start or stage in ("base", "base-01") else runs / solver / base
-    if begin is not None:
+    if begin is not None and not fresh:
         model.start_from(begin)
     held = films.subset(validation) if validation else None
     report = model.fit(films.subset(train), held, RunFolder(folder, resume=resume, quiet=quiet))

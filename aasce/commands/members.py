@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from aasce.config import load_settings
 from aasce.ensemble import EnsembleSettings, Measurement, combine, measure
@@ -14,6 +14,14 @@ from aasce.types import AasceError, Definition, Radiograph, SpinePrediction
 from aasce.weights import load_solver
 
 DEFAULT_ENSEMBLE = Path(__file__).parents[1] / "ensemble" / "default.yaml"
+
+
+class Measures(Protocol):
+    """Whoever turns films into angles."""
+
+    def measure(self, films: Sequence[Radiograph], definition: Definition = "challenge") -> list[Measurement]:
+        """One measurement a film, in order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

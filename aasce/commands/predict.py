@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aasce.commands.members import Ensemble, Single, load_ensemble, load_single
+from aasce.commands.members import Ensemble, Measures, Single, load_ensemble, load_single
 from aasce.commands.progress import progress
 from aasce.commands.staging import staged
 from aasce.config import Settings
@@ -102,9 +102,7 @@ def predict(
     return Answer(tuple(measured), table, sum(m.failure is not None for m in measured))
 
 
-def measure_films(
-    paths: Sequence[Path], members: Single | Ensemble, definition: Definition
-) -> Iterator[Seen]:
+def measure_films(paths: Sequence[Path], members: Measures, definition: Definition) -> Iterator[Seen]:
     """Reads and measures films in batches, in order; one line on stderr for each that failed.
 
     Yields:
@@ -117,7 +115,7 @@ def measure_films(
         yield film, measurement
 
 
-def _measured(paths: Sequence[Path], members: Single | Ensemble, definition: Definition) -> Iterator[Seen]:
+def _measured(paths: Sequence[Path], members: Measures, definition: Definition) -> Iterator[Seen]:
     for start in range(0, len(paths), BATCH):
         read = [_read(path) for path in paths[start : start + BATCH]]
         films = [film for film in read if isinstance(film, Radiograph)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -97,6 +97,21 @@ def train(plan: Plan) -> FitReport:
     films = films_of(plan, config.seed)
     parts = split(films, plan, config.seed)
     facts = {**_facts(plan, parts), "seed": config.seed}
+    solver, report = fit_run(plan, config, parts, facts)
+    if parts.held is not None:
+        write_held_out(plan, solver, config, parts, facts)
+    return report
+
+
+def fit_run(
+    plan: Plan, config: SolverConfig, parts: Parts, facts: dict[str, Any]
+) -> tuple[Solver, FitReport]:
+    """Trains on parts that are dealt already and writes the run folder, its manifest last.
+
+    Raises:
+        AasceError: the folder holds another run.
+    """
+    cls = solver_class(plan.solver)
     # The protocol leaves construction to each class; all of the kit's, and any from outside, take these two.
     with matching_torchvision(plan.solver):
         solver = equip(cast(Callable[..., Solver], cls)(config, device=plan.device))
@@ -104,9 +119,7 @@ def train(plan: Plan) -> FitReport:
         report = solver.fit(parts.train, parts.validation, RunFolder(plan.out, plan.device, plan.resume))
     solver.save(plan.out)
     add_to_manifest(plan.out, facts, report)
-    if parts.held is not None:
-        write_held_out(plan, solver, config, parts, facts)
-    return report
+    return solver, report
 
 
 def films_of(plan: Plan, seed: int) -> FilmSet:
@@ -123,20 +136,42 @@ def films_of(plan: Plan, seed: int) -> FilmSet:
 
 def split(films: FilmSet, plan: Plan, seed: int) -> Parts:
     """Deals the films into the parts of a plan, whole studies together, wholly determined by the seed."""
-    held = None
-    if plan.fold is not None:
-        if not 0 <= plan.fold < plan.folds:
-            raise AasceError(f"--fold {plan.fold}: is from 0 to {plan.folds - 1} for --folds {plan.folds}")
-        try:
-            kept, tested = grouped_folds(films.studies, plan.folds, seed)[plan.fold]
-        except ValueError as error:
-            raise AasceError(f"--folds {plan.folds}: {error}") from error
-        films, held = films.subset(kept), films.subset(tested)
+    held = () if plan.fold is None else (plan.fold,)
+    return deal(films, plan.folds, held, plan.validation, seed)
+
+
+def deal(films: FilmSet, folds: int, held: Sequence[int], validation: float, seed: int) -> Parts:
+    """Deals films into parts, whole studies together.
+
+    Args:
+        films: all of them.
+        folds: number of folds.
+        held: the folds that are predicted at last, from 0; none trains on all films.
+        validation: share of the others to choose weights by.
+        seed: decides folds and validation part.
+
+    Raises:
+        AasceError: there are no such folds, or no such share.
+    """
+    tested = _tested(films, folds, held, seed) if held else []
+    kept = films.subset(sorted(set(range(len(films))) - set(tested)))
     try:
-        learned, chosen = grouped_holdout(films.studies, plan.validation, seed)
+        learned, chosen = grouped_holdout(kept.studies, validation, seed)
     except ValueError as error:
-        raise AasceError(f"--validation {plan.validation}: {error}") from error
-    return Parts(films.subset(learned), films.subset(chosen) if chosen else None, held)
+        raise AasceError(f"--validation {validation}: {error}") from error
+    validated = kept.subset(chosen) if chosen else None
+    return Parts(kept.subset(learned), validated, films.subset(tested) if held else None)
+
+
+def _tested(films: FilmSet, folds: int, held: Sequence[int], seed: int) -> list[int]:
+    for fold in held:
+        if not 0 <= fold < folds:
+            raise AasceError(f"--fold {fold}: is from 0 to {folds - 1} for --folds {folds}")
+    try:
+        tests = [test for _, test in grouped_folds(films.studies, folds, seed)]
+    except ValueError as error:
+        raise AasceError(f"--folds {folds}: {error}") from error
+    return sorted(index for fold in set(held) for index in tests[fold])
 
 
 def _facts(plan: Plan, parts: Parts) -> dict[str, Any]:
@@ -185,6 +220,7 @@ def add_to_manifest(folder: Path, facts: dict[str, Any], report: FitReport) -> N
             "epochs": report.epochs,
             "best_epoch": report.best_epoch,
             "best_score": report.best_score,
+            "seconds": report.seconds,
         },
         "version": blank.version,
         "commit": blank.commit,

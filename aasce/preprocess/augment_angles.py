@@ -1,14 +1,14 @@
-"""Augmentation that makes new curves: a film bent along its height, with landmarks that say by how much.
+"""Augmentation that makes new curves: a film bent or stretched, with landmarks that say by how much.
 
-A similarity (turn, isotropic scale, shift, mirror) leaves every angle between vertebrae as it was. A bend
-does
-not: it turns each vertebra by a known amount, so that one film yields curves no patient has shown, with
-angles measured anew on the bent landmarks. The film is resampled once, whatever is done to it.
+A similarity (turn, isotropic scale, shift, mirror) leaves every angle between vertebrae as it was. A bend does
+not: it turns each vertebra by a known amount, so that one film yields curves no patient has shown, with angles
+measured anew on the bent landmarks. Nor does a stretch along one axis of the film: a midline tilted by `tilt`
+then has tan(tilt') = (factor down / factor across) * tan(tilt). The film is resampled once, whatever is done.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import albumentations as A
@@ -71,6 +71,41 @@ class Bend:
         return np.stack([x - beyond * np.sin(turn), y + beyond * np.cos(turn)], axis=-1)
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Stretches a film along its axes, then bends it.
+
+    Attributes:
+        centre: (x, y) px that stays where it is. About the middle of the film the challenge's rule, which asks
+            where a curve lies on the film's height, answers as it would on the stretched film.
+        factors: of x and of y.
+        bend: of the stretched film; None for none.
+    """
+
+    centre: tuple[float, float]
+    factors: tuple[float, float]
+    bend: Bend | None = None
+
+    def apply(self, points: Array) -> Floats:
+        """(..., 2) px of the film to px of the stretched and bent film."""
+        centre = np.array(self.centre)
+        moved = centre + (as_float(points) - centre) * np.array(self.factors)
+        return moved if self.bend is None else self.bend.apply(moved)
+
+    def undo(self, points: Array) -> Floats:
+        """(..., 2) px of the stretched and bent film to px of the film."""
+        centre = np.array(self.centre)
+        p = as_float(points) if self.bend is None else self.bend.undo(points)
+        return np.asarray(centre + (p - centre) / np.array(self.factors), np.float64)
+
+
+def random_stretch(film: tuple[int, int], largest: float, rng: np.random.Generator) -> Stretch:
+    """Stretch of a film of (H, W) px that keeps areas: y by f, x by 1/f, log f even in +-log(1 + largest) / 2."""
+    ratio = np.exp(rng.uniform(-1.0, 1.0) * np.log1p(largest))
+    factors = (float(ratio**-0.5), float(ratio**0.5))
+    return Stretch(((film[1] - 1) / 2, (film[0] - 1) / 2), factors)
+
+
 def make_bend(axis: float, rows: Array, turn: Array) -> Bend:
     """Bend with a given turn (radians) at ascending rows (px); the line's mean stays where it was."""
     y, phi = as_float(rows), as_float(turn)
@@ -116,8 +151,8 @@ class SpineWarp(A.DualTransform):  # type: ignore[misc]
 
     The film is letterboxed to the canvas and then moved. The spine never leaves the canvas: the scale gives
     way where a turn would push it out, because angles of a spine that is cut off are no label. Afterwards
-    `get_applied_params()["bent"]` holds the (V, 4, 2) landmarks, bent but not yet moved, in px of the source,
-    and None where no bend was made.
+    `get_applied_params()["bent"]` holds the (V, 4, 2) landmarks, stretched and bent but not yet moved, in px of
+    the source, and None where neither was done.
 
     Args:
         size: (H, W) of the canvas.
@@ -126,6 +161,7 @@ class SpineWarp(A.DualTransform):  # type: ignore[misc]
         rotation: largest turn in degrees, of `turned` of the samples; the others turn by at most `lean`.
         shift: spread of the shift as a share of the canvas.
         bend, exaggerate: see `random_bend`; `bent` is the share of bent samples.
+        stretch: largest change of the ratio of height to width, either way; 0 for none. See `random_stretch`.
     """
 
     def __init__(
@@ -141,12 +177,13 @@ class SpineWarp(A.DualTransform):  # type: ignore[misc]
         bend: float = 10.0,
         exaggerate: float = 0.4,
         bent: float = 0.5,
+        stretch: float = 0.0,
         p: float = 1.0,
     ) -> None:
         super().__init__(p=p)
         self.size, self.zoom, self.far_zoom, self.far = size, zoom, far_zoom, far
         self.rotation, self.lean, self.turned, self.shift = rotation, lean, turned, shift
-        self.bend, self.exaggerate, self.bent = bend, exaggerate, bent
+        self.bend, self.exaggerate, self.bent, self.stretch = bend, exaggerate, bent, stretch
 
     @property
     def targets_as_params(self) -> list[str]:
@@ -155,12 +192,15 @@ class SpineWarp(A.DualTransform):  # type: ignore[misc]
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         rng: np.random.Generator = self.random_generator
         landmarks = as_float(np.asarray(data["keypoints"]))[:, :2].reshape(-1, 4, 2)
-        bend = None
+        film = data["image"].shape[:2]
+        change: Bend | Stretch | None = random_stretch(film, self.stretch, rng) if self.stretch > 0 else None
         if rng.random() < self.bent:
-            bend = random_bend(landmarks, self.bend, self.exaggerate, rng)
-        bent = None if bend is None else bend.apply(landmarks)
-        view = self._view(data["image"].shape[:2], landmarks if bent is None else bent, rng)
-        return {"bend": bend, "bent": bent, "view": view}
+            stretched = landmarks if change is None else change.apply(landmarks)
+            bend = random_bend(stretched, self.bend, self.exaggerate, rng)
+            change = replace(change, bend=bend) if isinstance(change, Stretch) else bend
+        bent = None if change is None else change.apply(landmarks)
+        view = self._view(film, landmarks if bent is None else bent, rng)
+        return {"change": change, "bent": bent, "view": view}
 
     def _view(self, film: tuple[int, int], landmarks: Floats, rng: np.random.Generator) -> View:
         height, width = self.size
@@ -180,26 +220,28 @@ class SpineWarp(A.DualTransform):  # type: ignore[misc]
         target = np.array([(width - 1) / 2, (height - 1) / 2]) + moved
         return similarity(middle, scale, turn, self.size, target)  # type: ignore[arg-type]
 
-    def apply(self, img: Array, bend: Bend | None, view: View, **params: Any) -> Array:
+    def apply(self, img: Array, change: Bend | Stretch | None, view: View, **params: Any) -> Array:
         if view.scale < 0.6:  # plain interpolation would alias
             img = cv2.GaussianBlur(img, (0, 0), 0.35 / view.scale)
-        if bend is None:
+        if change is None:
             moved = cv2.warpAffine(img, view.matrix, (view.size[1], view.size[0]), flags=cv2.INTER_LINEAR)
         else:
-            grid = source_map(bend, view)
+            grid = source_map(change, view)
             moved = cv2.remap(img, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR)
         return np.asarray(moved if moved.ndim == img.ndim else moved[..., None])
 
-    def apply_to_keypoints(self, keypoints: Array, bend: Bend | None, view: View, **params: Any) -> Array:
+    def apply_to_keypoints(
+        self, keypoints: Array, change: Bend | Stretch | None, view: View, **params: Any
+    ) -> Array:
         points = as_float(keypoints[:, :2])
         moved = np.array(keypoints, copy=True)
-        moved[:, :2] = view.apply(points if bend is None else bend.apply(points))
+        moved[:, :2] = view.apply(points if change is None else change.apply(points))
         return moved
 
     def get_transform_init_args_names(self) -> tuple[str, ...]:
         return (
             "size", "zoom", "far_zoom", "far", "rotation", "lean", "turned", "shift", "bend", "exaggerate",
-            "bent",
+            "bent", "stretch",
         )  # fmt: skip
 
 
@@ -209,7 +251,7 @@ def _box(view: View, landmarks: Floats) -> Floats:
     return np.stack([points.min(axis=0), points.max(axis=0)])
 
 
-def source_map(bend: Bend, view: View) -> NDArray[np.float32]:
+def source_map(change: Bend | Stretch, view: View) -> NDArray[np.float32]:
     """(H, W, 2) for every canvas px the film px (x, y) that comes to lie there.
 
     Computed on a coarse grid that reaches one cell beyond the canvas, since interpolation is flat at its rim.
@@ -218,6 +260,6 @@ def source_map(bend: Bend, view: View) -> NDArray[np.float32]:
     rows, columns = -(-height // _GRID) + 2, -(-width // _GRID) + 2
     y = (np.arange(rows) - 0.5) * _GRID - 0.5
     x = (np.arange(columns) - 0.5) * _GRID - 0.5
-    coarse = bend.undo(view.undo(np.stack(np.meshgrid(x, y), axis=-1))).astype(np.float32)
+    coarse = change.undo(view.undo(np.stack(np.meshgrid(x, y), axis=-1))).astype(np.float32)
     fine = cv2.resize(coarse, (columns * _GRID, rows * _GRID), interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(fine[_GRID : _GRID + height, _GRID : _GRID + width])

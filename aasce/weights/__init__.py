@@ -6,7 +6,10 @@ a released one card.md. Nothing here needs torch until a solver is loaded.
 
 from __future__ import annotations
 
+import json
+import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from aasce.config import nearest
@@ -16,6 +19,8 @@ from aasce.types import AasceError
 
 FILES = (CONFIG_FILE, WEIGHTS_FILE, MANIFEST_FILE)
 HUB = "hf:"
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+"""Ends of the names of a norm's statistics, which are kept with the weights."""
 
 
 def released() -> dict[str, Path]:
@@ -85,6 +90,32 @@ def load_solver(name_or_folder: str | Path, device: str = "cpu") -> Solver:
         )
     with matching_torchvision(solver):
         return equip(solver_class(solver).load(folder, device), device)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsSize:
+    """How large a solver is: numbers that are learned, and megabytes (10^6 bytes) of the file."""
+
+    parameters: int
+    megabytes: float
+
+
+def weights_size(folder: Path) -> WeightsSize:
+    """Reads the header of a folder's weights; running statistics of norms are not counted as learned.
+
+    Raises:
+        AasceError: the file is missing or damaged.
+    """
+    path = folder / WEIGHTS_FILE
+    try:
+        with path.open("rb") as stream:
+            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        shapes = {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+        megabytes = path.stat().st_size / 1e6
+    except (OSError, ValueError, TypeError, KeyError, MemoryError, OverflowError) as error:
+        raise AasceError(f"{path}: holds no weights ({error}); train again") from error
+    learned = (math.prod(shape) for name, shape in shapes.items() if not name.endswith(STATISTICS))
+    return WeightsSize(sum(learned), megabytes)
 
 
 def equip(solver: Solver, device: str = "cpu") -> Solver:

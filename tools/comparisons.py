@@ -1,0 +1,202 @@
+"""The papers' own comparisons, each side trained with the same small budget; see `tools.compare`.
+
+The table that is written belongs into the header of the solver's YAML. Its difference to the first side is paired,
+film by film, so that its interval says whether a direction is more than chance.
+
+    python -m tools.comparisons seg4reg_dilations --data $AASCE_DATA --runs runs/comparisons --fold 0
+    python -m tools.comparisons centerline_cascade --budget train.epochs=10 ...
+    python -m tools.comparisons                        (lists them)
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aasce.commands.bench import ground_of
+from aasce.config import nearest
+from aasce.types import AasceError
+from tools.compare import Comparison, Side, compare, markdown
+
+SEG4REG_BUDGET = ("segmentation.train.epochs=16", "regression.train.epochs=50")
+SEG4REG_INPUTS = (("mask", "4.71 5.80 5.66"), ("image+mask", "5.45 6.46 5.85"), ("image", "6.08 7.34 6.76"))
+
+
+def _seg4reg_inputs(adapted: bool) -> tuple[Side, ...]:
+    """Inputs of the regressor on one segmenter; of the film alone the segmenter sees nothing, so that its row needs
+    the regressor adapted too."""
+    kind = "with" if adapted else "without"
+    common = (f"adaptation.enabled={str(adapted).lower()}", *(["adaptation.stages=both"] if adapted else []))
+    return tuple(
+        Side(
+            f"{name}, {kind} adaptation",
+            (f"regression.input={name}", *common),
+            "" if adapted else f"MAE {paper}",
+            None if name == "mask" else (f"mask, {kind} adaptation", "seg"),
+        )
+        for name, paper in SEG4REG_INPUTS
+    )
+
+
+COMPARISONS: dict[str, Comparison] = {
+    "centerline_cascade": Comparison(
+        "centerline",
+        "Dubost et al., section 2.2",
+        (
+            Side("one U-net", ("network.cascade=false",), "parts of the line missing"),
+            Side("cascade", ("network.cascade=true",)),
+        ),
+        ("train.epochs=20",),
+    ),
+    "centerline_members": Comparison(
+        "centerline",
+        "Dubost et al., table 1 (its SMAPE halved)",
+        (
+            Side("1 network", ("members=1",)),
+            Side(
+                "2 networks", ("members=2",), "SMAPE 13.2, MAE 5.28 5.39 6.91", ("4 networks", "member-[01]")
+            ),
+            Side("4 networks", ("members=4",), "SMAPE 12.1, MAE 4.95 5.13 6.55"),
+        ),
+        ("train.epochs=20",),
+    ),
+    "multitask_pyramid": Comparison(
+        "multitask_pyramid",
+        "Wang, Wang, Liu, table 1",
+        (
+            Side("angle", ("output=angle", "pyramid=false"), "SMAPE 16.6, MAE 7.78"),
+            Side(
+                "angle, ResNet",
+                ("output=angle", "pyramid=false", "network.encoder=resnet"),
+                "SMAPE 23.16, MAE 11.01",
+            ),
+            Side("angle + mask", ("output=angle+mask", "pyramid=false"), "SMAPE 14.55, MAE 6.85"),
+            Side("angle + mask + pyramid", ("output=angle+mask", "pyramid=true"), "SMAPE 12.97, MAE 6.69"),
+        ),
+        ("train.epochs=20",),
+    ),
+    "scg_net": Comparison(
+        "scg_net",
+        "Wang, Huang, Wang, section 2 (no table)",
+        (
+            Side("image", ("regression.input=image",), "", ("image + curve map", "curves")),
+            Side("image + curve map", ("regression.input=image+curves",), "hidden test 22.18"),
+        ),
+        ("boundaries.train.epochs=15", "regression.train.epochs=40"),
+    ),
+    "seg4reg_dilations": Comparison(
+        "seg4reg",
+        "Lin et al., tables 2 and 3",
+        (
+            Side("PSPNet", ("segmentation.dilations=[]",), "mIoU 0.8715, hidden test 28.51"),
+            Side("dilation pyramid", ("segmentation.dilations=[2, 4, 6]",), "mIoU 0.8943, hidden test 28.03"),
+        ),
+        SEG4REG_BUDGET,
+    ),
+    "seg4reg_inputs": Comparison(
+        "seg4reg",
+        "Lin et al., table 1, at half its sizes",
+        (
+            *_seg4reg_inputs(adapted=False),
+            Side(
+                "mask, 512x256",
+                ("regression.input=mask", "regression.size=[512, 256]"),
+                "1024x512: MAE 4.94 7.24 6.73",
+                ("mask, without adaptation", "seg"),
+            ),
+        ),
+        SEG4REG_BUDGET,
+    ),
+    "seg4reg_adaptation": Comparison(
+        "seg4reg",
+        "Lin et al., table 3 (hidden test 27.07 to 26.15)",
+        (*_seg4reg_inputs(adapted=False), *_seg4reg_inputs(adapted=True)),
+        SEG4REG_BUDGET,
+    ),
+    "seg4reg_small_angles": Comparison(
+        "seg4reg",
+        "Lin et al., section 3.2",
+        (
+            Side("as they are", ("small_angles_to_zero=false",), "hidden test 22.25"),
+            Side(
+                "under 4 degrees to zero",
+                ("small_angles_to_zero=true",),
+                "hidden test 21.71",
+                answers_for="as they are",
+            ),
+        ),
+        SEG4REG_BUDGET,
+    ),
+    "top_down": Comparison(
+        "top_down",
+        "Zhao et al., section 2.3 (no table)",
+        (
+            Side("spine function", ("correction=false",), "", answers_for="vertebra angle correction"),
+            Side("vertebra angle correction", ("correction=true",), "hidden test 26.05"),
+            Side(
+                "correction by the strongest response",
+                (
+                    "correction=true",
+                    "edges.at=curvature",
+                    "edges.gain=1.0",
+                    "edges.range=90.0",
+                    "edges.prior=1000.0",
+                    "edges.sharpness=1000.0",
+                ),
+                "as in the paper",
+                answers_for="vertebra angle correction",
+            ),
+        ),
+        ("train.epochs=15",),
+    ),
+}
+"""Every comparison by name."""
+
+
+def comparison_of(name: str) -> Comparison:
+    """The comparison of this name.
+
+    Raises:
+        AasceError: there is none.
+    """
+    if name not in COMPARISONS:
+        known = ", ".join(COMPARISONS)
+        raise AasceError(f"{name}: unknown comparison{nearest(name, COMPARISONS)}; known: {known}")
+    return COMPARISONS[name]
+
+
+def main(
+    name: Annotated[str | None, typer.Argument(help="of the comparison; without one they are listed")] = None,
+    data: Annotated[Path | None, typer.Option(help="folder holding aasce19/ and aasce19_wide/")] = None,
+    runs: Annotated[Path, typer.Option(help="where runs and tables go")] = Path("runs/comparisons"),
+    fold: Annotated[list[int] | None, typer.Option(help="folds held out together, 0 by default")] = None,
+    folds: int = 5,
+    seed: int = 0,
+    validation: Annotated[
+        float, typer.Option(help="share of the training films to choose weights by")
+    ] = 0.08,
+    budget: Annotated[list[str] | None, typer.Option(help="key=value over the budget of every side")] = None,
+    threads: Annotated[int, typer.Option(help="of the CPU while films are predicted")] = 2,
+    device: str = "auto",
+) -> None:
+    """Trains and measures what is missing of a comparison, prints its table and writes it below RUNS/NAME."""
+    if name is None:
+        typer.echo("\n".join(f"{key}: {value.source}" for key, value in COMPARISONS.items()))
+        return
+    comparison = comparison_of(name)
+    comparison = replace(comparison, budget=(*comparison.budget, *(budget or [])))
+    ground = ground_of(
+        data, "official", folds=folds, seed=seed, validation=validation, device=device, threads=threads
+    )
+    rows = compare(comparison, ground, tuple(fold or [0]), runs / name)
+    typer.echo(markdown(rows, comparison, ground, fold or [0]))
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except AasceError as error:
+        raise SystemExit(str(error)) from None
