@@ -17,16 +17,22 @@ if TYPE_CHECKING:
     from aasce.solvers.base import Solver
 
 SOLVERS: dict[str, str] = {
+    "centerline": "aasce.solvers.centerline.solver:CenterlineSolver",
     "constant": "aasce.solvers.constant.solver:ConstantSolver",
     "inverse_render": "aasce.solvers.inverse_render.solver:InverseRenderSolver",
+    "multitask_pyramid": "aasce.solvers.multitask_pyramid.solver:MultitaskPyramidSolver",
+    "scg_net": "aasce.solvers.scg_net.solver:ScgNetSolver",
     "seg4reg": "aasce.solvers.seg4reg.solver:Seg4RegSolver",
     "vertebra_field": "aasce.solvers.vertebra_field.solver:VertebraFieldSolver",
 }
 """Name of each solver and where its class stands, "module:Class"."""
 
 SUMMARIES: dict[str, str] = {
+    "centerline": "segments the spine, then its centreline, by cascaded U-nets; angles of the line's tangents",
     "constant": "the training films' median angles for every film: the score to beat",
     "inverse_render": "fits the spine phantom to the film through the differentiable X-ray; no training",
+    "multitask_pyramid": "regresses the three angles from the pooled stages of a network that segments vertebrae",
+    "scg_net": "draws the spine's two borders, then regresses the three angles from film and borders",
     "seg4reg": "segments vertebrae and discs, then regresses the three angles from film and mask",
     "vertebra_field": "finds 17 vertebrae and their corners by votes of a dense field; the default",
 }

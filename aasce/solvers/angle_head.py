@@ -26,11 +26,25 @@ ANGLE_SCALE = 90.0
 
 
 class Regressed(NamedTuple):
-    """Outputs of a regressor: (B, 3) degrees, (B, levels) degrees or None, (B, F) features."""
+    """Outputs of a regressor.
+
+    Attributes:
+        angles: (B, 3) degrees.
+        tilts: (B, levels) degrees, None from a head that knows no tilts.
+        features: (B, F).
+        places: (B, levels) where the levels lie, as shares of the canvas's height; None from a head that has no
+            rows (`rows`).
+        along: (B, rows) degrees, tilt of the spine in each row, with `places`.
+        columns: (B, maps, rows) where the spine stands in each row of each pooled map, from -1 at the left edge of
+            the canvas to 1 at the right one; None where maps are averaged.
+    """
 
     angles: Tensor
     tilts: Tensor | None
     features: Tensor
+    places: Tensor | None = None
+    along: Tensor | None = None
+    columns: Tensor | None = None
 
 
 class DirectHead(nn.Module):
@@ -50,12 +64,14 @@ class PairsHead(nn.Module):
     """(B, F) features to the tilts of the levels, and each angle as a soft choice among all pairs of them.
 
     Every pair of levels gives an angle |tilt_i - tilt_j|. Which pair, or none, the first, second and third angle
-    is measured between is what the rest of the head learns from the labels.
+    is measured between is what the rest of the head learns from the labels. Tilts that were found elsewhere
+    (`reads_tilts` false) are handed to `between`.
     """
 
-    def __init__(self, width: int, levels: int = 17) -> None:
+    def __init__(self, width: int, levels: int = 17, reads_tilts: bool = True) -> None:
         super().__init__()
-        self.tilts = nn.Linear(width, levels)
+        if reads_tilts:
+            self.tilts = nn.Linear(width, levels)
         pairs = list(combinations(range(levels), 2))
         self.register_buffer("upper", torch.tensor([i for i, _ in pairs]), persistent=False)
         self.register_buffer("lower", torch.tensor([j for _, j in pairs]), persistent=False)
@@ -67,10 +83,10 @@ class PairsHead(nn.Module):
 
     def forward(self, features: Tensor) -> Regressed:
         with torch.autocast(features.device.type, enabled=False):
-            return self._angles(features.float())
+            return self.between(self.tilts(features.float()), features.float())
 
-    def _angles(self, features: Tensor) -> Regressed:
-        found: Tensor = self.tilts(features)
+    def between(self, found: Tensor, features: Tensor) -> Regressed:
+        """Angles from (B, levels) tilts, counted in `ANGLE_SCALE`, and (B, F) features, both float32."""
         between = (found[:, self.upper] - found[:, self.lower]).abs()  # type: ignore[index]
         options = F.pad(between, (0, 1))  # the last one is "no curve": 0 degrees
         logits = self.choose(torch.cat([features, options], dim=1)).unflatten(1, (3, -1))
@@ -80,21 +96,21 @@ class PairsHead(nn.Module):
 
 
 def angle_losses(
-    found: Regressed, angles: Tensor, levels: Tensor, smape: float, tilt: float
+    found: Regressed, angles: Tensor, levels: Tensor, smape: float, tilt: float, near: float = 1.0
 ) -> dict[str, Tensor]:
     """Smooth L1 and SMAPE of the angles, L1 of the tilts where the head knows them.
 
     Args:
         found: of a batch of B.
         angles: (B, 3) degrees. levels: (B, levels) degrees.
-        smape, tilt: weights of those terms beside the smooth L1.
+        smape, tilt, near: weights of SMAPE, of the tilts, and of the smooth L1.
 
     Returns:
         "loss", their weighted sum, and each term by itself.
     """
-    near = F.smooth_l1_loss(found.angles, angles, beta=1.0) / 10
+    degrees = F.smooth_l1_loss(found.angles, angles, beta=1.0) / 10
     ratio = smape_loss(found.angles, angles)
-    losses = {"loss": near + smape * ratio, "angle": near, "smape": ratio}
+    losses = {"loss": near * degrees + smape * ratio, "angle": degrees, "smape": ratio}
     if found.tilts is not None:
         losses["tilt"] = (found.tilts - levels).abs().mean() / 5
         losses["loss"] = losses["loss"] + tilt * losses["tilt"]

@@ -60,14 +60,14 @@ def make_backbone(settings: BackboneSettings, start: bool, **extra: Any) -> Any:
 
 
 def make_encoder(
-    settings: BackboneSettings, channels: int, stages: int, stride: int, start: bool
+    settings: BackboneSettings, channels: int, stages: int, stride: int, start: bool, finest: int = 4
 ) -> tuple[Any, list[int]]:
-    """Features of stride 4 and coarser, at most `stages` of them; (network, channels of each)."""
+    """Features of stride `finest` and coarser, at most `stages` of them; (network, channels of each)."""
     extra: dict[str, Any] = {"features_only": True, "in_chans": channels}
     if stride != 32:
         extra["output_stride"] = stride
     reductions = make_backbone(settings, False, **extra).feature_info.reduction()
-    indices = [i for i, r in enumerate(reductions) if r >= 4][:stages]
+    indices = [i for i, r in enumerate(reductions) if r >= finest][:stages]
     encoder = make_backbone(settings, start, **extra, out_indices=indices)
     return encoder, [int(c) for c in encoder.feature_info.channels()]
 

@@ -105,3 +105,11 @@ def largest_part(inside: Array, view: View) -> Floats | None:
     x, y, width, height, _ = stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))]
     corners = np.array([[x, y], [x + width - 1, y + height - 1]], dtype=np.float64)
     return np.asarray(view.undo((corners + 0.5) * 2 - 0.5).reshape(4), np.float64)
+
+
+def joined(inside: Array, reach: tuple[int, int]) -> NDArray[np.uint8]:
+    """A map whose parts are joined across gaps narrower than `reach` (rows, columns); its rim gains nothing."""
+    rows, columns = reach
+    wide = np.pad(np.asarray(inside, np.uint8), ((rows, rows), (columns, columns)))
+    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones(reach, np.uint8))
+    return np.asarray(closed[rows:-rows, columns:-columns], np.uint8)

@@ -127,6 +127,7 @@ class AugmentSettings(Settings):
             the others lean by at most `lean`.
         far_zoom, far: spines that stand small, as on whole films; segmentation only.
         bend, exaggerate, bent: new curves, with angles measured anew.
+        stretch: largest change of the ratio of height to width, likewise measured anew; 0 for none.
         mirror: share of mirrored samples.
         intensity: strength of the grey-value pipeline.
     """
@@ -141,18 +142,20 @@ class AugmentSettings(Settings):
     bend: float = 10.0
     exaggerate: float = 0.4
     bent: float = 0.6
+    stretch: float = 0.0
     mirror: float = 0.5
     intensity: float = 0.8
 
 
 class Warper:
-    """Draws samples of items through albumentations: mirror, bend, turn, scale, shift."""
+    """Draws samples of items through albumentations: mirror, stretch, bend, turn, scale, shift."""
 
     def __init__(self, size: tuple[int, int], settings: AugmentSettings, far: float) -> None:
         a = settings
         self.warp = SpineWarp(
-            size, a.zoom, a.far_zoom, far, a.rotation, a.lean, a.turned, a.shift, a.bend, a.exaggerate, a.bent
-        )
+            size, a.zoom, a.far_zoom, far, a.rotation, a.lean, a.turned, a.shift, a.bend, a.exaggerate, a.bent,
+            a.stretch,
+        )  # fmt: skip
         self.pipeline = A.Compose(
             [A.HorizontalFlip(p=a.mirror), self.warp],
             keypoint_params=A.KeypointParams(format="xy", remove_invisible=False),
@@ -161,11 +164,10 @@ class Warper:
     def draw(self, item: Item, rng: np.random.Generator) -> tuple[Bytes, Floats, Floats]:
         """Canvas (H, W, C) uint8, its landmarks (17, 4, 2) px, and its angles (3,) degrees.
 
-        Turn, isotropic scale, shift and mirror keep every angle between vertebrae, and labels are kept as
-        given
-        with them: the challenge's rule, whose second and third angle also depend on where the curve lies on
-        the film, is that of the film before it was moved. After a bend the angles are measured anew on that
-        film.
+        Turn, isotropic scale, shift and mirror keep every angle between vertebrae, and labels are kept as given
+        with them: the challenge's rule, whose second and third angle also depend on where the curve lies on the
+        film, is that of the film before it was moved. After a bend or a stretch the angles are measured anew on
+        that film.
         """
         reseed(self.pipeline, rng)
         canvas, landmarks = augment(self.pipeline, item.pixels, item.landmarks)

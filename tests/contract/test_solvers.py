@@ -50,6 +50,15 @@ CASES = {
         mirror_px=90.0,
         mirror_degrees=12.0,
     ),
+    "centerline": Case(
+        learn=(
+            "train.epochs=4", "train.lr=5e-3", "train.ema=0.97",
+            "augment.intensity=0.0", "augment.turned=0.0", "augment.lean=1.0", "augment.far=0.0",
+            "augment.bent=0.0", "augment.zoom=[0.97, 1.03]",
+        ),
+        repeats=25,
+        mirror_degrees=4.0,
+    ),
     "vertebra_field": Case(
         learn=(
             "train.epochs=5", "train.validate_every=5", "train.lr=5e-3", "train.ema=0.97",
@@ -59,6 +68,26 @@ CASES = {
         ),
         repeats=25,
         mirror_px=2.0,
+        mirror_degrees=4.0,
+    ),
+    "multitask_pyramid": Case(
+        learn=(
+            "train.epochs=6", "train.validate_every=6", "train.lr=5e-3", "train.ema=0.97", "batch=4", "head.drop=0.0",
+            "augment.intensity=0.0", "augment.turned=0.0", "augment.lean=1.0", "augment.far=0.0",
+            "augment.bent=0.0", "augment.zoom=[0.97, 1.03]",
+        ),
+        repeats=25,
+        mirror_degrees=4.0,
+    ),
+    "scg_net": Case(
+        learn=(
+            "boundaries.train.epochs=4", "boundaries.train.lr=5e-3", "boundaries.train.ema=0.97",
+            "regression.train.epochs=16", "regression.train.lr=4e-3", "regression.train.ema=0.97",
+            "boundaries.batch=4", "regression.batch=4", "regression.spoil=0.0", "regression.head.drop=0.0",
+            "augment.intensity=0.0", "augment.turned=0.0", "augment.lean=1.0", "augment.far=0.0",
+            "augment.bent=0.0", "augment.zoom=[0.97, 1.03]",
+        ),
+        repeats=25,
         mirror_degrees=4.0,
     ),
     "seg4reg": Case(

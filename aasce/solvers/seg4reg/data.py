@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
-import torch
 from torch import Tensor
 
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.seg4reg.settings import Inputs
+from aasce.solvers.stacks import stack_tensor, stacked
 from aasce.types import Array
 
 
@@ -24,23 +22,10 @@ def make_stack(canvas: Bytes, probabilities: Array, size: tuple[int, int], kind:
     Returns:
         (h, w, C) uint8: film, vertebra and gap, as far as `kind` has them.
     """
-    to = (size[1], size[0])
-    parts = []
-    if kind != "mask":
-        parts.append(np.asarray(cv2.resize(np.ascontiguousarray(canvas), to, interpolation=cv2.INTER_AREA)))
-    if kind != "image":
-        for k in (1, 2):
-            part = np.ascontiguousarray(probabilities[k] * 255, dtype=np.float32)
-            resized = np.asarray(
-                part if part.shape == size else cv2.resize(part, to, interpolation=cv2.INTER_LINEAR)
-            )
-            parts.append(np.clip(np.round(resized), 0, 255).astype(np.uint8))
-    return np.stack(parts, axis=-1)
+    maps = [] if kind == "image" else list(probabilities[1:])
+    return stacked(None if kind == "mask" else canvas, maps, size)
 
 
 def stack_input(stacks: Tensor, kind: Inputs) -> Tensor:
     """(B, h, w, C) uint8 stacks to a (B, C, h, w) float32 tensor, film standardised, masks in [-1, 1]."""
-    x = stacks.float()
-    film, mask = (x - 127.5) / 64.0, x / 127.5 - 1.0
-    x = mask if kind == "mask" else torch.cat([film[..., :1], mask[..., 1:]], dim=-1)
-    return x.permute(0, 3, 1, 2)
+    return stack_tensor(stacks, kind != "mask")

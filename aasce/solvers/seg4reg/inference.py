@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.solvers.closer import closer_look, largest_part
+from aasce.solvers.maps import film_mask
 from aasce.solvers.pictures import Box, Floats, canvas_of
 from aasce.solvers.seg4reg.data import make_stack
 from aasce.solvers.seg4reg.networks import Seg4RegNet
@@ -96,12 +95,3 @@ def measure(net: Seg4RegNet, film: Radiograph, config: Seg4RegConfig) -> Measure
     if not np.isfinite(angles).all():
         return "the regressor answered no number"
     return Measured(angles, film_mask(mask[1], seen.view, film.size), len(decode_mask(mask[1])))
-
-
-def film_mask(vertebra: NDArray[np.float32], view: View, size: tuple[int, int]) -> Bytes:
-    """(H, W) uint8 of the film, 1 where the probability on the half-size map exceeds one half."""
-    to_map = view.matrix / 2
-    to_map[:, 2] -= 0.25  # px centres: map = (canvas + 0.5) / 2 - 0.5
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    share = cv2.warpAffine(np.ascontiguousarray(vertebra), to_map, (size[1], size[0]), flags=flags)
-    return (np.asarray(share) > 0.5).astype(np.uint8)

@@ -9,27 +9,26 @@ measured on the bent landmarks by `geometry.cobb`. (2) and the bends are departu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aasce.preprocess.augment import intensity_pipeline, mirror_landmarks, reseed
-from aasce.preprocess.crop import View, letterbox, similarity
+from aasce.preprocess.augment import intensity_pipeline
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.angle_head import angle_losses, level_tilts
-from aasce.solvers.pictures import Floats, Item, Warper, smape
+from aasce.solvers.pictures import Floats, Item, Warper
+from aasce.solvers.regressor import angle_scores, film_order
 from aasce.solvers.seg4reg.adaptation import Discriminator
 from aasce.solvers.seg4reg.data import make_stack, stack_input
 from aasce.solvers.seg4reg.networks import DirectNet, PairsNet, SegmentationNet
 from aasce.solvers.seg4reg.segmentation import draw_wide, segment
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
-from aasce.solvers.seg4reg.synthetic import draw_mask, shake_vertebrae, spoil_mask
+from aasce.solvers.seg4reg.synthetic import draw_mask, shake_vertebrae
+from aasce.solvers.stacks import BULK, seen_items, spoil_mask
 from aasce.targets.mask import Shares
 
 Batch = dict[str, Tensor]
-_BULK = 8
 
 
 class RegressionLoss(nn.Module):
@@ -46,7 +45,7 @@ class RegressionLoss(nn.Module):
         """Losses of {"stack" (B, h, w, C) uint8, "angles" (B, 3), "tilts" (B, 17), "wide" (T, h, w, C)}."""
         stack, wide = batch["stack"], batch.get("wide")
         both = stack if wide is None else torch.cat([stack, wide])
-        x = stack_input(both, self.settings.input).contiguous(memory_format=torch.channels_last)
+        x = stack_input(both, self.settings.input)
         found = self.net(x)
         angles = found.angles[: len(stack)]
         s = self.settings
@@ -62,57 +61,14 @@ class RegressionLoss(nn.Module):
 def predicted_items(
     net: SegmentationNet, films: list[Item], config: Seg4RegConfig, variants: int, seed: int
 ) -> list[Item]:
-    """The segmenter's predictions as items; `variants` of each film, the first of the film as it is.
+    """The segmenter's predictions as items, see `stacks.seen_items`."""
+    size, kind = config.regression.size, config.regression.input
 
-    The others see it through other grey values, smaller, shifted, and every second one mirrored.
-    """
-    rng = np.random.default_rng((seed, 2))
-    intensity = intensity_pipeline(config.augment.intensity)
-    found: list[Item] = []
-    for start in range(0, len(films) * variants, _BULK):
-        part = range(start, min(start + _BULK, len(films) * variants))
-        looks = []
-        for number in part:
-            item, variant = films[number // variants], number % variants
-            canvas, view = _look(item, variant, config.segmentation.size, rng)
-            if variant:
-                reseed(intensity, rng)
-                canvas = np.asarray(intensity(image=canvas)["image"])
-            looks.append((item, variant, canvas, view))
-        masks = segment(net, np.stack([canvas for _, _, canvas, _ in looks]), fast=True)
-        found += [_item(*look, mask, config) for look, mask in zip(looks, masks, strict=True)]
-    return found
+    def read(canvases: Bytes) -> list[Bytes]:
+        masks = segment(net, canvases, fast=True)
+        return [make_stack(canvas, mask, size, kind) for canvas, mask in zip(canvases, masks, strict=True)]
 
-
-def _look(item: Item, variant: int, size: tuple[int, int], rng: np.random.Generator) -> tuple[Bytes, View]:
-    """Canvas of a kept film, and the view of (mirrored) item px on it."""
-    film = (item.pixels.shape[0], item.pixels.shape[1])
-    pixels = item.pixels[..., 0]
-    if variant % 2:
-        pixels = np.ascontiguousarray(pixels[:, ::-1])
-    view = letterbox(film, size)
-    if variant:
-        middle = np.array([(film[1] - 1) / 2, (film[0] - 1) / 2])
-        scale = float(rng.uniform(0.9, 1.0))
-        room = (1 - scale) / 2 * np.array([size[1], size[0]])
-        target = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2]) + rng.uniform(-1, 1, 2) * room
-        view = similarity(middle, view.scale * scale, 0.0, size, target)
-    return np.asarray(view.render(pixels), np.uint8), view
-
-
-def _item(item: Item, variant: int, canvas: Bytes, view: View, mask: Shares, config: Seg4RegConfig) -> Item:
-    size = config.regression.size
-    ratio = size[0] / view.size[0]
-    landmarks = item.landmarks
-    if variant % 2:
-        landmarks = mirror_landmarks(landmarks, item.pixels.shape[1])
-    shrink = View(np.array([[ratio, 0, (ratio - 1) / 2], [0, ratio, (ratio - 1) / 2]]), size)
-    linear = ratio * view.matrix[:, :2]
-    # Columns of a mirrored film stand elsewhere, which no angle and no height depends on.
-    origin = shrink.apply(view.apply(item.view.matrix[:, 2]))
-    film = View(np.column_stack([linear @ item.view.matrix[:, :2], origin]), size)
-    stack = make_stack(canvas, mask, size, config.regression.input)
-    return replace(item, pixels=stack, landmarks=shrink.apply(view.apply(landmarks)), view=film)
+    return seen_items(read, films, (config.segmentation.size, size), variants, config.augment.intensity, seed)
 
 
 class RegressionTask:
@@ -150,10 +106,8 @@ class RegressionTask:
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         rng = np.random.default_rng((self.config.seed, 4, epoch))
-        rounds = [rng.permutation(self.films) for _ in range(self.settings.repeats)]
-        order = np.resize(np.concatenate(rounds), self.steps() * self.settings.batch)
-        for chosen in order.reshape(-1, self.settings.batch):
-            yield self._batch(chosen.tolist(), rng)
+        for chosen in film_order(self.films, self.steps(), self.settings.batch, rng):
+            yield self._batch(chosen, rng)
 
     def _batch(self, chosen: list[int], rng: np.random.Generator) -> Batch:
         drawn = [self._sample(index, rng) for index in chosen]
@@ -190,8 +144,7 @@ class RegressionTask:
         stacks = np.stack([item.pixels for item in self.validation])
         found = np.maximum(regress(module.net, stacks, self.config), 0.0)
         truth = np.stack([item.angles for item in self.validation])
-        errors = np.abs(found - truth).mean(axis=0)
-        return {"score": smape(found, truth), **{f"mae_an{k + 1}": float(e) for k, e in enumerate(errors)}}
+        return angle_scores(found, truth)
 
 
 def _bytes(mask: Shares) -> Bytes:
@@ -203,7 +156,7 @@ def regress(net: DirectNet | PairsNet, stacks: Bytes, config: Seg4RegConfig) -> 
     """(B, 3) degrees of (B, h, w, C) uint8 stacks."""
     device = next(net.parameters()).device
     found = []
-    for start in range(0, len(stacks), _BULK):
-        x = stack_input(torch.from_numpy(stacks[start : start + _BULK]).to(device), config.regression.input)
-        found.append(net(x.contiguous(memory_format=torch.channels_last)).angles.double().cpu().numpy())
+    for start in range(0, len(stacks), BULK):
+        x = stack_input(torch.from_numpy(stacks[start : start + BULK]).to(device), config.regression.input)
+        found.append(net(x).angles.double().cpu().numpy())
     return np.asarray(np.concatenate(found), dtype=np.float64)

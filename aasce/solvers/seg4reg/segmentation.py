@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from aasce.preprocess.augment import intensity_pipeline, reseed
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.pictures import Floats, Item, Warper, canvas_of, plain_canvas, random_box, to_input
+from aasce.solvers.maps import half_map, soft_dice
+from aasce.solvers.pictures import Item, Warper, canvas_of, plain_canvas, random_box, to_input
 from aasce.solvers.seg4reg.adaptation import Discriminator
 from aasce.solvers.seg4reg.networks import SegmentationNet
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
 from aasce.solvers.training import native_bf16
-from aasce.targets.mask import Shares, encode_mask
+from aasce.targets.mask import Shares
 
 Batch = dict[str, Tensor]
 
@@ -48,13 +49,6 @@ class SegmentationLoss(nn.Module):
             losses["domain"] = self.discriminator(deep, domain)
             losses["loss"] = losses["loss"] + losses["domain"]
         return losses
-
-
-def soft_dice(probability: Tensor, shares: Tensor) -> Tensor:
-    """1 minus the Dice overlap over batch and map, mean of the classes; squared, so exact on soft targets."""
-    overlap = 2 * (probability * shares).sum(dim=(0, 2, 3))
-    total = (probability**2 + shares**2).sum(dim=(0, 2, 3))
-    return 1 - ((overlap + 1) / (total + 1)).mean()
 
 
 class SegmentationTask:
@@ -128,11 +122,6 @@ def draw_wide(
         canvas = np.ascontiguousarray(canvas[:, ::-1])
     reseed(intensity, rng)
     return np.asarray(intensity(image=canvas)["image"])
-
-
-def half_map(landmarks: Floats, size: tuple[int, int]) -> Shares:
-    """(3, H/2, W/2) area shares on the segmenter's map of landmarks in canvas px."""
-    return encode_mask((landmarks + 0.5) / 2 - 0.5, (size[0] // 2, size[1] // 2))
 
 
 @torch.inference_mode()

@@ -17,20 +17,22 @@ from aasce.solvers.backbone import BackboneSettings, make_backbone
 from aasce.solvers.base import RunFolder
 from aasce.solvers.closer import crop_box
 from aasce.solvers.confidence import fit_confidence
+from aasce.solvers.maps import film_mask, half_map, soft_dice
 from aasce.solvers.pictures import AugmentSettings, Item, Warper, canvas_of, smape
+from aasce.solvers.pyramids import Pyramids
 from aasce.solvers.seg4reg.adaptation import Discriminator, reverse_gradient, target_films
 from aasce.solvers.seg4reg.data import make_stack, stack_input
-from aasce.solvers.seg4reg.inference import Look, film_mask
-from aasce.solvers.seg4reg.networks import PairsNet, Pyramids, SegmentationNet
+from aasce.solvers.seg4reg.inference import Look
+from aasce.solvers.seg4reg.networks import PairsNet, SegmentationNet
 from aasce.solvers.seg4reg.regression import predicted_items
-from aasce.solvers.seg4reg.segmentation import half_map, soft_dice
 from aasce.solvers.seg4reg.settings import (
     AdaptationSettings,
     Seg4RegConfig,
     SegmentationSettings,
 )
 from aasce.solvers.seg4reg.solver import CALIBRATION, Seg4RegSolver, without_small
-from aasce.solvers.seg4reg.synthetic import draw_mask, shake_vertebrae, spoil_mask
+from aasce.solvers.seg4reg.synthetic import draw_mask, shake_vertebrae
+from aasce.solvers.stacks import spoil_mask
 from aasce.targets.mask import encode_mask
 from aasce.types import AasceError, Radiograph
 from tests.conftest import straight_spine

@@ -41,7 +41,7 @@ def test_class_of_another_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ("name", "said"),
     [
         ("seg4rag", r"unknown solver \(did you mean 'seg4reg'\?\)"),
-        ("unet", "known: constant, inverse_render, seg4reg, vertebra_field, or 'my.module:Class'"),
+        ("unet", f"known: {', '.join(SOLVERS)}, or 'my.module:Class'"),
         ("no_such_package.solver:Mine", "module 'no_such_package' is neither installed nor on PYTHONPATH"),
         (":", "unknown solver"),
     ],

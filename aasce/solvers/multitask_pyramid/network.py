@@ -1,0 +1,106 @@
+"""The network of `multitask_pyramid`: encoder, decoder with a mask, and a head on what both see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from timm.models.vgg import cfgs as VGG_PLANS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aasce.solvers.angle_head import Regressed
+from aasce.solvers.backbone import conv, make_encoder
+from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig
+from aasce.solvers.rows import AngleHead
+
+
+class VggEncoder(nn.Module):
+    """VGG-11 with batch norm (Simonyan & Zisserman 2015), its classifier left away.
+
+    Features before each pooling and after the last: strides 1, 2, 4, 8, 16, 32.
+
+    Args:
+        width: channels as a share of the original's.
+    """
+
+    def __init__(self, width: float) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList()
+        self.channels: list[int] = []
+        layers: list[nn.Module] = []
+        inner = 1
+        for step in (*VGG_PLANS["vgg11"], "end"):
+            if isinstance(step, int):
+                outer = max(8, round(step * width))
+                layers.append(conv(inner, outer))
+                inner = outer
+            else:
+                self.stages.append(nn.Sequential(*layers))
+                self.channels.append(inner)
+                layers = [nn.MaxPool2d(2)]
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        features = [image]
+        for stage in self.stages:
+            features.append(stage(features[-1]))
+        return features[1:]
+
+
+class UpStage(nn.Module):
+    """Twice the map size, joined by the encoder's features of that size where there are any."""
+
+    def __init__(self, inner: int, skip: int, outer: int) -> None:
+        super().__init__()
+        self.merge = nn.Sequential(conv(inner + skip, outer), conv(outer, outer))
+
+    def forward(self, deep: Tensor, fine: Tensor | None) -> Tensor:
+        size = [2 * deep.shape[-2], 2 * deep.shape[-1]]
+        raised = F.interpolate(deep, size, mode="bilinear", align_corners=False)
+        merged: Tensor = self.merge(raised if fine is None else torch.cat([raised, fine], dim=1))
+        return merged
+
+
+class MultitaskNet(nn.Module):
+    """Film to angles and, where the settings want one, to logits of background and vertebra."""
+
+    def __init__(self, config: MultitaskPyramidConfig, start: bool = False) -> None:
+        super().__init__()
+        s = config.network
+        if s.encoder == "vgg":
+            self.encoder: nn.Module = VggEncoder(s.vgg_width)
+            channels = self.encoder.channels
+        else:
+            self.encoder, channels = make_encoder(s.resnet, 1, 5, 32, start, finest=2)
+        self.stages = nn.ModuleList()
+        pooled = [channels[-1]]
+        if config.output == "angle+mask":
+            inner, skips = channels[-1], [*reversed(channels[:-1]), 0]
+            for skip, outer in zip(skips, s.decoder, strict=False):
+                self.stages.append(UpStage(inner, skip, outer))
+                inner = outer
+            self.classify = nn.Conv2d(inner, 2, 1)
+            pooled += s.decoder[:-1] if config.pyramid else ()
+        self.pyramid = config.pyramid
+        self.head = AngleHead(pooled, config.head)
+
+    def forward(self, image: Tensor) -> tuple[Tensor | None, Regressed]:
+        """(B, 1, H, W) standardised film to (B, 2, H/2, W/2) logits, None without a mask, and angles."""
+        features = self.encoder(image)
+        stages = self._decoded(features)
+        maps = [features[-1], *(stages[:-1] if self.pyramid else ())]
+        return self._mask(stages, image.shape[-2] // 2), self.head(maps)
+
+    def _decoded(self, features: Sequence[Tensor]) -> list[Tensor]:
+        way, found = features[-1], []
+        for depth, stage in enumerate(self.stages):
+            left = len(features) - 2 - depth
+            way = stage(way, features[left] if left >= 0 else None)
+            found.append(way)
+        return found
+
+    def _mask(self, stages: list[Tensor], rows: int) -> Tensor | None:
+        if not stages:
+            return None
+        logits: Tensor = self.classify(stages[-1]).float()
+        return logits if logits.shape[-2] == rows else F.avg_pool2d(logits, 2)

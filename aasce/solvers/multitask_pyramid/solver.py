@@ -1,0 +1,121 @@
+"""`multitask_pyramid`: one network segments the vertebrae and regresses the three angles from what it saw.
+
+Wang, Wang, Liu: A Multi-task Learning Method for Direct Estimation of Spinal Curvature, AASCE 2019. Its parts
+stand here under their names: a VGG-11 or ResNet-50 encoder, trained from scratch; a U-Net decoder whose largest
+map gives the vertebra mask by a softmax; the encoder's last map and every stage of the decoder but the last
+pooled, concatenated, and read for three angles; Dice and SMAPE losses; films resized with their aspect kept
+and padded. `output` and `pyramid` are the paper's own comparisons.
+
+Departures, each a setting, the paper's own value beside it in the configuration file: a narrower encoder that
+trains on a CPU; pooling row by row instead of global averages (`head.pooling`), and a head that knows tilts and
+pairs (`head.head`), taught the tilts and places of the vertebrae too; smooth L1 of the angles and cross entropy
+of the mask beside SMAPE and Dice; bent films with angles measured anew, turns, scales and grey values where the
+paper shifts (`augment`); AdamW; an automatic crop of whole films. The challenge's second and third angle depend
+on the film's height; on a cropped whole film they are those of the crop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from aasce.preprocess.crop import View
+from aasce.preprocess.intensity import Bytes, to_uint8
+from aasce.readers import FilmSet
+from aasce.solvers.backbone import BackboneSettings
+from aasce.solvers.base import FitReport, RunFolder
+from aasce.solvers.closer import closer_look, joined, largest_part
+from aasce.solvers.maps import film_mask
+from aasce.solvers.multitask_pyramid.network import MultitaskNet
+from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig, NetworkSettings
+from aasce.solvers.multitask_pyramid.task import MultitaskTask, see
+from aasce.solvers.pictures import Box, Floats, canvas_of, load_items
+from aasce.solvers.regressor import Measured, RegressingSolver
+from aasce.solvers.rows import HeadSettings
+from aasce.solvers.training import TrainSettings
+from aasce.targets.mask import Shares
+from aasce.types import Radiograph
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at a rectangle of a film.
+
+    Attributes:
+        view: film px to canvas px.
+        box: the rectangle, film px.
+        angles: (2, 3) degrees, plain and mirrored.
+        vertebra: (H/2, W/2) probability, None where the network makes no mask.
+    """
+
+    view: View
+    box: Box
+    angles: Floats
+    vertebra: Shares | None
+
+    @property
+    def spine(self) -> Floats | None:
+        """(x0, y0, x1, y1) film px around the largest column of vertebrae; None without one."""
+        if self.vertebra is None:
+            return None
+        # A vertebra and its gap take a 17th of a spine that fills the film, and a gap never all of it.
+        reach = self.vertebra.shape[0] // 12 | 1
+        return largest_part(joined(self.vertebra > 0.5, (reach, 5)), self.view)
+
+
+class MultitaskPyramidSolver(RegressingSolver):
+    """See the module. Answers angles and a mask, no landmarks."""
+
+    name: ClassVar[str] = "multitask_pyramid"
+    Config: ClassVar[type[MultitaskPyramidConfig]] = MultitaskPyramidConfig
+    config: MultitaskPyramidConfig
+    module: MultitaskNet
+
+    @classmethod
+    def tiny(cls) -> MultitaskPyramidConfig:
+        """A configuration that trains in seconds, for tests."""
+        return MultitaskPyramidConfig(
+            size=(128, 64), batch=2, network=NetworkSettings(vgg_width=0.125, decoder=(16, 16, 16, 8)),
+            head=HeadSettings(rows=32, width=24),
+            train=TrainSettings(epochs=2, validate_every=2, precision="32-true"),
+        )  # fmt: skip
+
+    def networks(self, start: bool) -> MultitaskNet:
+        return MultitaskNet(self.config, start)
+
+    def pretrained(self) -> bool:
+        backbone: BackboneSettings = self.config.network.resnet
+        asked = backbone.pretrained or backbone.weights_file is not None
+        return asked and self.config.network.encoder == "resnet"
+
+    def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
+        """Trains the network; weights are kept by SMAPE on `validation`, which also sets the confidence."""
+        self.begin()
+        held = load_items(validation, self.config.intensity) if validation is not None else []
+        items = load_items(train, self.config.intensity)
+        task = MultitaskTask(self.config, self.module, items, held)
+        report = self.trained(task, self.config.train, run)
+        self.manifest |= {"epochs": report.epochs, "best_epoch": report.best_epoch}
+        self.calibrate(validation)
+        return report
+
+    def measure(self, film: Radiograph) -> Measured | str:
+        """Mask and angles of a film, or the reason why there are none."""
+        pixels = to_uint8(film.pixels)
+        if int(pixels.max()) - int(pixels.min()) < 2:
+            return "the film is blank (one grey value)"
+        seen = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below)
+        if not np.isfinite(seen.angles).all():
+            return "the network answered no number"
+        if seen.vertebra is None:
+            return Measured(seen.angles)
+        if float((seen.vertebra > 0.5).mean()) < self.config.least_mask:
+            return "no vertebra found on the film"
+        return Measured(seen.angles, film_mask(seen.vertebra, seen.view, film.size))
+
+    def look(self, pixels: Bytes, box: Box) -> Look:
+        """Measures a rectangle of a film, plain and mirrored."""
+        canvas, view = canvas_of(pixels, box, self.config.size, self.config.intensity)
+        return Look(view, box, *see(self.module, canvas))

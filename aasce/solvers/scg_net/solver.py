@@ -1,0 +1,168 @@
+"""`scg_net`: draw the spine's two borders, then regress the three angles from the film guided by them.
+
+Wang, Huang, Wang: Spinal Curve Guide Network (SCG-Net) for Accurate Automated Spinal Curvature Estimation, AASCE
+2019. Its parts stand here under their names: a boundary segmentation U-Net with a pyramid pooling block at the
+bottom and skips at the 1X and 4X levels; targets that join the corners of each side to a smooth curve and dilate
+it; a DenseNet that regresses three angles from the film and the curve map. `regression.input` is the comparison
+that its argument rests on: the film, the film and the curves, the curves.
+
+Departures, each a setting, the paper's own value beside it in the configuration file: networks that train on a
+CPU; the left and the right border as two maps; a head that knows rows, tilts and pairs (`regression.head`) on
+the last three maps of the DenseNet (`regression.maps`); bent films with angles measured anew, turns and grey
+values where the paper crops and resizes (`augment`); curve maps that are spoilt at times (`regression.spoil`);
+AdamW; an automatic crop of whole films. The challenge's second and third angle depend on the film's height; on
+a cropped whole film they are those of the crop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from aasce.preprocess.crop import View
+from aasce.preprocess.intensity import Bytes, to_uint8
+from aasce.readers import FilmSet
+from aasce.solvers.backbone import BackboneSettings
+from aasce.solvers.base import FitReport, RunFolder
+from aasce.solvers.closer import closer_look, joined, largest_part
+from aasce.solvers.pictures import Box, Floats, Item, canvas_of, load_items
+from aasce.solvers.regressor import Measured, RegressingSolver
+from aasce.solvers.rows import HeadSettings
+from aasce.solvers.scg_net.networks import ScgNet
+from aasce.solvers.scg_net.settings import BoundarySettings, RegressionSettings, ScgNetConfig
+from aasce.solvers.scg_net.tasks import BoundaryTask, RegressionTask, curve_maps, make_stack, regress
+from aasce.solvers.training import TrainSettings
+from aasce.targets.mask import Shares
+from aasce.types import Radiograph
+
+Films = tuple[list[Item], list[Item]]
+"""Training and validation films, as they wait in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at a rectangle of a film.
+
+    Attributes:
+        canvas: (H, W) uint8.
+        view: film px to canvas px.
+        box: the rectangle, film px.
+        curves: (2, 2, H, W) probabilities of the left and the right border, from the canvas and from its mirror
+            image, each in its own frame.
+    """
+
+    canvas: Bytes
+    view: View
+    box: Box
+    curves: Shares
+
+    @property
+    def borders(self) -> Shares:
+        """(2, H, W) mean of the two in the frame of the canvas; a mirrored left border is a right one."""
+        return np.asarray((self.curves[0] + self.curves[1, ::-1, :, ::-1]) / 2, np.float32)
+
+    @property
+    def spine(self) -> Floats | None:
+        """(x0, y0, x1, y1) film px around the borders; None without one."""
+        drawn = self.borders.max(axis=0) > 0.5
+        across = drawn.shape[1] // 4 | 1  # the two borders stand a fourth of the canvas apart at most
+        both = joined(drawn, (3, across))
+        half = cv2.resize(both, (drawn.shape[1] // 2, drawn.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        return largest_part(half > 0, self.view)
+
+    @property
+    def middle(self) -> Floats:
+        """(N, 2) film px half way between the borders in each row that shows both, from the top."""
+        sure = self.borders * (self.borders > 0.25)
+        both = (sure.sum(axis=2) > 0).all(axis=0)
+        at = (sure * np.arange(sure.shape[2])).sum(axis=2)[:, both] / sure.sum(axis=2)[:, both]
+        return self.view.undo(np.stack([at.mean(axis=0), np.flatnonzero(both)], axis=1))
+
+
+class ScgNetSolver(RegressingSolver):
+    """See the module. Answers angles and the middle between the borders, no landmarks."""
+
+    name: ClassVar[str] = "scg_net"
+    Config: ClassVar[type[ScgNetConfig]] = ScgNetConfig
+    config: ScgNetConfig
+    module: ScgNet
+
+    @classmethod
+    def tiny(cls) -> ScgNetConfig:
+        """A configuration that trains in seconds, for tests."""
+        options = {"growth_rate": 8, "block_config": [2, 2, 2, 2], "bn_size": 2}
+        train = TrainSettings(epochs=2, validate_every=2, precision="32-true")
+        return ScgNetConfig(
+            boundaries=BoundarySettings(
+                channels=(8, 16, 24, 24), width=16, decoder=(16, 8), size=(128, 64), thickness=3, batch=2, train=train
+            ),
+            regression=RegressionSettings(
+                backbone=BackboneSettings(name="densenet121", options=options), head=HeadSettings(rows=32, width=24),
+                size=(128, 64), variants=2, batch=2, train=train,
+            ),
+        )  # fmt: skip
+
+    def networks(self, start: bool) -> ScgNet:
+        return ScgNet(self.config, start)
+
+    def pretrained(self) -> bool:
+        backbone: BackboneSettings = self.config.regression.backbone
+        return backbone.pretrained or backbone.weights_file is not None
+
+    def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
+        """Trains the segmenter (in curves/ of the run), then the regressor on its maps (in reg/).
+
+        Weights are kept by Dice and by SMAPE on `validation`, which also sets the confidence.
+        """
+        self.begin()
+        held = load_items(validation, self.config.intensity) if validation is not None else []
+        films = load_items(train, self.config.intensity), held
+        first = self.fit_boundaries(films, run)
+        second = self.fit_regression(films, run)
+        self.calibrate(validation)
+        epochs, seconds = first.epochs + second.epochs, first.seconds + second.seconds
+        notes = {"boundary_score": first.best_score}
+        return FitReport(epochs, second.best_epoch, second.best_score, seconds, notes)
+
+    def fit_boundaries(self, films: Films, run: RunFolder) -> FitReport:
+        """Trains the segmenter alone."""
+        task = BoundaryTask(self.config, self.module.boundaries, *films)
+        report = self.trained(task, self.config.boundaries.train, run, "curves")
+        self.manifest |= {"boundary_epochs": report.epochs}
+        if report.best_score is not None:
+            self.manifest["validation_dice"] = 1 - report.best_score
+        return report
+
+    def fit_regression(self, films: Films, run: RunFolder) -> FitReport:
+        """Trains the regressor on the maps of the segmenter as it is."""
+        task = RegressionTask(self.config, (self.module.boundaries, self.module.regression), *films)
+        report = self.trained(task, self.config.regression.train, run, "reg")
+        self.manifest |= {"regression_epochs": report.epochs, "best_epoch": report.best_epoch}
+        return report
+
+    def measure(self, film: Radiograph) -> Measured | str:
+        """Angles of a film and the middle of its spine, or the reason why there are none."""
+        pixels = to_uint8(film.pixels)
+        if int(pixels.max()) - int(pixels.min()) < 2:
+            return "the film is blank (one grey value)"
+        seen = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below)
+        middle = seen.middle
+        if len(middle) < max(2, self.config.least_rows * len(seen.canvas)):
+            return "no spine found on the film"
+        size, kind = self.config.regression.size, self.config.regression.input
+        canvases = (seen.canvas, seen.canvas[:, ::-1])
+        stacks = [make_stack(c, curves, size, kind) for c, curves in zip(canvases, seen.curves, strict=True)]
+        angles = regress(self.module.regression, np.stack(stacks), kind)
+        if not np.isfinite(angles).all():
+            return "the regressor answered no number"
+        return Measured(angles, centerline=middle)
+
+    def look(self, pixels: Bytes, box: Box) -> Look:
+        """Draws the borders in a rectangle of a film, plain and mirrored."""
+        canvas, view = canvas_of(pixels, box, self.config.boundaries.size, self.config.intensity)
+        return Look(
+            canvas, view, box, curve_maps(self.module.boundaries, np.stack([canvas, canvas[:, ::-1]]))
+        )

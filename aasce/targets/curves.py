@@ -1,0 +1,274 @@
+"""Landmarks to curves and maps of curves, and back: the whole spine, its borders, its centreline.
+
+Maps are soft: a pixel holds the share of its area that is covered, so that a border lies between pixels where
+it belongs. Frame: px of the map, x right, y down, centres at integers; curves run from the top.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.linalg import solveh_banded
+
+from aasce.geometry.centerline import resample
+from aasce.geometry.cobb import endplate_midpoints, tilts
+from aasce.geometry.spine import centres
+from aasce.targets.mask import encode_mask
+from aasce.types import Array, as_float
+
+Floats = NDArray[np.float64]
+Shares = NDArray[np.float32]
+
+LEAST = 0.04
+"""Share of the map's height that a part of a centreline has to pass over to be kept, see `decode_centerline`."""
+
+_SHIFT = 4  # fractional bits of cv2's polygon coordinates
+
+
+def boundary_curves(landmarks: Array) -> tuple[Floats, Floats]:
+    """Left and right border of the spine: smooth dense curves through the corners of each side.
+
+    Args:
+        landmarks: (V, 4, 2) px, corners TL, TR, BL, BR, vertebrae from the top.
+
+    Returns:
+        Two (N, 2) px curves, points about 1 px apart.
+    """
+    points = as_float(landmarks)
+    return _dense(points[:, [0, 2]].reshape(-1, 2)), _dense(points[:, [1, 3]].reshape(-1, 2))
+
+
+def midline(landmarks: Array) -> Floats:
+    """(N, 2) px smooth dense curve through the middles of the endplates, points about 1 px apart.
+
+    Args:
+        landmarks: (V, 4, 2) px, vertebrae from the top.
+    """
+    return _dense(endplate_midpoints(landmarks))
+
+
+def row_tilts(landmarks: Array, rows: Array) -> tuple[Floats, NDArray[np.bool_]]:
+    """Tilts of the vertebrae, interpolated from centre to centre down the map.
+
+    Args:
+        landmarks: (V, 4, 2) px, from the top. rows: (N,) px.
+
+    Returns:
+        (N,) degrees in [-80, 80], and (N,) whether the row lies between the first and the last centre.
+    """
+    y, at = as_float(rows), centres(landmarks)[:, 1]
+    order = np.argsort(at, kind="stable")
+    tilt = np.interp(y, at[order], np.clip(tilts(landmarks), -80, 80)[order])
+    return np.asarray(tilt, np.float64), (y >= at.min()) & (y <= at.max())
+
+
+def true_line(landmarks: Array, stray: float, count: int = 400) -> Floats:
+    """A midline whose normals lean towards the tilts of the vertebrae.
+
+    The tangents of a midline are not the tilts that Cobb angles are measured by: even of true landmarks their
+    angles lie 4 degrees off. This line q follows a walk in the direction of the tilts instead, held near the
+    midline m: it minimises the integral of |q' - t|^2 + |q - m|^2 / (stray L)^2, t the unit normal of the
+    interpolated tilts, L the length. Shapes longer than `stray` L are the midline's, shorter ones the tilts'.
+
+    Args:
+        landmarks: (V, 4, 2) px, from the top.
+        stray: share of the length; 0 gives `midline`.
+        count: points of the line.
+
+    Returns:
+        (count, 2) px, or `midline` where `stray` is 0 or the midline is a point.
+    """
+    middle = midline(landmarks)
+    if stray <= 0 or len(middle) < 2:
+        return middle
+    m = resample(middle, count)
+    step = float(np.linalg.norm(np.diff(middle, axis=0), axis=1).sum()) / (count - 1)
+    turn = np.radians(row_tilts(landmarks, (m[1:, 1] + m[:-1, 1]) / 2)[0])
+    walk = step * np.stack([-np.sin(turn), np.cos(turn)], axis=1)
+    hold = (1 / (stray * (count - 1))) ** 2
+    banded = np.stack([np.full(count, -1.0), np.full(count, 2 + hold)])
+    banded[1, [0, -1]] = 1 + hold
+    right = hold * m
+    right[:-1] -= walk
+    right[1:] += walk
+    return np.asarray(solveh_banded(banded, right), np.float64)
+
+
+def _dense(points: Floats) -> Floats:
+    """Shape-preserving cubic through points, by chord length; it overshoots nowhere, as a spline would where
+    labels lie close together."""
+    steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    kept = np.concatenate([[True], steps > 1e-6])
+    along = np.concatenate([[0.0], np.cumsum(steps[steps > 1e-6])])
+    if len(along) < 2:
+        return points[:1].copy()
+    at = np.linspace(0, along[-1], max(2, int(np.ceil(along[-1])) + 1))
+    return np.asarray(PchipInterpolator(along, points[kept])(at), np.float64)
+
+
+def encode_spine(landmarks: Array, size: tuple[int, int], oversample: int = 4) -> Shares:
+    """(H, W) float32 area shares of the whole spine: vertebrae and the gaps between them.
+
+    Args:
+        landmarks: (V, 4, 2) px of the map.
+        size: (H, W) of the map.
+        oversample: sub-pixels along each axis that shares are counted on.
+    """
+    return np.asarray(1 - encode_mask(landmarks, size, oversample)[0], np.float32)
+
+
+def encode_centerline(
+    landmarks: Array, size: tuple[int, int], width: float, stray: float = 0.0, oversample: int = 4
+) -> Shares:
+    """(H, W) float32 area shares of the centreline, `width` px thick, cut square at both ends.
+
+    Args:
+        landmarks: (V, 4, 2) px of the map.
+        size: (H, W) of the map.
+        width: px.
+        stray: 0 draws `midline`, more draws `true_line`.
+        oversample: sub-pixels along each axis that shares are counted on.
+    """
+    return _thick(true_line(landmarks, stray), size, width, oversample)
+
+
+def encode_boundaries(landmarks: Array, size: tuple[int, int], width: float, oversample: int = 4) -> Shares:
+    """(2, H, W) float32 area shares of the left and the right border of the spine, `width` px thick."""
+    return np.stack([_thick(curve, size, width, oversample) for curve in boundary_curves(landmarks)])
+
+
+def _thick(curve: Floats, size: tuple[int, int], width: float, oversample: int) -> Shares:
+    """Short quadrilaterals across the curve, side by side."""
+    drawn = np.zeros((size[0] * oversample, size[1] * oversample), np.uint8)
+    if len(curve) > 1:
+        points = (curve + 0.5) * oversample - 0.5
+        slope = np.gradient(points, axis=0)
+        slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
+        across = np.stack([slope[:, 1], -slope[:, 0]], axis=1) * width * oversample / 2
+        left, right = points - across, points + across
+        quads = np.stack([left[:-1], right[:-1], right[1:], left[1:]], axis=1)
+        for quad in np.round(quads * 2**_SHIFT).astype(np.int32):
+            cv2.fillConvexPoly(drawn, quad, (255,), lineType=cv2.LINE_8, shift=_SHIFT)
+    small = cv2.resize(drawn, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32) / np.float32(255)
+
+
+def mask_borders(mask: Array, threshold: float = 0.5) -> tuple[Floats, Floats]:
+    """Left and right border of the largest connected part of a map, row by row, to a part of a px.
+
+    Args:
+        mask: (H, W) share or probability.
+        threshold: the border runs where the map crosses it, linearly between pixel centres.
+
+    Returns:
+        Two (N, 2) px curves, one point a row; (0, 2) where nothing reaches the threshold.
+    """
+    values = np.asarray(mask, np.float64)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats((values >= threshold).astype(np.uint8))
+    if count < 2:
+        return np.zeros((0, 2)), np.zeros((0, 2))
+    return _borders(values, parts == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])), threshold)
+
+
+def _borders(values: Floats, inside: NDArray[np.bool_], threshold: float) -> tuple[Floats, Floats]:
+    rows = np.flatnonzero(inside.any(axis=1))
+    first = np.argmax(inside[rows], axis=1)
+    last = inside.shape[1] - 1 - np.argmax(inside[rows, ::-1], axis=1)
+    left = first - _beyond(values, rows, first, -1, threshold)
+    right = last + _beyond(values, rows, last, 1, threshold)
+    return np.stack([left, rows], axis=1).astype(np.float64), np.stack([right, rows], axis=1).astype(
+        np.float64
+    )
+
+
+def _beyond(
+    values: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp], step: int, threshold: float
+) -> Floats:
+    """(N,) px in [0, 1] from the outermost pixel inside to where the map falls to the threshold."""
+    here = values[rows, columns]
+    outside = columns + step
+    there = np.where(
+        (outside >= 0) & (outside < values.shape[1]),
+        values[rows, np.clip(outside, 0, values.shape[1] - 1)],
+        0.0,
+    )
+    drop = here - there
+    return np.asarray(
+        np.clip(np.divide(here - threshold, drop, out=np.zeros_like(here), where=drop > 0), 0, 1)
+    )
+
+
+def decode_centerline(share: Array, threshold: float = 0.25, least: float = LEAST) -> Floats | None:
+    """Mid-curve of a map of the centreline: threshold, small parts removed, borders, middle of the borders.
+
+    Dubost et al., AASCE 2019, section 2.3: a low threshold keeps the line in one piece; parts smaller than
+    40 x 140 px are dropped. Where pieces lie over the same rows the one with the larger area counts.
+
+    Args:
+        share: (H, W) share or probability of the centreline.
+        threshold: of the map.
+        least: smallest height of a part, as a share of H.
+
+    Returns:
+        (N, 2) px, from the top, one point a row that the line passes over; None where no part is left.
+    """
+    values = np.asarray(share, np.float64)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats((values >= threshold).astype(np.uint8))
+    large = stats[:, cv2.CC_STAT_HEIGHT] >= max(2.0, least * len(values))
+    free = np.ones(len(values), np.bool_)
+    pieces = []
+    for part in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable"):
+        if part < count and large[part]:
+            left, right = _borders(values, parts == part, threshold)
+            rows = left[:, 1].astype(np.intp)
+            pieces.append(((left + right) / 2)[free[rows]])
+            free[rows] = False
+    if not pieces:
+        return None
+    curve = np.concatenate(pieces)
+    return np.asarray(curve[np.argsort(curve[:, 1], kind="stable")], np.float64)
+
+
+def follow_ridge(share: Array, curve: Array, reach: float, threshold: float = 0.25) -> Floats:
+    """Moves a mid-curve to the middle of the line across its own direction, from end to end of the line.
+
+    Row by row, a line that leans seems too broad, and one cut square at its end is seen in part there: the
+    ends are dropped and drawn on straight, as far as the map exceeds the threshold.
+
+    Args:
+        share: (H, W) the map `curve` was read from.
+        curve: (N, 2) px, evenly spaced, smooth enough for a direction.
+        reach: px, the line's width: looked at on each side, dropped and redrawn at the ends.
+        threshold: of the map.
+
+    Returns:
+        (M, 2) px, spaced as `curve`; `curve` itself where the map is empty around it.
+    """
+    points = _redrawn(as_float(curve), reach)
+    slope = np.gradient(points, axis=0)
+    slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
+    across = np.stack([slope[:, 1], -slope[:, 0]], axis=1)
+    offsets = np.arange(-2 * np.ceil(reach), 2 * np.ceil(reach) + 1) / 2
+    at = (points[:, None] + offsets[:, None] * across[:, None]).astype(np.float32)
+    values = cv2.remap(np.asarray(share, np.float32), at[..., 0], at[..., 1], cv2.INTER_LINEAR)
+    weight = np.where(values >= threshold, values, 0.0)
+    total = weight.sum(axis=1)
+    found = np.flatnonzero(total > 0)
+    if len(found) < 2:
+        return as_float(curve)
+    shift = np.divide((weight * offsets).sum(axis=1), total, out=np.zeros(len(points)), where=total > 0)
+    moved = points + shift[:, None] * across
+    return np.asarray(moved[found[0] : found[-1] + 1], np.float64)
+
+
+def _redrawn(points: Floats, by: float) -> Floats:
+    """A curve whose first and last `by` px are dropped, and twice as much drawn on straight, evenly spaced."""
+    step = float(np.linalg.norm(np.diff(points, axis=0), axis=1).mean())
+    count = int(np.ceil(by / max(step, 1e-6)))
+    kept = points[count:-count] if len(points) > 4 * count > 0 else points
+    back = min(len(kept) - 1, 2 * count + 1)
+    k = np.arange(1, 2 * count + 1)[:, None]
+    up, down = (kept[0] - kept[back]) / back, (kept[-1] - kept[-1 - back]) / back
+    return np.concatenate([(kept[0] + k * up)[::-1], kept, kept[-1] + k * down])
