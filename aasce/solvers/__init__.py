@@ -23,6 +23,7 @@ SOLVERS: dict[str, str] = {
     "multitask_pyramid": "aasce.solvers.multitask_pyramid.solver:MultitaskPyramidSolver",
     "scg_net": "aasce.solvers.scg_net.solver:ScgNetSolver",
     "seg4reg": "aasce.solvers.seg4reg.solver:Seg4RegSolver",
+    "top_down": "aasce.solvers.top_down.solver:TopDownSolver",
     "vertebra_field": "aasce.solvers.vertebra_field.solver:VertebraFieldSolver",
 }
 """Name of each solver and where its class stands, "module:Class"."""
@@ -34,6 +35,7 @@ SUMMARIES: dict[str, str] = {
     "multitask_pyramid": "regresses the three angles from the pooled stages of a network that segments vertebrae",
     "scg_net": "draws the spine's two borders, then regresses the three angles from film and borders",
     "seg4reg": "segments vertebrae and discs, then regresses the three angles from film and mask",
+    "top_down": "segments the spine, fits a function to its borders, corrects end vertebrae by their edges",
     "vertebra_field": "finds 17 vertebrae and their corners by votes of a dense field; the default",
 }
 """What each solver does, in one line."""

@@ -82,7 +82,7 @@ class CurveSettings(Settings):
     tip: float = 0.015
     levels: int = 33
     correct: bool = True
-    ridge: float = 1.0
+    ridge: float = 50.0
     angles: Literal["challenge", "paper"] = "challenge"
     shortest: float = 0.2
 

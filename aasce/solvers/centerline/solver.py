@@ -34,10 +34,8 @@ from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.readers import FilmSet, grouped_folds
 from aasce.solvers.base import FitReport, RunFolder, read_manifest
 from aasce.solvers.centerline.curve import (
-    Correction,
     Reading,
     curve_angles,
-    places_on,
     read_tangents,
     to_canvas,
 )
@@ -45,6 +43,7 @@ from aasce.solvers.centerline.network import Members
 from aasce.solvers.centerline.settings import CenterlineConfig, NetworkSettings
 from aasce.solvers.centerline.task import CenterlineTask, Sampler, half, see, trimmed, trimmed_rows
 from aasce.solvers.closer import closer_look, largest_part
+from aasce.solvers.correction import Correction, leaves, places_on
 from aasce.solvers.maps import film_mask
 from aasce.solvers.pictures import Box, Floats, Item, canvas_of, load_items
 from aasce.solvers.regressor import Measured, RegressingSolver
@@ -206,9 +205,3 @@ class CenterlineSolver(RegressingSolver):
         curve = self.on_film(read, view) - np.array(frame[:2], np.float64)
         correction = Correction.of(self.manifest, self.config.curve.levels)
         return curve_angles(curve, read.tilts, frame[3] - frame[1], correction, self.config.curve)
-
-
-def leaves(curve: Floats, size: tuple[int, int]) -> bool:
-    """Whether a curve (N, 2) ends within half a hundredth of the upper or lower edge of an (H, W) film."""
-    edge = 0.005 * size[0]
-    return bool(curve[0, 1] < edge or curve[-1, 1] > size[0] - 1 - edge)

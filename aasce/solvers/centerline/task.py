@@ -15,9 +15,10 @@ from aasce.geometry.cobb import tilts
 from aasce.preprocess.augment import intensity_pipeline, reseed
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.centerline.curve import Correction, Reading, curve_angles, read_tangents, to_canvas
+from aasce.solvers.centerline.curve import Reading, curve_angles, read_tangents, to_canvas
 from aasce.solvers.centerline.network import Cascade, Members
 from aasce.solvers.centerline.settings import CenterlineConfig
+from aasce.solvers.correction import Correction
 from aasce.solvers.pictures import Floats, Item, Warper, canvas_of, to_input
 from aasce.solvers.regressor import angle_scores, film_order
 from aasce.solvers.training import native_bf16

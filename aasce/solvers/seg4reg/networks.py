@@ -1,4 +1,4 @@
-"""The two networks of `seg4reg`: the segmenter, and the regressor with its two heads."""
+"""The two networks of `seg4reg`: the segmenter, and the regressor with its three heads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from aasce.solvers.angle_head import DirectHead, PairsHead, Regressed
 from aasce.solvers.backbone import conv, make_backbone, make_encoder
 from aasce.solvers.pyramids import Pyramids
+from aasce.solvers.rows import VECTOR, AngleHead
 from aasce.solvers.seg4reg.settings import RegressionSettings, SegmentationSettings
 from aasce.targets.mask import CLASSES
 
@@ -87,6 +88,27 @@ class PairsNet(PairsHead):
         return super().forward(self.describe(self.gather((features * weights).sum(dim=-1)).flatten(1)))
 
 
+class RowsNet(nn.Module):
+    """Features of stride 4, 8 and 16, read row by row (`solvers.rows`)."""
+
+    def __init__(self, settings: RegressionSettings, start: bool = False) -> None:
+        super().__init__()
+        s = settings
+        self.encoder, channels = make_encoder(s.backbone, CHANNELS[s.input], 3, 32, start)
+        self.head = AngleHead(channels, s.rows)
+        self.width = VECTOR
+
+    def forward(self, stack: Tensor) -> Regressed:
+        found: Regressed = self.head(self.encoder(stack))
+        return found
+
+
+Regressor = DirectNet | PairsNet | RowsNet
+HEADS: dict[str, type[DirectNet] | type[PairsNet] | type[RowsNet]] = {
+    "direct": DirectNet, "pairs": PairsNet, "rows": RowsNet
+}  # fmt: skip
+
+
 class Seg4RegNet(nn.Module):
     """Both networks, under the names their weights are saved by."""
 
@@ -95,6 +117,4 @@ class Seg4RegNet(nn.Module):
     ) -> None:
         super().__init__()
         self.segmentation = SegmentationNet(segmentation, start)
-        self.regression: DirectNet | PairsNet = (
-            PairsNet(regression, start) if regression.head == "pairs" else DirectNet(regression, start)
-        )
+        self.regression: Regressor = HEADS[regression.head](regression, start)

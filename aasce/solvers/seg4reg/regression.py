@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from aasce.preprocess.augment import intensity_pipeline
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.angle_head import angle_losses, level_tilts
+from aasce.solvers.angle_head import Regressed, angle_losses
 from aasce.solvers.pictures import Floats, Item, Warper
 from aasce.solvers.regressor import angle_scores, film_order
+from aasce.solvers.rows import angle_targets, head_losses
 from aasce.solvers.seg4reg.adaptation import Discriminator
 from aasce.solvers.seg4reg.data import make_stack, stack_input
-from aasce.solvers.seg4reg.networks import DirectNet, PairsNet, SegmentationNet
+from aasce.solvers.seg4reg.networks import Regressor, SegmentationNet
 from aasce.solvers.seg4reg.segmentation import draw_wide, segment
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
 from aasce.solvers.seg4reg.synthetic import draw_mask, shake_vertebrae
@@ -32,9 +33,9 @@ Batch = dict[str, Tensor]
 
 
 class RegressionLoss(nn.Module):
-    """The regressor with its losses: smooth L1 and SMAPE of the angles, L1 of the tilts, the domains'."""
+    """The regressor with its losses: smooth L1 and SMAPE of the angles, those of the head, the domains'."""
 
-    def __init__(self, net: DirectNet | PairsNet, config: Seg4RegConfig) -> None:
+    def __init__(self, net: Regressor, config: Seg4RegConfig) -> None:
         super().__init__()
         self.net = net
         self.settings = config.regression
@@ -42,15 +43,17 @@ class RegressionLoss(nn.Module):
         self.discriminator = Discriminator(net.width, config.adaptation.weight) if adapts else None
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Losses of {"stack" (B, h, w, C) uint8, "angles" (B, 3), "tilts" (B, 17), "wide" (T, h, w, C)}."""
+        """Losses of {"stack" (B, h, w, C) uint8, "wide" (T, h, w, C)} and `rows.angle_targets`."""
         stack, wide = batch["stack"], batch.get("wide")
         both = stack if wide is None else torch.cat([stack, wide])
         x = stack_input(both, self.settings.input)
-        found = self.net(x)
-        angles = found.angles[: len(stack)]
+        found: Regressed = self.net(x)
         s = self.settings
-        kept = found._replace(tilts=None if found.tilts is None else found.tilts[: len(stack)], angles=angles)
-        losses = angle_losses(kept, batch["angles"], batch["tilts"], s.smape, s.tilt)
+        kept = Regressed(*(None if part is None else part[: len(stack)] for part in found))  # type: ignore[arg-type]
+        if s.head == "rows":
+            losses = head_losses(kept, batch, s.rows)
+        else:
+            losses = angle_losses(kept, batch["angles"], batch["tilts"], s.smape, s.tilt)
         if self.discriminator is not None and wide is not None:
             domain = torch.cat([torch.zeros(len(stack)), torch.ones(len(wide))]).to(stack.device)
             losses["domain"] = self.discriminator(found.features, domain)
@@ -77,7 +80,7 @@ class RegressionTask:
     def __init__(
         self,
         config: Seg4RegConfig,
-        nets: tuple[SegmentationNet, DirectNet | PairsNet],
+        nets: tuple[SegmentationNet, Regressor],
         train: list[Item],
         validation: list[Item],
         wide: list[Bytes],
@@ -111,12 +114,11 @@ class RegressionTask:
 
     def _batch(self, chosen: list[int], rng: np.random.Generator) -> Batch:
         drawn = [self._sample(index, rng) for index in chosen]
-        batch = {
-            "stack": torch.from_numpy(np.stack([d[0] for d in drawn])),
-            "angles": torch.from_numpy(np.stack([d[2] for d in drawn]).astype(np.float32)),
-        }
-        levels = self.settings.levels
-        batch["tilts"] = torch.from_numpy(np.stack([level_tilts(d[1], levels) for d in drawn]))
+        # The head "pairs" knows as many levels as it is told, the head "rows" those of its own settings.
+        s = self.settings
+        known = s.rows if s.head == "rows" else s.rows.model_copy(update={"levels": s.levels})
+        targets = angle_targets([d[1] for d in drawn], [d[2] for d in drawn], s.size, known)
+        batch = {"stack": torch.from_numpy(np.stack([d[0] for d in drawn])), **targets}
         if self.wide:
             count = max(1, round(self.config.adaptation.share * len(chosen)))
             seen = rng.integers(len(self.wide), size=count)
@@ -152,7 +154,7 @@ def _bytes(mask: Shares) -> Bytes:
 
 
 @torch.inference_mode()
-def regress(net: DirectNet | PairsNet, stacks: Bytes, config: Seg4RegConfig) -> Floats:
+def regress(net: Regressor, stacks: Bytes, config: Seg4RegConfig) -> Floats:
     """(B, 3) degrees of (B, h, w, C) uint8 stacks."""
     device = next(net.parameters()).device
     found = []

@@ -10,6 +10,7 @@ from aasce.config import Settings
 from aasce.solvers.backbone import BackboneSettings
 from aasce.solvers.base import SolverConfig
 from aasce.solvers.pictures import AugmentSettings
+from aasce.solvers.rows import HeadSettings
 from aasce.solvers.training import TrainSettings
 
 Inputs = Literal["image", "image+mask", "mask"]
@@ -33,7 +34,7 @@ class SegmentationSettings(Settings):
     """
 
     encoder: BackboneSettings = BackboneSettings(
-        options={"channels": [32, 64, 160, 160], "layers": [2, 2, 2, 1], "stem_width": 16}
+        options={"channels": [32, 64, 128, 256], "layers": [2, 2, 2, 2], "stem_width": 16}
     )
     stages: int = 3
     output_stride: Literal[8, 16, 32] = 32
@@ -55,7 +56,9 @@ class RegressionSettings(Settings):
         backbone: the paper's are densenet169 and efficientnet_b5.
         input: what it sees; masks are the segmenter's soft probabilities of vertebra and gap.
         head: "direct" is the classifier's own pooling and three outputs, as in the paper; "pairs" predicts
-            the tilts of the levels and takes each angle as a learned soft choice among all pairs of them.
+            the tilts of the levels and takes each angle as a learned soft choice among all pairs of them;
+            "rows" does so from the tilt of the spine in every row, see `solvers.rows`.
+        rows: settings and loss weights of the head "rows".
         levels: how many tilts the "pairs" head knows.
         size: (H, W) of its canvas, of the same aspect as the segmenter's; the paper's is (512, 256).
         variants: predictions of the segmenter kept of each training film, each under another look.
@@ -72,7 +75,8 @@ class RegressionSettings(Settings):
         options={"channels": [32, 64, 128, 192], "layers": [2, 2, 2, 2], "stem_width": 16}
     )
     input: Inputs = "mask"
-    head: Literal["direct", "pairs"] = "pairs"
+    head: Literal["direct", "pairs", "rows"] = "rows"
+    rows: HeadSettings = HeadSettings(rows=32)
     levels: int = 17
     size: tuple[int, int] = (256, 128)
     variants: int = 4

@@ -8,7 +8,7 @@ under 4 degrees set to zero.
 
 Departures, each a setting, the paper's own choice in configs where it is named: small encoders that train on
 a CPU; a way up to a map of stride 2 (`segmentation.skips`); bent films with angles measured anew
-(`augment.bent`); masks drawn from landmarks (`regression.synthetic`); a head that knows tilts and pairs
+(`augment.bent`); masks drawn from landmarks (`regression.synthetic`); heads that know tilts and pairs
 (`regression.head`); AdamW; an automatic crop of whole films, which the paper crops by hand. The challenge's
 second and third angle depend on the film's height; on a cropped whole film they are those of the crop.
 """
@@ -31,6 +31,7 @@ from aasce.solvers.base import FitReport, RunFolder, read_config, read_manifest,
 from aasce.solvers.checkpoint import load_weights, round_weights, save_weights
 from aasce.solvers.confidence import confidence, fit_confidence
 from aasce.solvers.pictures import Item, load_items, load_pictures, smape
+from aasce.solvers.rows import HeadSettings
 from aasce.solvers.seg4reg.adaptation import target_films
 from aasce.solvers.seg4reg.inference import Measured, measure
 from aasce.solvers.seg4reg.networks import Seg4RegNet
@@ -78,7 +79,14 @@ class Seg4RegSolver:
             segmentation=SegmentationSettings(
                 encoder=backbone, size=(128, 64), width=16, decoder=16, batch=2, train=train
             ),
-            regression=RegressionSettings(backbone=backbone, size=(64, 32), variants=2, batch=2, train=train),
+            regression=RegressionSettings(
+                backbone=backbone,
+                rows=HeadSettings(rows=32, width=24),
+                size=(64, 32),
+                variants=2,
+                batch=2,
+                train=train,
+            ),
         )
 
     def _built(self, start: bool) -> Seg4RegNet:
