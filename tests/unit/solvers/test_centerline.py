@@ -15,10 +15,10 @@ from aasce.geometry.spine import order_vertebrae, repair_corners
 from aasce.preprocess.crop import View, letterbox
 from aasce.readers import FilmSet, read_challenge
 from aasce.solvers.base import RunFolder
-from aasce.solvers.centerline.curve import Correction, curve_angles, places_on, read_tangents, to_canvas
+from aasce.solvers.centerline.curve import curve_angles, read_tangents, to_canvas
 from aasce.solvers.centerline.network import Cascade, Members, UNet
 from aasce.solvers.centerline.settings import CenterlineConfig, NetworkSettings
-from aasce.solvers.centerline.solver import CenterlineSolver, Look, leaves
+from aasce.solvers.centerline.solver import CenterlineSolver, Look
 from aasce.solvers.centerline.task import (
     CenterlineLoss,
     half,
@@ -29,6 +29,7 @@ from aasce.solvers.centerline.task import (
     trimmed,
     trimmed_rows,
 )
+from aasce.solvers.correction import Correction, leaves, places_on
 from aasce.solvers.pictures import Item, smape
 from aasce.targets.curves import encode_centerline
 from aasce.types import AasceError, Radiograph
