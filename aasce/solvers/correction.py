@@ -8,8 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from aasce.geometry.centerline import VERTEBRA_PLACES, arc_lengths
-from aasce.types import Array, as_float
+from aasce.geometry.centerline import VERTEBRA_PLACES, arc_lengths, slice_landmarks
+from aasce.geometry.cobb import cobb_angles
+from aasce.geometry.expectation import expected_angles
+from aasce.types import Array, CobbAngles, as_float
 
 Floats = NDArray[np.float64]
 
@@ -98,6 +100,28 @@ def places_on(curve: Array, landmarks: Array) -> Floats:
     centres = as_float(landmarks).mean(axis=1)
     nearest = np.linalg.norm(centres[:, None] - points[None], axis=-1).argmin(axis=1)
     return np.asarray(along[nearest] / along[-1], np.float64)
+
+
+def sliced_angles(
+    curve: Array, tilts: Array, positions: Array, height: int, doubt: float = 0.0
+) -> CobbAngles:
+    """The challenge's angles of boxes like vertebrae along a curve.
+
+    The challenge's rule is discontinuous, and tilts read from a curve are not certain: with a doubt, each angle is
+    the median over the tilts that are possible, see `geometry.expectation`.
+
+    Args:
+        curve: (N, 2) px, from the top.
+        tilts: (V,) degrees. positions: (V,) px along the curve.
+        height: rows of the film.
+        doubt: standard deviation of a tilt, degrees; 0 measures the tilts as they are.
+    """
+    width = 0.1 * float(arc_lengths(curve)[-1])
+    boxes = slice_landmarks(curve, tilts, positions, width)
+    if doubt == 0:
+        return cobb_angles(boxes, height)
+    # A midline lies between the means of two corners each: its ends, and so its tilt, vary as a corner / width.
+    return expected_angles(boxes, np.full(boxes.shape[:2], width * np.radians(doubt)), height)
 
 
 def leaves(curve: Floats, size: tuple[int, int]) -> bool:

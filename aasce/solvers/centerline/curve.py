@@ -12,14 +12,12 @@ from aasce.geometry.centerline import (
     heat_smooth,
     levels_on,
     resample,
-    slice_landmarks,
     straight_tips,
     tangent_tilts,
     upper_major_lower,
 )
-from aasce.geometry.cobb import cobb_angles
 from aasce.solvers.centerline.settings import CenterlineConfig, CurveSettings
-from aasce.solvers.correction import Correction
+from aasce.solvers.correction import Correction, sliced_angles
 from aasce.targets.curves import decode_centerline, follow_ridge
 from aasce.types import Array, as_float
 
@@ -98,5 +96,4 @@ def curve_angles(
         tilts, positions = as_float(tangents), levels_on(curve, len(tangents))
     if settings.angles == "paper":
         return upper_major_lower(tilts)[0]
-    boxes = slice_landmarks(curve, tilts, positions, 0.1 * length)
-    return np.asarray(cobb_angles(boxes, height).degrees, np.float64)
+    return np.asarray(sliced_angles(curve, tilts, positions, height, settings.doubt).degrees, np.float64)

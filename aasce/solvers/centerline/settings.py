@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from aasce.config import Settings
 from aasce.geometry.centerline import RATE, STEPS
@@ -69,6 +69,7 @@ class CurveSettings(Settings):
         levels: tangents, evenly along the curve; the paper's 19 fall between the vertebrae they stand for.
         correct: from these tangents to the tilts of 17 vertebrae by a linear map, fitted to training films.
         ridge: how strongly that map is held to plain interpolation, in square degrees per film.
+        doubt: degrees, standard deviation of a tilt in the angles to be expected; 0 measures the tilts themselves.
         angles: by the challenge's rule, or by the paper's (major, upper, lower).
         shortest: a curve below this share of the canvas's height is no spine.
     """
@@ -83,6 +84,7 @@ class CurveSettings(Settings):
     levels: int = 33
     correct: bool = True
     ridge: float = 50.0
+    doubt: float = Field(default=1.5, ge=0)
     angles: Literal["challenge", "paper"] = "challenge"
     shortest: float = 0.2
 

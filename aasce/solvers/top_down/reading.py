@@ -8,13 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aasce.geometry.centerline import arc_lengths, levels_on, points_on, slice_landmarks
-from aasce.geometry.cobb import cobb_angles
+from aasce.geometry.centerline import arc_lengths, levels_on, points_on
 from aasce.geometry.pipe import SpineFunction, main_curve, trace_pipe
 from aasce.preprocess.crop import View, letterbox
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.closer import joined
-from aasce.solvers.correction import Correction
+from aasce.solvers.correction import Correction, sliced_angles
 from aasce.solvers.pictures import KEPT_HEIGHT, Box, Item, even_out, shrunk
 from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.settings import EdgeSettings, PipeSettings
@@ -136,10 +135,12 @@ class Rules:
     Attributes:
         correction: from tilts of the function to tilts of vertebrae.
         gain: share of an edge's direction by which a tilt is corrected; 0 leaves edges alone.
+        doubt: degrees, see `correction.sliced_angles`.
     """
 
     correction: Correction
     gain: float
+    doubt: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +166,9 @@ class Spine:
         return points_on(self.curve, self.positions)
 
 
-def measured(curve: Floats, tilts: Floats, positions: Floats, height: int) -> Spine:
+def measured(curve: Floats, tilts: Floats, positions: Floats, height: int, doubt: float) -> Spine:
     """The challenge's angles of boxes like vertebrae along a curve."""
-    boxes = slice_landmarks(curve, tilts, positions, 0.1 * float(arc_lengths(curve)[-1]))
-    found = cobb_angles(boxes, height)
+    found = sliced_angles(curve, tilts, positions, height, doubt)
     ends = sorted({v for pair in found.end_vertebrae if pair is not None for v in pair})
     return Spine(curve, tilts, positions, np.asarray(found.degrees, np.float64), ends)
 
@@ -180,7 +180,7 @@ def measure_scene(
     curve = scene.on_film(read.curve)
     tilts = rules.correction.apply(read.tilts)
     positions = rules.correction.places * float(arc_lengths(curve)[-1])
-    plain = measured(curve, tilts, positions, scene.height)
+    plain = measured(curve, tilts, positions, scene.height, rules.doubt)
     if rules.gain == 0:
         return plain
     chosen = plain.ends
@@ -188,7 +188,7 @@ def measure_scene(
         chosen = list(range(len(tilts))) if edges.at == "all" else most_curved(read, rules.correction)
     middles = scene.to_picture.apply(plain.middles)
     offsets = response.offsets(scene.picture, middles, tilts, chosen)
-    return measured(curve, tilts + rules.gain * offsets, positions, scene.height)
+    return measured(curve, tilts + rules.gain * offsets, positions, scene.height, rules.doubt)
 
 
 def most_curved(read: Reading, correction: Correction) -> list[int]:

@@ -39,6 +39,7 @@ class PipeSettings(Settings):
         calibrate: from these to the tilts of 17 vertebrae by a linear map fitted to training films; else each
             vertebra takes the tilt of the function at its usual place.
         ridge: how strongly that map is held to plain interpolation, in square degrees per film.
+        doubt: degrees, standard deviation of a tilt in the angles to be expected; 0 measures the tilts themselves.
     """
 
     threshold: float = 0.5
@@ -49,6 +50,7 @@ class PipeSettings(Settings):
     levels: int = 17
     calibrate: bool = True
     ridge: float = 50.0
+    doubt: float = Field(default=1.5, ge=0)
 
 
 class EdgeSettings(Settings):

@@ -11,7 +11,7 @@ Departures, each a setting, the paper's own value beside it in the configuration
 into channels (`network.fold`); the function leaves the mask square to its upper and lower end (`pipe.openings`),
 without which T1 and L5 are 7 degrees off even on true masks; a linear map from its tilts to those of vertebrae
 (`pipe.calibrate`), fitted to training films; edges count the less the farther they turn off the function's normal
-(`edges.prior`, `edges.gain`), since the strongest response by itself made true masks worse; the challenge's three
+(`edges.prior`, `edges.gain`), since the strongest response by itself makes angles worse even on true masks; the challenge's three
 angles, which the paper's one angle around the position of maximal curvature does not give, are those of boxes like
 vertebrae along the function, and those boxes are corrected that end one of them (`edges.at`); grey values evened
 out; bent films; AdamW; an automatic crop of whole films. The challenge's second and third angle depend on the
@@ -161,7 +161,7 @@ class TopDownSolver(RegressingSolver):
             self.manifest["gain"] = self.fitted_gain([d[:3] for d in drawn[:GAINED]])
 
     def fitted_gain(self, drawn: list[tuple[Bytes, Reading, Floats]]) -> float:
-        """Least-squares share of the edges' directions in what the linear map leaves, from 0 to 3.
+        """Least-squares share of the edges' directions in what the linear map leaves, from 0 to 5.
 
         Args:
             drawn: pictures in the frame of the canvas, their readings, and the (17,) tilts of their vertebrae.
@@ -178,7 +178,7 @@ class TopDownSolver(RegressingSolver):
             near = np.abs(left) < FARTHEST
             product += float((offsets * left)[near].sum())
             square += float((offsets**2)[near].sum())
-        return round(float(np.clip(product / max(square, 1e-9), 0.0, 3.0)), 4)
+        return round(float(np.clip(product / max(square, 1e-9), 0.0, 5.0)), 4)
 
     def rules(self) -> Rules:
         """What training left in the manifest, as far as the settings ask for it."""
@@ -186,7 +186,7 @@ class TopDownSolver(RegressingSolver):
         kept = self.config.pipe.calibrate
         correction = Correction.of(self.manifest, levels) if kept else Correction.plain(levels)
         gain = float(self.manifest.get("gain", GAIN)) if edges.gain is None else edges.gain
-        return Rules(correction, gain if self.config.correction else 0.0)
+        return Rules(correction, gain if self.config.correction else 0.0, self.config.pipe.doubt)
 
     def measure(self, film: Radiograph) -> Measured | str:
         """Centreline, angles and mask of a film, or the reason why there are none."""

@@ -67,7 +67,8 @@ class TopDownTask:
             canvas, landmarks, _ = self.warper.draw(self.train[index], rng)
             reseed(self.intensity, rng)
             images.append(self.intensity(image=canvas[..., 0])["image"])
-            spines.append(np.round(encode_spine(landmarks, self.config.size) * 255).astype(np.uint8))
+            spine = encode_spine(landmarks, self.config.size, oversample=2)
+            spines.append(np.round(spine * 255).astype(np.uint8))
         return {"image": to_input(np.stack(images)), "spine": torch.from_numpy(np.stack(spines))}
 
     def validate(self, module: nn.Module) -> dict[str, float]:
