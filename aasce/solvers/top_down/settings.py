@@ -50,7 +50,7 @@ class PipeSettings(Settings):
     levels: int = 17
     calibrate: bool = True
     ridge: float = 50.0
-    doubt: float = Field(default=1.5, ge=0)
+    doubt: float = Field(default=2.0, ge=0)
 
 
 class EdgeSettings(Settings):

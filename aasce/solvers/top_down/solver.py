@@ -11,11 +11,11 @@ Departures, each a setting, the paper's own value beside it in the configuration
 into channels (`network.fold`); the function leaves the mask square to its upper and lower end (`pipe.openings`),
 without which T1 and L5 are 7 degrees off even on true masks; a linear map from its tilts to those of vertebrae
 (`pipe.calibrate`), fitted to training films; edges count the less the farther they turn off the function's normal
-(`edges.prior`, `edges.gain`), since the strongest response by itself makes angles worse even on true masks; the challenge's three
-angles, which the paper's one angle around the position of maximal curvature does not give, are those of boxes like
-vertebrae along the function, and those boxes are corrected that end one of them (`edges.at`); grey values evened
-out; bent films; AdamW; an automatic crop of whole films. The challenge's second and third angle depend on the
-film's height; on a cropped whole film they are those of the crop.
+(`edges.prior`, `edges.gain`), since the strongest response by itself makes angles worse even on true masks; the
+challenge's three angles, which the paper's one angle around the position of maximal curvature does not give, are
+those of boxes like vertebrae along the function, and those boxes are corrected that end one of them (`edges.at`);
+grey values evened out; bent films; AdamW; an automatic crop of whole films. The challenge's second and third angle
+depend on the film's height; on a cropped whole film they are those of the crop.
 """
 
 from __future__ import annotations

@@ -393,7 +393,9 @@ def test_decoding_of_true_maps_of_the_training_films(aasce_data: Path) -> None:
         assert film.landmarks is not None
         landmarks = repair_corners(order_vertebrae(film.landmarks))
         for stray, answers in found.items():
-            config = load_settings(CenterlineConfig, None, [f"target.stray={stray}", "curve.correct=false"])
+            config = load_settings(
+                CenterlineConfig, None, [f"target.stray={stray}", "curve.correct=false", "curve.doubt=0"]
+            )
             read, curve = true_reading(landmarks, size, config)
             answers.append(curve_angles(curve, read.tilts, size[0], Correction.plain(33), config.curve))
         truth.append(film.angles)
