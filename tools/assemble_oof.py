@@ -1,13 +1,12 @@
 """Gathers the out-of-fold predictions of `train_released.py` into a submission folder.
 
-python -m tools.assemble_oof vertebra_field --runs runs --out submissions/oof-vertebra_field --timed 20
+python -m tools.assemble_oof vertebra_field --runs runs --out submissions/oof-vertebra_field
 aasce score submissions/oof-vertebra_field/preds.csv $AASCE_DATA/aasce19/labels/training/angles.csv --partial
 """
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +14,9 @@ import numpy as np
 import typer
 import yaml
 
-from aasce.commands.held_out import Clock, limited_threads, say_if_busy
 from aasce.commands.predict import training_median
 from aasce.ensemble import write_submission
 from aasce.files import write_text
-from aasce.readers import data_root, read_challenge
-from aasce.solvers import solver_class
-from aasce.weights import equip, weights_size
 from tools.release import below_data
 
 
@@ -29,10 +24,6 @@ def main(
     solver: str,
     runs: Path = Path("runs"),
     out: Annotated[Path | None, typer.Option()] = None,
-    timed: Annotated[
-        int, typer.Option(help="films to time the first fold's model on; wants an idle machine")
-    ] = 0,
-    data: Annotated[Path | None, typer.Option()] = None,
 ) -> None:
     """Writes preds.csv and manifest.json from the fold-* runs of a solver."""
     folders = sorted((runs / solver).glob("fold-*")) or [runs / solver / "base"]
@@ -58,30 +49,12 @@ def main(
     body = {
         "solver": solver, "definition": "challenge", "labels": "official", "films": len(rows), "folds": folds,
         "settings": below_data(yaml.safe_load((folders[0] / "config.yaml").read_text())),
-        "failures": failures, "flags": flags, **size_and_speed(solver, folders[0], timed, data),
+        "failures": failures, "flags": flags,
         "split": "grouped by study: aasce.readers.grouped_folds(studies, folds=5, seed=0); "
         f"{', '.join(run.name for run in folders)} predicted, each by a model whose training, a shared base's "
         "included, saw none of its patients",
     }  # fmt: skip
     write_text(folder / "manifest.json", json.dumps(body, indent=2, sort_keys=True) + "\n")
-
-
-def size_and_speed(solver: str, run: Path, timed: int, data: Path | None) -> dict[str, Any]:
-    """Parameters and megabytes of a run; with `timed`, the median seconds of so many training films on two threads."""
-    size = weights_size(run)
-    facts: dict[str, Any] = {"parameters": size.parameters, "weights_mb": size.megabytes}
-    if timed:
-        clock = Clock(equip(solver_class(solver).load(run)))
-        films = read_challenge(data_root(data))
-        say_if_busy()
-        with limited_threads(2):
-            clock.measure([films.radiograph(index) for index in range(timed)])
-        facts |= {
-            "seconds_a_film": float(np.median(clock.seconds)),
-            "threads": 2,
-            "processors": os.cpu_count(),
-        }
-    return facts
 
 
 if __name__ == "__main__":

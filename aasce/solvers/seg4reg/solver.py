@@ -31,7 +31,6 @@ from aasce.solvers.base import FitReport, RunFolder, read_config, read_manifest,
 from aasce.solvers.checkpoint import load_weights, round_weights, save_weights
 from aasce.solvers.confidence import confidence, fit_confidence
 from aasce.solvers.pictures import Item, load_items, load_pictures, smape
-from aasce.solvers.rows import HeadSettings
 from aasce.solvers.seg4reg.adaptation import target_films
 from aasce.solvers.seg4reg.inference import Measured, measure
 from aasce.solvers.seg4reg.networks import Seg4RegNet
@@ -80,12 +79,7 @@ class Seg4RegSolver:
                 encoder=backbone, size=(128, 64), width=16, decoder=16, batch=2, train=train
             ),
             regression=RegressionSettings(
-                backbone=backbone,
-                rows=HeadSettings(rows=32, width=24),
-                size=(64, 32),
-                variants=2,
-                batch=2,
-                train=train,
+                backbone=backbone, head="pairs", size=(64, 32), variants=2, batch=2, train=train
             ),
         )
 

@@ -20,11 +20,12 @@ from aasce.solvers.confidence import fit_confidence
 from aasce.solvers.maps import film_mask, half_map, soft_dice
 from aasce.solvers.pictures import AugmentSettings, Item, Warper, canvas_of, smape
 from aasce.solvers.pyramids import Pyramids
+from aasce.solvers.rows import angle_targets
 from aasce.solvers.seg4reg.adaptation import Discriminator, reverse_gradient, target_films
 from aasce.solvers.seg4reg.data import make_stack, stack_input
 from aasce.solvers.seg4reg.inference import Look
-from aasce.solvers.seg4reg.networks import PairsNet, SegmentationNet
-from aasce.solvers.seg4reg.regression import predicted_items
+from aasce.solvers.seg4reg.networks import HEADS, PairsNet, SegmentationNet
+from aasce.solvers.seg4reg.regression import RegressionLoss, predicted_items
 from aasce.solvers.seg4reg.settings import (
     AdaptationSettings,
     Seg4RegConfig,
@@ -362,3 +363,19 @@ def test_odd_films_are_answered(tmp_path: Path) -> None:
     assert speckle.angles is not None
     assert np.isfinite(speckle.angles.degrees).all()
     assert row.failure or row.mask is not None
+
+
+@pytest.mark.parametrize("head", ["direct", "pairs", "rows"])
+def test_every_head_learns_from_its_own_targets(head: str) -> None:
+    tiny = Seg4RegSolver.tiny()
+    settings = tiny.regression.model_copy(update={"head": head})
+    config = tiny.model_copy(update={"regression": settings})
+    net = HEADS[head](settings)
+    landmarks = [straight_spine() * 0.04 + [8, 4]] * 2
+    targets = angle_targets(landmarks, [np.array([30.0, 20.0, 10.0])] * 2, settings.size, settings.rows)
+    stack = torch.zeros(2, *settings.size, 2, dtype=torch.uint8)
+    losses = RegressionLoss(net, config)({"stack": stack, **targets})
+    assert ("along" in losses) == (head == "rows")
+    assert ("tilt" in losses) == (head != "direct")
+    losses["loss"].backward()
+    assert all(p.grad is not None for p in net.parameters())
