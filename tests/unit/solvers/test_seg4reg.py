@@ -20,6 +20,7 @@ from aasce.solvers.confidence import fit_confidence
 from aasce.solvers.maps import film_mask, half_map, soft_dice
 from aasce.solvers.pictures import AugmentSettings, Item, Warper, canvas_of, smape
 from aasce.solvers.pyramids import Pyramids
+from aasce.solvers.regressor import CALIBRATION
 from aasce.solvers.rows import angle_targets
 from aasce.solvers.seg4reg.adaptation import Discriminator, reverse_gradient, target_films
 from aasce.solvers.seg4reg.data import make_stack, stack_input
@@ -31,7 +32,7 @@ from aasce.solvers.seg4reg.settings import (
     Seg4RegConfig,
     SegmentationSettings,
 )
-from aasce.solvers.seg4reg.solver import CALIBRATION, Seg4RegSolver, without_small
+from aasce.solvers.seg4reg.solver import Seg4RegSolver, without_small
 from aasce.solvers.seg4reg.synthetic import draw_mask, shake_vertebrae
 from aasce.solvers.stacks import spoil_mask
 from aasce.targets.mask import encode_mask
