@@ -42,6 +42,11 @@ class View:
         """(..., 2) canvas px to film px; the exact inverse of `apply`."""
         return (as_float(points) - self.matrix[:, 2]) @ np.linalg.inv(self.matrix[:, :2]).T
 
+    def then(self, canvas: View) -> View:
+        """This view, and of its canvas another view."""
+        linear = canvas.matrix[:, :2] @ self.matrix[:, :2]
+        return View(np.column_stack([linear, canvas.apply(self.matrix[:, 2])]), canvas.size)
+
     def render(self, pixels: Array, border: int = 0) -> Array:
         """Resamples an (H, W) film to the canvas; px outside the film take the value `border`.
 

@@ -37,6 +37,7 @@ class Regressed(NamedTuple):
         along: (B, rows) degrees, tilt of the spine in each row, with `places`.
         columns: (B, maps, rows) where the spine stands in each row of each pooled map, from -1 at the left edge of
             the canvas to 1 at the right one; None where maps are averaged.
+        local: of each pooled map, (B, h, w) degrees, the tilt that each pixel tells by itself; None where not asked.
     """
 
     angles: Tensor
@@ -45,6 +46,13 @@ class Regressed(NamedTuple):
     places: Tensor | None = None
     along: Tensor | None = None
     columns: Tensor | None = None
+    local: tuple[Tensor, ...] | None = None
+
+    def first(self, films: int) -> Regressed:
+        """Of the first so many films of the batch."""
+        cut = [part[:films] if isinstance(part, Tensor) else part for part in self[:-1]]
+        local = None if self.local is None else tuple(part[:films] for part in self.local)
+        return Regressed(*cut, local)
 
 
 class DirectHead(nn.Module):
@@ -125,7 +133,11 @@ def smape_loss(predicted: Tensor, truth: Tensor) -> Tensor:
 
 def level_tilts(landmarks: Array, levels: int) -> NDArray[np.float32]:
     """(levels,) degrees in [-90, 90]; fewer or more vertebrae are interpolated over the spine."""
-    tilt = np.clip(tilts(landmarks), -90, 90)
-    if len(tilt) != levels:
-        tilt = np.interp(np.linspace(0, 1, levels), np.linspace(0, 1, len(tilt)), tilt)
-    return np.asarray(tilt, dtype=np.float32)
+    return np.asarray(per_level(np.clip(tilts(landmarks), -90, 90), levels), np.float32)
+
+
+def per_level(values: Array, levels: int) -> Array:
+    """(levels,) values of the vertebrae; of fewer or more vertebrae, interpolated over the spine."""
+    if len(values) == levels:
+        return values
+    return np.interp(np.linspace(0, 1, levels), np.linspace(0, 1, len(values)), values)

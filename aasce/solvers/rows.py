@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,6 +27,7 @@ from aasce.solvers.angle_head import (
     Regressed,
     angle_losses,
     level_tilts,
+    per_level,
 )
 from aasce.types import Array
 
@@ -46,6 +48,11 @@ class HeadSettings(Settings):
         drop: dropout before the outputs.
         near, smape, tilt, place: weights of the smooth L1 and of the SMAPE of the angles, of the tilts of levels
             and rows, and of the places of the levels and of the spine in the rows.
+        local: weight of the tilt that every pixel of the spine is asked for in each map, before rows are pooled;
+            it teaches the maps themselves and takes no part in the answer. 0 leaves it out.
+        answer: the angles of the tilts and places of the levels by the challenge's rule ("measured"), where the head
+            knows them, or the angles that it learned, as the papers have it ("learned"); see `readout`.
+        doubt: standard deviation of a measured tilt, degrees, see `correction.sliced_angles`.
     """
 
     pooling: Literal["average", "rows"] = "rows"
@@ -58,27 +65,34 @@ class HeadSettings(Settings):
     smape: float = 3.0
     tilt: float = 1.0
     place: float = 1.0
+    local: float = 0.0
+    answer: Literal["measured", "learned"] = "measured"
+    doubt: float = Field(default=2.0, ge=0)
 
 
 class RowPool(nn.Module):
-    """(B, C, h, w) to features at the spine in each row, (B, width, rows), and where it stands there, (B, rows)."""
+    """(B, C, h, w) to features at the spine in each row, (B, width, rows), and where it stands there, (B, rows).
 
-    def __init__(self, inner: int, width: int, rows: int) -> None:
+    Beside them the tilt at every pixel, (B, h, w) degrees, where `local` asks for it.
+    """
+
+    def __init__(self, inner: int, width: int, rows: int, local: bool) -> None:
         super().__init__()
         self.rows = rows
+        self.local = nn.Conv2d(inner, 1, 1) if local else None
         self.weigh = nn.Conv2d(inner, 1, 1, bias=False)
         self.project = nn.Sequential(
             nn.Conv1d(inner + 1, width, 1, bias=False), nn.BatchNorm1d(width), nn.ReLU()
         )
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         weights = self.weigh(features).float().softmax(dim=-1)
         found = (features.float() * weights).sum(dim=-1)
         across = 2 * row_places(features.shape[-1]).to(weights) - 1
         column = (weights * across).sum(dim=-1)
         rows = [self.project(torch.cat([found, column], dim=1)), column]
         wide, place = (F.interpolate(x, self.rows, mode="linear", align_corners=False) for x in rows)
-        return wide, place[:, 0]
+        return wide, place[:, 0], None if self.local is None else self.local(features)[:, 0] * ANGLE_SCALE
 
 
 class RowsHead(nn.Module):
@@ -147,7 +161,7 @@ class AngleHead(nn.Module):
         self.pools = nn.ModuleList()
         self.head: RowsHead | DirectHead | PairsHead
         if s.pooling == "rows":
-            self.pools = nn.ModuleList(RowPool(c, s.width, s.rows) for c in channels)
+            self.pools = nn.ModuleList(RowPool(c, s.width, s.rows, s.local > 0) for c in channels)
             self.head = RowsHead(s.width * len(channels), s)
         elif s.head == "pairs":
             self.head = PairsHead(sum(channels), s.levels)
@@ -161,8 +175,10 @@ class AngleHead(nn.Module):
                 averaged: Regressed = self.head(torch.cat([x.float().mean(dim=(2, 3)) for x in maps], dim=1))
                 return averaged
             seen = [pool(x.float()) for pool, x in zip(self.pools, maps, strict=True)]
-            found: Regressed = self.head(torch.cat([rows for rows, _ in seen], dim=1))
-            return found._replace(columns=torch.stack([column for _, column in seen], dim=1))
+            found: Regressed = self.head(torch.cat([rows for rows, _, _ in seen], dim=1))
+            local = tuple(tilt for _, _, tilt in seen if tilt is not None)
+            columns = torch.stack([column for _, column, _ in seen], dim=1)
+            return found._replace(columns=columns, local=local or None)
 
 
 def head_losses(found: Regressed, batch: dict[str, Tensor], settings: HeadSettings) -> dict[str, Tensor]:
@@ -182,7 +198,21 @@ def head_losses(found: Regressed, batch: dict[str, Tensor], settings: HeadSettin
     if found.columns is not None:
         losses["column"] = _known_l1(found.columns, batch["columns"][:, None].expand_as(found.columns)) * 10
         losses["loss"] = losses["loss"] + s.place * losses["column"]
+    if found.local is not None:
+        off = [_known_l1(tilt, local_tilts(batch, tilt.shape[-2:])) for tilt in found.local]
+        losses["local"] = torch.stack(off).mean() / 5
+        losses["loss"] = losses["loss"] + s.local * losses["local"]
     return losses
+
+
+def local_tilts(batch: dict[str, Tensor], size: Sequence[int]) -> Tensor:
+    """(B, h, w) degrees: the tilt of the row on the vertebrae of that row, NaN beside, above and below the spine."""
+    height, width = size
+    rows = batch["along"].shape[1]
+    row = (row_places(height) * rows).long().to(batch["along"].device)
+    along, column, half = (batch[key][:, row, None] for key in ("along", "columns", "halves"))
+    across = 2 * row_places(width).to(column) - 1
+    return torch.where((across - column).abs() <= half, along, torch.nan)
 
 
 def _known_l1(found: Tensor, wanted: Tensor) -> Tensor:
@@ -205,17 +235,20 @@ def angle_targets(
 
     Returns:
         "angles" (B, 3) degrees, "tilts" (B, levels) degrees, "places" (B, levels) shares of the height, "along"
-        (B, rows) degrees and "columns" (B, rows) in [-1, 1], NaN above and below the spine.
+        (B, rows) degrees, "columns" (B, rows) in [-1, 1] and "halves" (B, rows), half a vertebra's width in the same
+        unit; NaN above and below the spine.
     """
     s = settings
     tilts = [level_tilts(points, s.levels) for points in landmarks]
     centres = [level_places(points, size, s.levels) for points in landmarks]
     rows = row_places(s.rows).numpy()
-    between = [(c[:, 1], 2 * c[:, 0] - 1, t) for c, t in zip(centres, tilts, strict=True)]
+    halves = [level_halves(points, size, s.levels) for points in landmarks]
+    between = [(c[:, 1], 2 * c[:, 0] - 1, h, t) for c, h, t in zip(centres, halves, tilts, strict=True)]
     targets = {
         "angles": angles, "tilts": tilts, "places": [c[:, 1] for c in centres],
-        "along": [np.interp(rows, y, t, np.nan, np.nan) for y, _, t in between],
-        "columns": [np.interp(rows, y, x, np.nan, np.nan) for y, x, _ in between],
+        "along": [np.interp(rows, y, t, np.nan, np.nan) for y, _, _, t in between],
+        "columns": [np.interp(rows, y, x, np.nan, np.nan) for y, x, _, _ in between],
+        "halves": [np.interp(rows, y, h, np.nan, np.nan) for y, _, h, _ in between],
     }  # fmt: skip
     return {name: torch.from_numpy(np.stack(films).astype(np.float32)) for name, films in targets.items()}
 
@@ -224,7 +257,11 @@ def level_places(landmarks: Array, size: tuple[int, int], levels: int) -> Floats
     """(levels, 2) middles (x, y) of the vertebrae as shares of the canvas's width and height, y ascending."""
     centres = landmarks.mean(axis=1)
     centres[:, 1] = np.maximum.accumulate(centres[:, 1])
-    if len(centres) != levels:
-        at, given = np.linspace(0, 1, levels), np.linspace(0, 1, len(centres))
-        centres = np.stack([np.interp(at, given, centres[:, k]) for k in (0, 1)], axis=1)
+    centres = np.stack([per_level(centres[:, k], levels) for k in (0, 1)], axis=1)
     return np.asarray((centres + 0.5) / [size[1], size[0]], np.float32)
+
+
+def level_halves(landmarks: Array, size: tuple[int, int], levels: int) -> Floats32:
+    """(levels,) half the widths of the vertebrae, from middle to border, as shares of half the canvas's width."""
+    left, right = landmarks[:, [0, 2]].mean(axis=1), landmarks[:, [1, 3]].mean(axis=1)
+    return np.asarray(per_level(np.linalg.norm(right - left, axis=1) / size[1], levels), np.float32)

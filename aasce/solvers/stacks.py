@@ -127,10 +127,8 @@ def _item(item: Item, variant: int, view: View, stack: Bytes) -> Item:
     if variant % 2:
         landmarks = mirror_landmarks(landmarks, item.pixels.shape[1])
     shrink = View(np.array([[ratio, 0, (ratio - 1) / 2], [0, ratio, (ratio - 1) / 2]]), size)
-    linear = ratio * view.matrix[:, :2]
     # Columns of a mirrored film stand elsewhere, which no angle and no height depends on.
-    origin = shrink.apply(view.apply(item.view.matrix[:, 2]))
-    film = View(np.column_stack([linear @ item.view.matrix[:, :2], origin]), size)
+    film = item.view.then(view).then(shrink)
     return replace(item, pixels=stack, landmarks=shrink.apply(view.apply(landmarks)), view=film)
 
 
@@ -160,3 +158,33 @@ def spoil_mask(mask: Floats32, landmarks: Array, strength: float, rng: np.random
     faded = np.clip(blurred * doubt[..., None], 0, 1)
     sure, unsure = faded**contrast, (1 - faded) ** contrast  # sharper or softer, 0 and 1 stay
     return np.asarray(sure / (sure + unsure), np.float32)
+
+
+class Looks:
+    """Changes stacks as films and segmenters differ: the film's grey values, and at times what the maps are sure of.
+
+    Args:
+        film: whether the first channel is the film. maps: how many channels the maps have.
+        intensity: strength of the grey-value pipeline.
+        share: of the stacks whose maps are spoilt. strength: see `spoil_mask`.
+    """
+
+    def __init__(self, film: bool, maps: int, intensity: float, share: float, strength: float) -> None:
+        self.film, self.maps, self.share, self.strength = film, maps, share, strength
+        self.intensity = intensity_pipeline(intensity)
+
+    def change(self, stack: Bytes, landmarks: Array, rng: np.random.Generator) -> Bytes:
+        """Another (h, w, C) stack; landmarks (V, 4, 2) in its px, to know where vertebrae are."""
+        changed = stack.copy()
+        if self.film:
+            reseed(self.intensity, rng)
+            changed[..., 0] = self.intensity(image=np.ascontiguousarray(stack[..., 0]))["image"]
+        if self.maps and rng.random() < self.share:
+            seen = np.asarray(stack[..., -self.maps :], np.float32) / np.float32(255)
+            changed[..., -self.maps :] = as_bytes(spoil_mask(seen, landmarks, self.strength, rng))
+        return changed
+
+
+def as_bytes(shares: Array) -> Bytes:
+    """Shares in [0, 1] as uint8."""
+    return np.clip(np.round(shares * 255), 0, 255).astype(np.uint8)

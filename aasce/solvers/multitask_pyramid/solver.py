@@ -19,8 +19,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.readers import FilmSet
@@ -32,6 +30,7 @@ from aasce.solvers.multitask_pyramid.network import MultitaskNet
 from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig, NetworkSettings
 from aasce.solvers.multitask_pyramid.task import MultitaskTask, see
 from aasce.solvers.pictures import Box, Floats, canvas_of, load_items
+from aasce.solvers.readout import Readout, answers
 from aasce.solvers.regressor import Measured, RegressingSolver
 from aasce.solvers.rows import HeadSettings
 from aasce.solvers.training import TrainSettings
@@ -46,13 +45,13 @@ class Look:
     Attributes:
         view: film px to canvas px.
         box: the rectangle, film px.
-        angles: (2, 3) degrees, plain and mirrored.
+        both: what the head says of the canvas, plain and mirrored.
         vertebra: (H/2, W/2) probability, None where the network makes no mask.
     """
 
     view: View
     box: Box
-    angles: Floats
+    both: Readout
     vertebra: Shares | None
 
     @property
@@ -107,13 +106,13 @@ class MultitaskPyramidSolver(RegressingSolver):
         if int(pixels.max()) - int(pixels.min()) < 2:
             return "the film is blank (one grey value)"
         seen = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below)
-        if not np.isfinite(seen.angles).all():
+        if not seen.both.finite:
             return "the network answered no number"
-        if seen.vertebra is None:
-            return Measured(seen.angles)
-        if float((seen.vertebra > 0.5).mean()) < self.config.least_mask:
+        if seen.vertebra is not None and float((seen.vertebra > 0.5).mean()) < self.config.least_mask:
             return "no vertebra found on the film"
-        return Measured(seen.angles, film_mask(seen.vertebra, seen.view, film.size))
+        mask = None if seen.vertebra is None else film_mask(seen.vertebra, seen.view, film.size)
+        angles, answer = answers(seen.both, seen.view, seen.box, self.config.head)
+        return Measured(angles, mask, answer=answer)
 
     def look(self, pixels: Bytes, box: Box) -> Look:
         """Measures a rectangle of a film, plain and mirrored."""

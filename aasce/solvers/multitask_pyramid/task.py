@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from aasce.preprocess.augment import intensity_pipeline, reseed
+from aasce.preprocess.crop import letterbox
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.maps import half_map, soft_dice
 from aasce.solvers.multitask_pyramid.network import MultitaskNet
 from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig
-from aasce.solvers.pictures import Floats, Item, Warper, plain_canvas, to_input
+from aasce.solvers.pictures import Item, Warper, plain_canvas, to_input
+from aasce.solvers.readout import Readout, answers
 from aasce.solvers.regressor import angle_scores, film_order
 from aasce.solvers.rows import angle_targets, head_losses
 from aasce.targets.mask import Shares
@@ -82,8 +84,9 @@ class MultitaskTask:
         found, overlap = [], []
         for item in self.validation:
             canvas, landmarks = plain_canvas(item, self.config.size)
-            angles, vertebra = see(module.net, canvas)
-            found.append(angles.mean(axis=0))
+            both, vertebra = see(module.net, canvas)
+            view = item.view.then(letterbox((item.pixels.shape[0], item.pixels.shape[1]), self.config.size))
+            found.append(answers(both, view, (0, 0, 0, item.height), self.config.head)[1])
             if vertebra is not None:
                 inside, truth = vertebra > 0.5, half_map(landmarks, self.config.size)[1] > 0.5
                 overlap.append(2 * (inside & truth).sum() / max(int(inside.sum() + truth.sum()), 1))
@@ -92,17 +95,17 @@ class MultitaskTask:
 
 
 @torch.inference_mode()
-def see(net: MultitaskNet, canvas: Bytes) -> tuple[Floats, Shares | None]:
+def see(net: MultitaskNet, canvas: Bytes) -> tuple[Readout, Shares | None]:
     """What the network says of an (H, W) canvas and of its mirror image.
 
     Returns:
-        (2, 3) degrees, not negative, and the (H/2, W/2) probability of "vertebra", mean of the two, None where
-        the network makes no mask.
+        What the head says of the two, each in its own frame, and the (H/2, W/2) probability of "vertebra", mean of
+        the two in the frame of the canvas, None where the network makes no mask.
     """
     device = next(net.parameters()).device
     logits, found = net(to_input(np.stack([canvas, canvas[:, ::-1]])).to(device))
-    angles = np.maximum(found.angles.double().cpu().numpy(), 0.0)
+    both = Readout.of(found)
     if logits is None:
-        return angles, None
+        return both, None
     plain, mirrored = logits.float().softmax(dim=1)[:, 1].cpu().numpy()
-    return angles, np.asarray((plain + mirrored[:, ::-1]) / 2, np.float32)
+    return both, np.asarray((plain + mirrored[:, ::-1]) / 2, np.float32)

@@ -29,6 +29,7 @@ from aasce.solvers.backbone import BackboneSettings
 from aasce.solvers.base import FitReport, RunFolder
 from aasce.solvers.closer import closer_look, joined, largest_part
 from aasce.solvers.pictures import Box, Floats, Item, canvas_of, load_items
+from aasce.solvers.readout import answers
 from aasce.solvers.regressor import Measured, RegressingSolver
 from aasce.solvers.rows import HeadSettings
 from aasce.solvers.scg_net.networks import ScgNet
@@ -155,10 +156,11 @@ class ScgNetSolver(RegressingSolver):
         size, kind = self.config.regression.size, self.config.regression.input
         canvases = (seen.canvas, seen.canvas[:, ::-1])
         stacks = [make_stack(c, curves, size, kind) for c, curves in zip(canvases, seen.curves, strict=True)]
-        angles = regress(self.module.regression, np.stack(stacks), kind)
-        if not np.isfinite(angles).all():
+        both = regress(self.module.regression, np.stack(stacks), kind)
+        if not both.finite:
             return "the regressor answered no number"
-        return Measured(angles, centerline=middle)
+        angles, answer = answers(both, seen.view, seen.box, self.config.regression.head)
+        return Measured(angles, centerline=middle, answer=answer)
 
     def look(self, pixels: Bytes, box: Box) -> Look:
         """Draws the borders in a rectangle of a film, plain and mirrored."""

@@ -13,11 +13,12 @@ from aasce.preprocess.augment import intensity_pipeline, reseed
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.maps import soft_dice
 from aasce.solvers.pictures import Floats, Item, Warper, plain_canvas, to_input
+from aasce.solvers.readout import Readout, item_angles
 from aasce.solvers.regressor import angle_scores, film_order
 from aasce.solvers.rows import angle_targets, head_losses
 from aasce.solvers.scg_net.networks import BoundaryNet, CurveRegressor
 from aasce.solvers.scg_net.settings import Inputs, RegressionSettings, ScgNetConfig
-from aasce.solvers.stacks import BULK, seen_items, spoil_mask, stack_tensor, stacked
+from aasce.solvers.stacks import BULK, Looks, seen_items, stack_tensor, stacked
 from aasce.solvers.training import native_bf16
 from aasce.targets.curves import encode_boundaries
 from aasce.targets.mask import Shares
@@ -133,7 +134,8 @@ class RegressionTask:
         self.validation = self._seen(nets[0], validation, 1)
         self.module = RegressionLoss(nets[1], self.settings)
         self.warper = Warper(self.settings.size, config.augment, 0.0)
-        self.intensity = intensity_pipeline(config.augment.intensity)
+        kind, strength = self.settings.input, config.augment.intensity
+        self.looks = Looks(kind != "curves", 0 if kind == "image" else 2, strength, self.settings.spoil, 0.6)
 
     def _seen(self, net: BoundaryNet, films: list[Item], variants: int) -> list[Item]:
         size, kind = self.settings.size, self.settings.input
@@ -166,30 +168,24 @@ class RegressionTask:
         """Stack, landmarks and angles of one draw; the film's grey values change, the maps are spoilt at times."""
         item = self.train[index * self.settings.variants + int(rng.integers(self.settings.variants))]
         stack, landmarks, angles = self.warper.draw(item, rng)
-        stack = np.ascontiguousarray(stack)
-        if self.settings.input != "curves":
-            reseed(self.intensity, rng)
-            stack[..., 0] = self.intensity(image=np.ascontiguousarray(stack[..., 0]))["image"]
-        if self.settings.input != "image" and rng.random() < self.settings.spoil:
-            maps = np.asarray(stack[..., -2:], np.float32) / np.float32(255)
-            stack[..., -2:] = np.round(spoil_mask(maps, landmarks, 0.6, rng) * 255).astype(np.uint8)
-        return stack, landmarks, angles
+        return self.looks.change(stack, landmarks, rng), landmarks, angles
 
     def validate(self, module: nn.Module) -> dict[str, float]:
         if not self.validation:
             return {}
         assert isinstance(module, RegressionLoss)
         stacks = np.stack([item.pixels for item in self.validation])
-        found = regress(module.net, stacks, self.settings.input)
+        said = regress(module.net, stacks, self.settings.input)
+        found = item_angles(said, self.validation, self.settings.head)
         return angle_scores(found, np.stack([item.angles for item in self.validation]))
 
 
 @torch.inference_mode()
-def regress(net: CurveRegressor, stacks: Bytes, kind: Inputs) -> Floats:
-    """(B, 3) degrees, not negative, of (B, h, w, C) uint8 stacks."""
+def regress(net: CurveRegressor, stacks: Bytes, kind: Inputs) -> Readout:
+    """What the regressor says of (B, h, w, C) uint8 stacks."""
     device = next(net.parameters()).device
     found = []
     for start in range(0, len(stacks), BULK):
         x = stack_tensor(torch.from_numpy(stacks[start : start + BULK]).to(device), kind != "curves")
-        found.append(net(x).angles.double().cpu().numpy())
-    return np.asarray(np.maximum(np.concatenate(found), 0.0), np.float64)
+        found.append(Readout.of(net(x)))
+    return Readout.joined(found)

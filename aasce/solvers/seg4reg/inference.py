@@ -11,6 +11,7 @@ from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.solvers.closer import closer_look, largest_part
 from aasce.solvers.maps import film_mask
 from aasce.solvers.pictures import Box, Floats, canvas_of
+from aasce.solvers.readout import answers
 from aasce.solvers.seg4reg.data import make_stack
 from aasce.solvers.seg4reg.networks import Seg4RegNet
 from aasce.solvers.seg4reg.regression import regress
@@ -54,11 +55,13 @@ class Measured:
 
     Attributes:
         angles: (2, 3) degrees, from the film and from its mirror image.
+        answer: (3,) degrees, from both together.
         mask: (H, W) uint8 of the film, 1 on vertebrae.
         vertebrae: number of separate vertebrae in the mask.
     """
 
     angles: Floats
+    answer: Floats
     mask: Bytes
     vertebrae: int
 
@@ -91,7 +94,8 @@ def measure(net: Seg4RegNet, film: Radiograph, config: Seg4RegConfig) -> Measure
         make_stack(seen.canvas, seen.masks[0], size, kind),
         make_stack(seen.canvas[:, ::-1], seen.masks[1][..., ::-1], size, kind),
     ])  # fmt: skip
-    angles = np.maximum(regress(net.regression, stacks, config), 0.0)
-    if not np.isfinite(angles).all():
+    both = regress(net.regression, stacks, config)
+    if not both.finite:
         return "the regressor answered no number"
-    return Measured(angles, film_mask(mask[1], seen.view, film.size), len(decode_mask(mask[1])))
+    angles, answer = answers(both, seen.view, seen.box, config.regression.rows)
+    return Measured(angles, answer, film_mask(mask[1], seen.view, film.size), len(decode_mask(mask[1])))

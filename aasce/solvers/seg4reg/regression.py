@@ -18,6 +18,7 @@ from aasce.preprocess.augment import intensity_pipeline
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.angle_head import Regressed, angle_losses
 from aasce.solvers.pictures import Floats, Item, Warper
+from aasce.solvers.readout import Readout, item_angles
 from aasce.solvers.regressor import angle_scores, film_order
 from aasce.solvers.rows import angle_targets, head_losses
 from aasce.solvers.seg4reg.adaptation import Discriminator
@@ -26,8 +27,7 @@ from aasce.solvers.seg4reg.networks import Regressor, SegmentationNet
 from aasce.solvers.seg4reg.segmentation import draw_wide, segment
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
 from aasce.solvers.seg4reg.synthetic import draw_mask, shake_vertebrae
-from aasce.solvers.stacks import BULK, seen_items, spoil_mask
-from aasce.targets.mask import Shares
+from aasce.solvers.stacks import BULK, Looks, as_bytes, seen_items, spoil_mask
 
 Batch = dict[str, Tensor]
 
@@ -49,7 +49,7 @@ class RegressionLoss(nn.Module):
         x = stack_input(both, self.settings.input)
         found: Regressed = self.net(x)
         s = self.settings
-        kept = Regressed(*(None if part is None else part[: len(stack)] for part in found))  # type: ignore[arg-type]
+        kept = found.first(len(stack))
         if s.head == "rows":
             losses = head_losses(kept, batch, s.rows)
         else:
@@ -93,6 +93,8 @@ class RegressionTask:
         self.module = RegressionLoss(net, config)
         self.wide = self._wide_stacks(segmenter, wide) if self.module.discriminator is not None else []
         self.warper = Warper(self.settings.size, config.augment, 0.0)
+        kind, strength = self.settings.input, config.augment.intensity
+        self.looks = Looks(kind != "mask", 0 if kind == "image" else 2, strength, self.settings.spoil, 0.4)
 
     def _wide_stacks(self, net: SegmentationNet, wide: list[Bytes]) -> list[Bytes]:
         rng = np.random.default_rng((self.config.seed, 3))
@@ -129,36 +131,28 @@ class RegressionTask:
         """Stack, landmarks and angles of one draw."""
         item = self.train[index * self.settings.variants + int(rng.integers(self.settings.variants))]
         stack, landmarks, angles = self.warper.draw(item, rng)
-        if self.settings.input != "mask":
-            return stack, landmarks, angles
-        if rng.random() < self.settings.synthetic:
+        if self.settings.input == "mask" and rng.random() < self.settings.synthetic:
             mask = draw_mask(shake_vertebrae(landmarks, rng), self.settings.size, rng)
-            return _bytes(spoil_mask(mask, landmarks, 1.0, rng)), landmarks, angles
-        if rng.random() < self.settings.spoil:
-            seen = np.asarray(stack, np.float32) / np.float32(255)
-            stack = _bytes(spoil_mask(seen, landmarks, 0.4, rng))
-        return stack, landmarks, angles
+            return as_bytes(spoil_mask(mask, landmarks, 1.0, rng)), landmarks, angles
+        return self.looks.change(stack, landmarks, rng), landmarks, angles
 
     def validate(self, module: nn.Module) -> dict[str, float]:
         if not self.validation:
             return {}
         assert isinstance(module, RegressionLoss)
         stacks = np.stack([item.pixels for item in self.validation])
-        found = np.maximum(regress(module.net, stacks, self.config), 0.0)
+        said = regress(module.net, stacks, self.config)
+        found = item_angles(said, self.validation, self.settings.rows)
         truth = np.stack([item.angles for item in self.validation])
         return angle_scores(found, truth)
 
 
-def _bytes(mask: Shares) -> Bytes:
-    return np.clip(np.round(mask * 255), 0, 255).astype(np.uint8)
-
-
 @torch.inference_mode()
-def regress(net: Regressor, stacks: Bytes, config: Seg4RegConfig) -> Floats:
-    """(B, 3) degrees of (B, h, w, C) uint8 stacks."""
+def regress(net: Regressor, stacks: Bytes, config: Seg4RegConfig) -> Readout:
+    """What the regressor says of (B, h, w, C) uint8 stacks."""
     device = next(net.parameters()).device
     found = []
     for start in range(0, len(stacks), BULK):
         x = stack_input(torch.from_numpy(stacks[start : start + BULK]).to(device), config.regression.input)
-        found.append(net(x).angles.double().cpu().numpy())
-    return np.asarray(np.concatenate(found), dtype=np.float64)
+        found.append(Readout.of(net(x)))
+    return Readout.joined(found)

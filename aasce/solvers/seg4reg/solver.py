@@ -151,9 +151,8 @@ class Seg4RegSolver(RegressingSolver):
         found = read_film(self.module, film, self.config)
         if isinstance(found, str):
             return found
-        degrees = found.angles.mean(axis=0)
         flags = () if found.vertebrae >= 17 else ("vertebra_missing",)
-        answer = without_small(degrees) if self._zeroes() else degrees
+        answer = without_small(found.answer) if self._zeroes() else found.answer
         return Measured(found.angles, found.mask, flags=flags, answer=answer)
 
     def _zeroes(self) -> bool:

@@ -15,6 +15,7 @@ from aasce.solvers.rows import (
     angle_targets,
     head_losses,
     level_places,
+    local_tilts,
     usual_places,
 )
 from tests.conftest import straight_spine
@@ -49,7 +50,7 @@ def test_levels_read_the_tilts_of_the_rows_they_stand_in() -> None:
 
 def test_a_row_is_read_where_its_weight_lies() -> None:
     """All weight on one column: its features, and its place in [-1, 1], come through."""
-    pool = RowPool(2, 3, 5).eval()
+    pool = RowPool(2, 3, 5, local=False).eval()
     features = torch.zeros(1, 2, 5, 9)
     features[0, 0, :, 6] = 1.0  # marks the spine
     features[0, 1, :, 6] = 7.0
@@ -57,7 +58,8 @@ def test_a_row_is_read_where_its_weight_lies() -> None:
     with torch.no_grad():
         pool.weigh.weight[:] = torch.tensor([1e3, 0.0])[None, :, None, None]
         pool.project[0].weight[:] = torch.eye(3)[..., None]
-    rows, column = pool(features)
+    rows, column, local = pool(features)
+    assert local is None
     place = 2 * 6.5 / 9 - 1  # the middle of the seventh of nine columns
     assert rows[0, :, 2].tolist() == pytest.approx([1.0, 7.0, place], rel=1e-4)
     assert column[0].tolist() == pytest.approx([place] * 5, rel=1e-4)
@@ -131,3 +133,38 @@ def test_the_papers_loss_is_smape_alone() -> None:
     batch = angle_targets([straight_spine()], [np.array([40.0, 20, 10])], (900, 400), settings)
     found = Regressed(torch.tensor([[38.0, 22.0, 10.0]]), None, torch.zeros(1, 1))
     assert head_losses(found, batch, settings)["loss"].item() == pytest.approx(4 / 140)
+
+
+def test_every_pixel_of_the_spine_is_asked_for_its_tilt() -> None:
+    """Boxes 60 px wide at x = 200 of 401, from y = 60 to 860, seen on a map of half the rows."""
+    landmarks = straight_spine(tilt=np.arange(17.0))
+    settings = HeadSettings(rows=90, local=2.0)
+    batch = angle_targets([landmarks], [np.array([16.0, 0, 0])], (900, 401), settings)
+    width = float(np.linalg.norm(landmarks[0, 1] - landmarks[0, 0]))
+    assert batch["halves"][0, 6:86].tolist() == pytest.approx([width / 401] * 80, rel=1e-3)
+    wanted = local_tilts(batch, (45, 401))[0]
+    known = wanted.isfinite()
+    assert known.any(dim=1).nonzero().flatten().tolist() == list(range(3, 43))  # every second row
+    assert int(known[20].sum()) == pytest.approx(width, abs=1.01)
+    assert known[20].nonzero().float().mean().item() == pytest.approx(200.0, abs=0.51)
+    # Row 20 of 45 has its middle at y = 410, between rows 40 and 41 of 90: the latter is read, at y = 415.
+    assert wanted[20][known[20]].tolist() == pytest.approx(
+        [(415 - 60.5) / 50] * int(known[20].sum()), abs=1e-3
+    )
+
+    maps = [torch.zeros(1, 3, 45, 401), torch.zeros(1, 5, 90, 401)]
+    found = AngleHead((3, 5), settings).eval()(maps)
+    assert found.local is not None
+    assert [tuple(tilt.shape) for tilt in found.local] == [(1, 45, 401), (1, 90, 401)]
+    losses = head_losses(found._replace(local=(wanted + 5.0,)), batch, settings)
+    assert losses["local"].item() == pytest.approx(1.0, abs=1e-4)  # 5 degrees, in units of 5
+    without = head_losses(found._replace(local=None), batch, settings)["loss"]
+    assert (losses["loss"] - without).item() == pytest.approx(2.0, abs=1e-4)
+
+
+def test_the_first_films_of_a_batch() -> None:
+    found = AngleHead((3,), HeadSettings(rows=8, local=1.0)).eval()([torch.randn(3, 3, 8, 4)])
+    first = found.first(2)
+    for part, whole in zip(first, found, strict=True):
+        ours, theirs = (part[0], whole[0]) if isinstance(part, tuple) else (part, whole)
+        assert torch.equal(ours, theirs[:2])
