@@ -63,6 +63,19 @@ COMPARISONS: dict[str, Comparison] = {
         ),
         ("train.epochs=20",),
     ),
+    "centerline_crop": Comparison(
+        "centerline",
+        "Dubost et al., table 1 (its SMAPE halved): cut above T1 and below L5",
+        (
+            Side("whole", ("trim=null",), "4 networks: SMAPE 12.1, MAE 4.95 5.13 6.55"),
+            Side(
+                "cut",
+                ("trim=0.01",),
+                "4 networks, another augmentation: SMAPE 10.5, MAE 3.43 3.91 5.39",
+            ),
+        ),
+        ("train.epochs=20",),
+    ),
     "multitask_pyramid": Comparison(
         "multitask_pyramid",
         "Wang, Wang, Liu, table 1",
@@ -75,6 +88,12 @@ COMPARISONS: dict[str, Comparison] = {
             ),
             Side("angle + mask", ("output=angle+mask", "pyramid=false"), "SMAPE 14.55, MAE 6.85"),
             Side("angle + mask + pyramid", ("output=angle+mask", "pyramid=true"), "SMAPE 12.97, MAE 6.69"),
+            Side(
+                "its angles as learned",
+                ("output=angle+mask", "pyramid=true", "head.answer=learned"),
+                "as in the paper",
+                answers_for="angle + mask + pyramid",
+            ),
         ),
         ("train.epochs=20",),
     ),
@@ -84,6 +103,12 @@ COMPARISONS: dict[str, Comparison] = {
         (
             Side("image", ("regression.input=image",), "", ("image + curve map", "curves")),
             Side("image + curve map", ("regression.input=image+curves",), "hidden test 22.18"),
+            Side(
+                "its angles as learned",
+                ("regression.input=image+curves", "regression.head.answer=learned"),
+                "as in the paper",
+                answers_for="image + curve map",
+            ),
         ),
         ("boundaries.train.epochs=15", "regression.train.epochs=40"),
     ),

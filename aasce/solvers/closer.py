@@ -107,6 +107,12 @@ def largest_part(inside: Array, view: View) -> Floats | None:
     return np.asarray(view.undo((corners + 0.5) * 2 - 0.5).reshape(4), np.float64)
 
 
+def longest_part(inside: Array, view: View) -> Floats | None:
+    """`largest_part` of a spine that may be seen in pieces, a sixth of the canvas apart at most."""
+    reach = inside.shape[0] // 6 | 1
+    return largest_part(joined(inside, (reach, reach // 3 | 1)), view)
+
+
 def joined(inside: Array, reach: tuple[int, int]) -> NDArray[np.uint8]:
     """A map whose parts are joined across gaps narrower than `reach` (rows, columns); its rim gains nothing."""
     rows, columns = reach

@@ -15,9 +15,9 @@ import numpy as np
 from torch import Tensor
 
 from aasce.geometry.centerline import arc_lengths
+from aasce.geometry.correction import sliced_angles
 from aasce.preprocess.crop import View
 from aasce.solvers.angle_head import Regressed
-from aasce.solvers.correction import sliced_angles
 from aasce.solvers.pictures import Box, Floats, Item
 from aasce.solvers.rows import HeadSettings, row_places
 from aasce.types import Array

@@ -16,8 +16,8 @@ from aasce.geometry.centerline import (
     tangent_tilts,
     upper_major_lower,
 )
+from aasce.geometry.correction import Correction, sliced_angles
 from aasce.solvers.centerline.settings import CenterlineConfig, CurveSettings
-from aasce.solvers.correction import Correction, sliced_angles
 from aasce.targets.curves import decode_centerline, follow_ridge
 from aasce.types import Array, as_float
 

@@ -84,7 +84,7 @@ class CurveSettings(Settings):
     levels: int = 33
     correct: bool = True
     ridge: float = 50.0
-    doubt: float = Field(default=1.5, ge=0)
+    doubt: float = Field(default=2.0, ge=0)
     angles: Literal["challenge", "paper"] = "challenge"
     shortest: float = 0.2
 

@@ -29,6 +29,7 @@ from typing import ClassVar
 import numpy as np
 
 from aasce.geometry.cobb import tilts
+from aasce.geometry.correction import Correction, leaves, places_on
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.readers import FilmSet, grouped_folds
@@ -42,8 +43,7 @@ from aasce.solvers.centerline.curve import (
 from aasce.solvers.centerline.network import Members
 from aasce.solvers.centerline.settings import CenterlineConfig, NetworkSettings
 from aasce.solvers.centerline.task import CenterlineTask, Sampler, half, see, trimmed, trimmed_rows
-from aasce.solvers.closer import closer_look, largest_part
-from aasce.solvers.correction import Correction, leaves, places_on
+from aasce.solvers.closer import closer_look, longest_part
 from aasce.solvers.maps import film_mask
 from aasce.solvers.pictures import Box, Floats, Item, canvas_of, load_items
 from aasce.solvers.regressor import Measured, RegressingSolver
@@ -77,8 +77,8 @@ class Look:
 
     @property
     def spine(self) -> Floats | None:
-        """(x0, y0, x1, y1) film px around the largest part of the spine; None without one."""
-        return largest_part(self.mask > 0.5, self.view)
+        """(x0, y0, x1, y1) film px around the spine; None without one."""
+        return longest_part(self.mask > 0.5, self.view)
 
 
 class CenterlineSolver(RegressingSolver):

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aasce.geometry.cobb import tilts
+from aasce.geometry.correction import Correction
 from aasce.preprocess.augment import intensity_pipeline, reseed
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.centerline.curve import Reading, curve_angles, read_tangents, to_canvas
 from aasce.solvers.centerline.network import Cascade, Members
 from aasce.solvers.centerline.settings import CenterlineConfig
-from aasce.solvers.correction import Correction
 from aasce.solvers.pictures import Floats, Item, Warper, canvas_of, to_input
 from aasce.solvers.regressor import angle_scores, film_order
 from aasce.solvers.training import native_bf16

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aasce.geometry.centerline import arc_lengths, levels_on, points_on
+from aasce.geometry.correction import Correction, sliced_angles
 from aasce.geometry.pipe import SpineFunction, main_curve, trace_pipe
 from aasce.preprocess.crop import View, letterbox
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.closer import joined
-from aasce.solvers.correction import Correction, sliced_angles
 from aasce.solvers.pictures import KEPT_HEIGHT, Box, Item, even_out, shrunk
 from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.settings import EdgeSettings, PipeSettings

@@ -27,12 +27,12 @@ from typing import ClassVar
 import numpy as np
 
 from aasce.geometry.cobb import tilts
+from aasce.geometry.correction import Correction, leaves, places_on
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.readers import FilmSet
 from aasce.solvers.base import FitReport, RunFolder, read_manifest
-from aasce.solvers.closer import closer_look, largest_part
-from aasce.solvers.correction import Correction, leaves, places_on
+from aasce.solvers.closer import closer_look, longest_part
 from aasce.solvers.maps import film_mask
 from aasce.solvers.pictures import Box, Floats, Item, Warper, load_items
 from aasce.solvers.regressor import Measured, RegressingSolver
@@ -91,8 +91,8 @@ class Look:
 
     @property
     def spine(self) -> Floats | None:
-        """(x0, y0, x1, y1) film px around the largest part of the spine; None without one."""
-        return largest_part(self.mask > 0.5, self.view)
+        """(x0, y0, x1, y1) film px around the spine; None without one."""
+        return longest_part(self.mask > 0.5, self.view)
 
 
 class TopDownSolver(RegressingSolver):

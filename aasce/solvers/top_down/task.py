@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from aasce.geometry.cobb import tilts
+from aasce.geometry.correction import Correction
 from aasce.preprocess.augment import intensity_pipeline, reseed
-from aasce.solvers.correction import Correction
 from aasce.solvers.pictures import Item, Warper, to_input
 from aasce.solvers.regressor import angle_scores, film_order
 from aasce.solvers.top_down.edges import EdgeResponse

@@ -11,6 +11,7 @@ import torch
 
 from aasce.config import dump_settings, load_settings
 from aasce.geometry.cobb import tilts
+from aasce.geometry.correction import Correction, leaves, places_on
 from aasce.geometry.spine import order_vertebrae, repair_corners
 from aasce.preprocess.crop import View, letterbox
 from aasce.readers import FilmSet, read_challenge
@@ -29,7 +30,6 @@ from aasce.solvers.centerline.task import (
     trimmed,
     trimmed_rows,
 )
-from aasce.solvers.correction import Correction, leaves, places_on
 from aasce.solvers.pictures import Item, smape
 from aasce.targets.curves import encode_centerline
 from aasce.types import AasceError, Radiograph

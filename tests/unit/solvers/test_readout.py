@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.conftest import straight_spine
 
 from aasce.geometry.cobb import cobb_angles
 from aasce.preprocess.crop import View
@@ -13,6 +12,7 @@ from aasce.solvers.angle_head import Regressed
 from aasce.solvers.pictures import Item
 from aasce.solvers.readout import Readout, answers, item_angles
 from aasce.solvers.rows import HeadSettings, angle_targets
+from tests.conftest import straight_spine
 
 CANVAS = (900, 400)
 VIEW = View(np.array([[0.5, 0.0, 20.0], [0.0, 0.5, 30.0]]), CANVAS)  # film px to canvas px

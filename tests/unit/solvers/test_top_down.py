@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from aasce.config import dump_settings, load_settings
 from aasce.geometry.cobb import tilts
+from aasce.geometry.correction import Correction
 from aasce.preprocess.crop import View
 from aasce.readers import FilmSet, read_challenge
 from aasce.solvers.base import RunFolder
-from aasce.solvers.correction import Correction
 from aasce.solvers.pictures import Item, load_items, smape
 from aasce.solvers.top_down.edges import EdgeResponse, canny, cut_patch, gaussian_derivative
 from aasce.solvers.top_down.network import Residual, RUNet
