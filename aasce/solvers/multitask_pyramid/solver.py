@@ -8,8 +8,9 @@ and padded. `output` and `pyramid` are the paper's own comparisons.
 
 Departures, each a setting, the paper's own value beside it in the configuration file: a narrower encoder that
 trains on a CPU; pooling row by row instead of global averages (`head.pooling`), and a head that knows tilts and
-pairs (`head.head`), taught the tilts and places of the vertebrae too; smooth L1 of the angles and cross entropy
-of the mask beside SMAPE and Dice; bent films with angles measured anew, turns, scales and grey values where the
+pairs (`head.head`), taught the tilts and places of the vertebrae too; the answer measured of these tilts by the
+challenge's rule instead of the angles learned (`head.answer`); smooth L1 of the angles and cross entropy of the
+mask beside SMAPE and Dice; bent films with angles measured anew, turns, scales and grey values where the
 paper shifts (`augment`); AdamW; an automatic crop of whole films. The challenge's second and third angle depend
 on the film's height; on a cropped whole film they are those of the crop.
 """

@@ -8,7 +8,8 @@ that its argument rests on: the film, the film and the curves, the curves.
 
 Departures, each a setting, the paper's own value beside it in the configuration file: networks that train on a
 CPU; the left and the right border as two maps; a head that knows rows, tilts and pairs (`regression.head`) on
-the last three maps of the DenseNet (`regression.maps`); bent films with angles measured anew, turns and grey
+the last three maps of the DenseNet (`regression.maps`); the answer measured of these tilts by the challenge's
+rule instead of the angles learned (`regression.head.answer`); bent films with angles measured anew, turns and grey
 values where the paper crops and resizes (`augment`); curve maps that are spoilt at times (`regression.spoil`);
 AdamW; an automatic crop of whole films. The challenge's second and third angle depend on the film's height; on
 a cropped whole film they are those of the crop.

@@ -9,7 +9,8 @@ under 4 degrees set to zero.
 Departures, each a setting, the paper's own choice in configs where it is named: small encoders that train on
 a CPU; a way up to a map of stride 2 (`segmentation.skips`); bent films with angles measured anew
 (`augment.bent`); masks drawn from landmarks (`regression.synthetic`); heads that know tilts and pairs
-(`regression.head`); AdamW; an automatic crop of whole films, which the paper crops by hand. The challenge's
+(`regression.head`); the answer measured of these tilts by the challenge's rule instead of the angles learned
+(`regression.rows.answer`); AdamW; an automatic crop of whole films, which the paper crops by hand. The challenge's
 second and third angle depend on the film's height; on a cropped whole film they are those of the crop.
 """
 
