@@ -28,7 +28,10 @@ class Settings(BaseModel):
 
 
 def load_settings(cls: type[S], path: Path | None, overrides: Sequence[str] = ()) -> S:
-    """Reads settings from a YAML file, changed by overrides; what neither names keeps the class's default.
+    """Reads settings from a YAML file, changed by overrides; what neither names keeps its default.
+
+    Inside a group of settings, too: where a solver's `train` is not that of the class, naming its `epochs` alone
+    leaves the solver's other choices as they are.
 
     Args:
         cls: the settings class.
@@ -40,6 +43,10 @@ def load_settings(cls: type[S], path: Path | None, overrides: Sequence[str] = ()
     """
     raw = {} if path is None else read_yaml(path)
     errors = _apply(raw, overrides)
+    for name, field in cls.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        if name in raw:
+            raw[name] = _over(default, raw[name])
     settings: S | None = None
     try:
         # Through JSON, where strict settings take a list for a tuple and text for a path, as YAML has them.
@@ -49,6 +56,14 @@ def load_settings(cls: type[S], path: Path | None, overrides: Sequence[str] = ()
     if settings is None or errors:
         raise AasceError(_message(path, overrides, errors))
     return settings
+
+
+def _over(default: Any, given: Any) -> Any:
+    """What is given of a group of settings, over the group's own defaults; anything else as it is given."""
+    if not (isinstance(default, Settings) and isinstance(given, dict)):
+        return given
+    inner = {name: _over(getattr(default, name, None), value) for name, value in given.items()}
+    return default.model_dump(mode="json") | inner
 
 
 def dump_settings(settings: Settings) -> str:

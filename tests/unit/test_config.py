@@ -184,3 +184,24 @@ def test_nearest() -> None:
 
 def test_setting_names_go_inward() -> None:
     assert list(setting_names(Model))[:5] == ["size", "amp", "train", "train.lr", "train.epochs"]
+
+
+class Group(Settings):
+    train: Train = Train(epochs=7)
+    options: dict[str, int] = {"a": 1}
+
+
+class Nested(Settings):
+    group: Group = Group(train=Train(epochs=11), options={"b": 2})
+
+
+def test_a_setting_of_a_group_leaves_the_groups_other_defaults() -> None:
+    """The defaults of the group where it stands, not those of its class."""
+    assert Nested().group.train.epochs == 11
+    changed = load_settings(Nested, None, ["group.train.lr=0.5"]).group
+    assert (changed.train.lr, changed.train.epochs) == (0.5, 11)
+    assert changed.options == {"b": 2}
+
+
+def test_a_free_mapping_is_replaced_as_a_whole() -> None:
+    assert load_settings(Nested, None, ["group.options={c: 3}"]).group.options == {"c": 3}
