@@ -50,9 +50,9 @@ class Regressed(NamedTuple):
 
     def first(self, films: int) -> Regressed:
         """Of the first so many films of the batch."""
-        cut = [part[:films] if isinstance(part, Tensor) else part for part in self[:-1]]
+        cut = {name: part[:films] for name, part in self._asdict().items() if isinstance(part, Tensor)}
         local = None if self.local is None else tuple(part[:films] for part in self.local)
-        return Regressed(*cut, local)
+        return self._replace(local=local, **cut)
 
 
 class DirectHead(nn.Module):

@@ -86,6 +86,13 @@ class Readout:
             for t, p in zip(self.tilts, points, strict=True)
         ])  # fmt: skip
 
+    def one(self, index: int) -> Self:
+        """Of one canvas of the batch."""
+        part = slice(index, index + 1)
+        if self.tilts is None or self.places is None:
+            return type(self)(self.angles[part])
+        return type(self)(self.angles[part], self.tilts[part], self.places[part])
+
     def unmirrored(self) -> Self:
         """Of a canvas and of its mirror image, both in the frame of the canvas."""
         if self.tilts is None or self.places is None:
@@ -116,12 +123,7 @@ def answers(both: Readout, view: View, box: Box, head: HeadSettings) -> tuple[Fl
 
 def item_angles(said: Readout, items: Sequence[Item], head: HeadSettings) -> Floats:
     """(N, 3) degrees of N kept films, each read from its own pixels."""
-    found = []
-    for index, item in enumerate(items):
-        one = type(said)(
-            *(None if p is None else p[index : index + 1] for p in (said.angles, said.tilts, said.places))
-        )
-        found.append(one.degrees(item.view, item.height, head)[0])
+    found = [said.one(index).degrees(item.view, item.height, head)[0] for index, item in enumerate(items)]
     return np.stack(found)
 
 
