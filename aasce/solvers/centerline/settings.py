@@ -83,7 +83,7 @@ class CurveSettings(Settings):
     tip: float = 0.015
     levels: int = 33
     correct: bool = True
-    ridge: float = 50.0
+    ridge: float = 20000.0
     doubt: float = Field(default=2.0, ge=0)
     angles: Literal["challenge", "paper"] = "challenge"
     shortest: float = 0.2
