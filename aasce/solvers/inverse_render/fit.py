@@ -18,8 +18,6 @@ from aasce.solvers.inverse_render.settings import InverseRenderConfig, PriorSett
 from aasce.types import Array
 from aasce.xray.similarity import multiscale_gradient_correlation
 
-THORACOLUMBAR = slice(LEVELS.index("T1"), LEVELS.index("L5") + 1)
-
 MEAN_COLUMN_MM = 440.0
 """From T1 to L5 of the mean adult, as `SpineModel.size` 0 shows it."""
 
@@ -77,9 +75,6 @@ def penalty(
         width = (goal[:, 1] - goal[:, 0]).norm(dim=-1).mean()
         off = (landmarks(model, seen) - goal) / (0.1 * width)
         total = total + prior.start * off.square().mean()
-    if start is not None and prior.start_tilt > 0:
-        turned = (model.tilt - start.tilt)[THORACOLUMBAR] * 4 / 2
-        total = total + prior.start_tilt * turned.square().mean()
     return total
 
 

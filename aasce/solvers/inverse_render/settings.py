@@ -33,8 +33,6 @@ class PriorSettings(Settings):
         spacing: of the logarithm of spacing against the scans' mean, in units of the scans' spread.
         axial: of axial rotation against what the lateral bend brings with it, in units of 8 degrees.
         start: of the distance from the landmarks started from, in units of a tenth of a vertebra's width.
-        start_tilt: of the tilts against those started from, in units of 2 degrees: a vertebra turned by as much
-            moves its corners by little.
     """
 
     bend: float = 0.02
@@ -42,7 +40,6 @@ class PriorSettings(Settings):
     spacing: float = 0.01
     axial: float = 0.01
     start: float = 0.02
-    start_tilt: float = 0.0
 
 
 class SearchSettings(Settings):
