@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from aasce.config import Settings, dump_settings, load_settings, nearest, read_yaml, setting_names
 from aasce.types import AasceError
@@ -188,7 +188,7 @@ def test_setting_names_go_inward() -> None:
 
 class Group(Settings):
     train: Train = Train(epochs=7)
-    options: dict[str, int] = {"a": 1}
+    options: dict[str, int] = Field(default_factory=lambda: {"a": 1})
 
 
 class Nested(Settings):
