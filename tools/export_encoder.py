@@ -6,10 +6,13 @@ alone, and its films hold no patient, so that it may start the model of any fold
     aasce synth --n 2600 --out rendered
     aasce train --solver vertebra_field --data rendered --validation 0 --out runs/rendered
     python -m tools.export_encoder runs/rendered encoder.safetensors
-    aasce train --solver multitask_pyramid --set network.resnet.weights_file=encoder.safetensors ...
+    aasce train --solver multitask_pyramid --set network.encoder=resnet --set network.resnet.name=resnet18d \\
+        --set 'network.resnet.options={channels: [32, 64, 128, 256], layers: [2, 2, 2, 1], stem_width: 16}' \\
+        --set network.resnet.weights_file=encoder.safetensors --set head.local=1
 
 The settings that take such a file are the `weights_file` of a backbone whose name and options are those of
-vertebra_field's encoder: resnet18d, channels [32, 64, 128, 256], layers [2, 2, 2, 2], stem_width 16.
+vertebra_field's encoder: resnet18d, channels [32, 64, 128, 256], layers [2, 2, 2, 2], stem_width 16; fewer layers
+take the first of each stage.
 """
 
 from __future__ import annotations

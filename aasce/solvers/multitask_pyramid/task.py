@@ -15,7 +15,7 @@ from aasce.solvers.maps import half_map, soft_dice
 from aasce.solvers.multitask_pyramid.network import MultitaskNet
 from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig
 from aasce.solvers.pictures import Item, Warper, plain_canvas, to_input
-from aasce.solvers.readout import Readout, answers
+from aasce.solvers.readout import Readout
 from aasce.solvers.regressor import angle_scores, film_order
 from aasce.solvers.rows import angle_targets, head_losses
 from aasce.targets.mask import Shares
@@ -86,7 +86,7 @@ class MultitaskTask:
             canvas, landmarks = plain_canvas(item, self.config.size)
             both, vertebra = see(module.net, canvas)
             view = item.view.then(letterbox((item.pixels.shape[0], item.pixels.shape[1]), self.config.size))
-            found.append(answers(both, view, (0, 0, 0, item.height), self.config.head)[1])
+            found.append(both.unmirrored().mean().degrees(view, item.height, self.config.head)[0])
             if vertebra is not None:
                 inside, truth = vertebra > 0.5, half_map(landmarks, self.config.size)[1] > 0.5
                 overlap.append(2 * (inside & truth).sum() / max(int(inside.sum() + truth.sum()), 1))
