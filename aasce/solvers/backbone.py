@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from aasce.config import Settings, nearest
 from aasce.types import AasceError
@@ -26,6 +28,11 @@ class BackboneSettings(Settings):
     pretrained: bool = False
     weights_file: str | None = None
 
+    @property
+    def asked(self) -> bool:
+        """Whether the network is to start from weights it has."""
+        return self.pretrained or self.weights_file is not None
+
 
 def make_backbone(settings: BackboneSettings, start: bool, **extra: Any) -> Any:
     """A timm network.
@@ -43,7 +50,7 @@ def make_backbone(settings: BackboneSettings, start: bool, **extra: Any) -> Any:
     if not timm.is_model(settings.name.split(".")[0]):
         near = nearest(settings.name, timm.list_models())
         raise AasceError(f"{settings.name}: timm has no such network{near}; timm.list_models() lists them")
-    wanted = start and (settings.pretrained or settings.weights_file is not None)
+    wanted = start and settings.asked
     if wanted and settings.weights_file is not None:
         extra["pretrained_cfg_overlay"] = {"file": settings.weights_file}
     try:
@@ -80,3 +87,17 @@ def conv(inner: int, outer: int, kernel: int = 3, dilation: int = 1) -> nn.Seque
         nn.BatchNorm2d(outer),
         nn.ReLU(inplace=True),
     )
+
+
+class UpStage(nn.Module):
+    """Twice the map size, joined by the encoder's features of that size where there are any."""
+
+    def __init__(self, inner: int, skip: int, outer: int) -> None:
+        super().__init__()
+        self.merge = nn.Sequential(conv(inner + skip, outer), conv(outer, outer))
+
+    def forward(self, deep: Tensor, fine: Tensor | None) -> Tensor:
+        size = [2 * deep.shape[-2], 2 * deep.shape[-1]]
+        raised = F.interpolate(deep, size, mode="bilinear", align_corners=False)
+        merged: Tensor = self.merge(raised if fine is None else torch.cat([raised, fine], dim=1))
+        return merged

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aasce.solvers.backbone import BackboneSettings, UpStage, make_encoder
 from aasce.solvers.centerline.settings import CenterlineConfig, NetworkSettings
 
 
@@ -45,18 +46,39 @@ def _pair(inner: int, outer: int, norm: bool) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+class EncodedUNet(nn.Module):
+    """A U-net whose way down is a timm network; (B, 1, H, W) film to features (B, widths[0], H/4, W/4)."""
+
+    def __init__(self, encoder: BackboneSettings, widths: Sequence[int], start: bool) -> None:
+        super().__init__()
+        self.encoder, channels = make_encoder(encoder, 1, 4, 32, start)
+        fine = widths[: len(channels) - 1]
+        ways = pairwise([channels[-1], *reversed(fine)])
+        self.up = nn.ModuleList(
+            UpStage(a, c, b) for (a, b), c in zip(ways, reversed(channels[:-1]), strict=True)
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        *kept, x = self.encoder(image)
+        for stage, skip in zip(self.up, reversed(kept), strict=True):
+            x = stage(x, skip)
+        return x
+
+
 class Cascade(nn.Module):
     """Film to the map of the spine and the map of its centreline."""
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: NetworkSettings, start: bool = False) -> None:
         super().__init__()
         s = settings
         self.settings = s
         film, fine, norm = s.fold**2, (s.fold // s.stride) ** 2, s.norm == "all"
-        self.spine = None
+        self.spine: nn.Module | None = None
         inner = film
         if s.cascade:
-            self.spine = UNet(film, s.widths, norm)
+            self.spine = (
+                UNet(film, s.widths, norm) if s.encoder is None else EncodedUNet(s.encoder, s.widths, start)
+            )
             self.spine_out = nn.Conv2d(s.widths[0], fine, 1)
             inner = (
                 fine + (0 if s.sees == "mask" else film) + (s.widths[0] if s.sees == "mask+features" else 0)
@@ -70,7 +92,7 @@ class Cascade(nn.Module):
         film = F.pixel_unshuffle(image, self.settings.fold)
         if self.spine is None:
             return None, self._unfolded(self.line_out(self.line(film)))
-        features = self.spine(film)
+        features = self.spine(film if self.settings.encoder is None else image)
         logits = self.spine_out(features)
         shown = [logits.sigmoid()]
         if self.settings.sees != "mask":
@@ -93,9 +115,9 @@ class Cascade(nn.Module):
 class Members(nn.Module):
     """Cascades of one kind, each trained by itself; their maps are averaged."""
 
-    def __init__(self, config: CenterlineConfig) -> None:
+    def __init__(self, config: CenterlineConfig, start: bool = False) -> None:
         super().__init__()
-        self.members = nn.ModuleList(Cascade(config.network) for _ in range(config.members))
+        self.members = nn.ModuleList(Cascade(config.network, start) for _ in range(config.members))
 
     def cascade(self, index: int) -> Cascade:
         """One of them."""

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from aasce.config import Settings
 from aasce.geometry.centerline import RATE, STEPS
+from aasce.solvers.backbone import BackboneSettings
 from aasce.solvers.base import SolverConfig
 from aasce.solvers.pictures import AugmentSettings
 from aasce.solvers.training import TrainSettings
@@ -26,6 +27,8 @@ class NetworkSettings(Settings):
         fold: the U-nets work on a grid of fold x fold px of the canvas, whose values become channels; 1 is a
             U-net as in the paper. stride: canvas px per px of the maps, unfolded from channels likewise.
         norm: batch norm before each pooling, as in the paper, or after every convolution too.
+        encoder: a timm network as the way down of the first U-net, with strides 4 to 32, so that it can start from
+            weights it has; its way up has the first three of `widths`. Takes a fold of 4. None is the paper's.
     """
 
     cascade: bool = True
@@ -34,6 +37,7 @@ class NetworkSettings(Settings):
     fold: Literal[1, 2, 4] = 4
     stride: Literal[1, 2, 4] = 2
     norm: Literal["pooling", "all"] = "all"
+    encoder: BackboneSettings | None = None
 
 
 class TargetSettings(Settings):
@@ -120,6 +124,8 @@ class CenterlineConfig(SolverConfig):
     def _fits(self) -> Self:
         if self.network.stride > self.network.fold:
             raise ValueError("network.stride is at most network.fold")
+        if self.network.encoder is not None and not (self.network.cascade and self.network.fold == 4):
+            raise ValueError("network.encoder takes the cascade and a network.fold of 4")
         cell = self.network.fold * 2 ** (len(self.network.widths) - 1)
         if any(side % cell for side in self.size):
             raise ValueError(f"size is a multiple of {cell}, with {len(self.network.widths)} scales")

@@ -98,10 +98,11 @@ class CenterlineSolver(RegressingSolver):
         )  # fmt: skip
 
     def networks(self, start: bool) -> Members:
-        return Members(self.config)
+        return Members(self.config, start)
 
     def pretrained(self) -> bool:
-        return False
+        encoder = self.config.network.encoder
+        return encoder is not None and encoder.asked
 
     def start_from(self, folder: Path) -> None:
         """Goes on from another run: its weights, its calibration, its correction."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from timm.models.vgg import cfgs as VGG_PLANS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aasce.solvers.angle_head import Regressed
-from aasce.solvers.backbone import conv, make_encoder
+from aasce.solvers.backbone import UpStage, conv, make_encoder
 from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig
 from aasce.solvers.rows import AngleHead
 
@@ -45,20 +44,6 @@ class VggEncoder(nn.Module):
         for stage in self.stages:
             features.append(stage(features[-1]))
         return features[1:]
-
-
-class UpStage(nn.Module):
-    """Twice the map size, joined by the encoder's features of that size where there are any."""
-
-    def __init__(self, inner: int, skip: int, outer: int) -> None:
-        super().__init__()
-        self.merge = nn.Sequential(conv(inner + skip, outer), conv(outer, outer))
-
-    def forward(self, deep: Tensor, fine: Tensor | None) -> Tensor:
-        size = [2 * deep.shape[-2], 2 * deep.shape[-1]]
-        raised = F.interpolate(deep, size, mode="bilinear", align_corners=False)
-        merged: Tensor = self.merge(raised if fine is None else torch.cat([raised, fine], dim=1))
-        return merged
 
 
 class MultitaskNet(nn.Module):

@@ -23,7 +23,6 @@ from typing import ClassVar
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.readers import FilmSet
-from aasce.solvers.backbone import BackboneSettings
 from aasce.solvers.base import FitReport, RunFolder
 from aasce.solvers.closer import closer_look, joined, largest_part
 from aasce.solvers.maps import film_mask
@@ -86,9 +85,7 @@ class MultitaskPyramidSolver(RegressingSolver):
         return MultitaskNet(self.config, start)
 
     def pretrained(self) -> bool:
-        backbone: BackboneSettings = self.config.network.resnet
-        asked = backbone.pretrained or backbone.weights_file is not None
-        return asked and self.config.network.encoder == "resnet"
+        return self.config.network.resnet.asked and self.config.network.encoder == "resnet"
 
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the network; weights are kept by SMAPE on `validation`, which also sets the confidence."""

@@ -112,7 +112,7 @@ class ScgNetSolver(RegressingSolver):
 
     def pretrained(self) -> bool:
         backbone: BackboneSettings = self.config.regression.backbone
-        return backbone.pretrained or backbone.weights_file is not None
+        return backbone.asked
 
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the segmenter (in curves/ of the run), then the regressor on its maps (in reg/).

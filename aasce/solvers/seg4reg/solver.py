@@ -75,7 +75,7 @@ class Seg4RegSolver(RegressingSolver):
 
     def pretrained(self) -> bool:
         wanted = (self.config.segmentation.encoder, self.config.regression.backbone)
-        return any(backbone.pretrained or backbone.weights_file is not None for backbone in wanted)
+        return any(backbone.asked for backbone in wanted)
 
     def start_from(self, folder: Path) -> None:
         """Goes on from another run: its weights, its calibration, and whether small angles become zero."""
