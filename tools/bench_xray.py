@@ -5,8 +5,9 @@
 
 `speed` renders a body at 1024x512 and compares with casting the same rays by trimesh on a sample of them.
 `register` moves a pelvis by up to 10 mm and turns it by up to 5 degrees on every axis, and finds the pose again by
-gradient descent on the gradient correlation with a noisy film of the true pose: once with the shape known, once with
-another person's pelvis, whose size along the three axes is found with the pose, as the paper finds shape and pose.
+gradient descent on the gradient correlation with a noisy film of the true pose: once with the shape known, once from
+the mean of other people's pelvises, whose shape is found with the pose along their principal components, as the paper
+finds shape and pose.
 """
 
 from __future__ import annotations
@@ -36,8 +37,14 @@ Points = NDArray[np.float64]
 SPREAD = (3.0, 3.0, 3.0, 6.0, 6.0, 6.0)
 """Standard deviations of the drawn poses: degrees, then mm."""
 
-PRIOR = 0.1
-"""Weight of the prior where another person's shape is registered."""
+PRIOR = 0.02
+"""Weight of the prior where the shape is found with the pose."""
+
+PEOPLE, FIRST_OF_PEOPLE = 80, 10_000
+"""Whose pelvises the shape model is made of, and the first one's seed: nobody who is registered."""
+
+COMPONENTS = 20
+"""Of the shape model."""
 
 
 def body() -> list[Mesh]:
@@ -55,6 +62,44 @@ def pelvis(seed: int) -> list[Mesh]:
         "soft", "soft", "air", torch.tensor(block.vertices, dtype=torch.float32), torch.tensor(block.faces)
     )
     return [soft, *(mesh for mesh in meshes if mesh.name.startswith(names))]
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """Pelvises as a mean and its likely changes.
+
+    Attributes:
+        template: meshes of the mean.
+        changes: (K, N, 3) mm of all their vertices, each one standard deviation.
+    """
+
+    template: list[Mesh]
+    changes: torch.Tensor
+
+    @classmethod
+    def known(cls, meshes: list[Mesh]) -> Shapes:
+        """One shape that does not change."""
+        return cls(meshes, torch.zeros(0, sum(len(mesh.vertices) for mesh in meshes), 3))
+
+    @classmethod
+    def of(cls, people: Sequence[Sequence[Mesh]], count: int) -> Shapes:
+        """Principal components of meshes in correspondence."""
+        vertices = torch.stack([torch.cat([mesh.vertices for mesh in one]) for one in people])
+        mean = vertices.mean(dim=0)
+        _, size, axes = torch.linalg.svd((vertices - mean).flatten(1), full_matrices=False)
+        spread = size[:count, None] / (len(people) - 1) ** 0.5
+        changes = (spread * axes[:count]).unflatten(1, mean.shape)
+        return cls(_with_vertices(people[0], mean), changes)
+
+    def at(self, weights: torch.Tensor) -> list[Mesh]:
+        """The pelvis of (K,) weights, in standard deviations."""
+        mean = torch.cat([mesh.vertices for mesh in self.template])
+        return _with_vertices(self.template, mean + torch.einsum("k,knd->nd", weights, self.changes))
+
+
+def _with_vertices(meshes: Sequence[Mesh], vertices: torch.Tensor) -> list[Mesh]:
+    parts = vertices.split([len(mesh.vertices) for mesh in meshes])
+    return [replace(mesh, vertices=part) for mesh, part in zip(meshes, parts, strict=True)]
 
 
 def measure_speed(meshes: Sequence[Mesh], camera: ConeBeam, repeats: int = 10) -> dict[str, float]:
@@ -125,22 +170,21 @@ def hausdorff(first: Points, second: Points) -> float:
 
 
 def register(
-    meshes: Sequence[Mesh],
+    shapes: Shapes,
+    truth: Sequence[Mesh],
     box: tuple[float, float, float, float],
     rng: np.random.Generator,
-    truth: Sequence[Mesh] | None = None,
     size: tuple[int, int] = (256, 256),
     steps: Sequence[int] = (60, 60, 60),
     photons: float = 20_000.0,
 ) -> Registration:
-    """Moves the meshes at random and registers them to the film of the true ones, coarse to fine.
+    """Moves the mean of the shapes at random and registers it to the film of the true meshes, coarse to fine.
 
     Args:
-        meshes: what is registered, float32.
+        shapes: what is registered, float32; without components, one known shape.
+        truth: the meshes on the film, of the same names.
         box: field of view, see `ConeBeam`.
         rng: draws the pose and the noise.
-        truth: the meshes on the film, of the same names; the same ones without. Another person's are registered with
-            their size along the three axes.
         size: (H, W) of the finest film.
         steps: of gradient descent on each scale, the coarsest first.
         photons: in a pixel of the finest film's open beam; the target's quantum noise.
@@ -148,46 +192,46 @@ def register(
     start = torch.tensor(
         np.concatenate([rng.uniform(-5, 5, 3), rng.uniform(-10, 10, 3)]), dtype=torch.float32
     )
-    pose, growth = start.clone().requires_grad_(), torch.zeros(3, requires_grad=True)
-    fitted = [pose] if truth is None else [pose, growth]
-    seen = meshes if truth is None else truth
+    pose, form = start.clone().requires_grad_(), torch.zeros(len(shapes.changes), requires_grad=True)
+    known = len(form) == 0
+    fitted = [pose] if known else [pose, form]
     spectrum = tungsten_spectrum(80, 3.0, bins=8)
     similarity: list[float] = []
     for stage, count in enumerate(steps):
         scale = 2 ** (len(steps) - 1 - stage)
         small = (size[0] // scale, size[1] // scale)
         with torch.no_grad():
-            clean = _film(seen, box, small, torch.zeros(6), spectrum)
+            clean = _film(truth, box, small, torch.zeros(6), spectrum)
         target = _noisy(clean, photons * scale**2, rng)
         rate = 0.8 / 2**stage
         descent = torch.optim.Adam([{"params": [one], "lr": rate} for one in fitted], betas=(0.8, 0.95))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(descent, count, eta_min=rate / 20)
         for _ in range(count):
             descent.zero_grad()
-            film = _film(_grown(meshes, growth), box, small, pose, spectrum)
+            film = _film(shapes.at(form), box, small, pose, spectrum)
             alike = multiscale_gradient_correlation(film, target, 2)
-            # One view tells little of depth: what is not seen stays near the mean, as in a statistical model.
-            unlikely = (pose / pose.new_tensor(SPREAD)).square().mean() + growth.square().mean()
-            (1 - alike + (PRIOR * unlikely if truth is not None else 0.0)).backward()
+            loss = 1 - alike
+            if not known:
+                # One view tells little of depth: what is not seen stays near the mean.
+                loss = loss + PRIOR * (
+                    (pose / pose.new_tensor(SPREAD)).square().mean() + form.square().mean()
+                )
+            loss.backward()
             descent.step()
             schedule.step()
             similarity.append(float(alike.detach()))
     errors: list[tuple[float, float]] = []
     with torch.no_grad():
-        for one, sized in ((start, meshes), (pose.detach(), _grown(meshes, growth))):
-            bones, points = (_moved(box, size, pick(sized), one) for pick in (bones_of, landmarks_of))
-            apart = (points - landmarks_of(seen)).norm(dim=-1).mean()
-            errors.append((hausdorff(bones_of(seen).numpy(), bones.numpy()), float(apart)))
+        for one, shape in ((start, torch.zeros_like(form)), (pose.detach(), form.detach())):
+            formed = shapes.at(shape)
+            bones, points = (_moved(box, size, pick(formed), one) for pick in (bones_of, landmarks_of))
+            apart = (points - landmarks_of(truth)).norm(dim=-1).mean()
+            errors.append((hausdorff(bones_of(truth).numpy(), bones.numpy()), float(apart)))
     return Registration(
         hausdorff=(errors[0][0], errors[1][0]),
         landmarks=(errors[0][1], errors[1][1]),
         similarity=(similarity[0], similarity[-1]),
     )
-
-
-def _grown(meshes: Sequence[Mesh], growth: torch.Tensor) -> list[Mesh]:
-    """The meshes with their size along the three axes changed, in units of 2 %."""
-    return [replace(mesh, vertices=mesh.vertices * torch.exp(0.02 * growth)) for mesh in meshes]
 
 
 def _camera(box: tuple[float, float, float, float], size: tuple[int, int], pose: torch.Tensor) -> ConeBeam:
@@ -244,15 +288,17 @@ def speed(
 def register_trials(
     trials: Annotated[int, typer.Option(help="Random poses.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of the poses.")] = 0,
+    first: Annotated[int, typer.Option(help="Seed of the first person registered.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads of the renderer.")] = 1,
 ) -> None:
     """Hausdorff distance and landmark error before and after registration."""
     torch.set_num_threads(threads)
     box = (-200.0, 200.0, -270.0, 130.0)
-    for title, same in (("shape known", True), ("another person's shape", False)):
+    people = Shapes.of([pelvis(FIRST_OF_PEOPLE + k) for k in range(PEOPLE)], COMPONENTS)
+    for title, same in (("shape known", True), ("shape found with the pose", False)):
         rng = np.random.default_rng(seed)
-        people = [(pelvis(2 * k), None if same else pelvis(2 * k + 1)) for k in range(trials)]
-        done = [register(meshes, box, rng, truth) for meshes, truth in people]
+        truths = [pelvis(first + k) for k in range(trials)]
+        done = [register(Shapes.known(truth) if same else people, truth, box, rng) for truth in truths]
         print(title)
         for name in ("hausdorff", "landmarks", "similarity"):
             values = np.array([getattr(one, name) for one in done])
