@@ -218,6 +218,38 @@ def _distance(first: SpineModel, second: SpineModel) -> float:
     return max(tilt / 2, place, float((first.size - second.size).abs()))
 
 
+def fit_blind(pixels: Array, config: InverseRenderConfig) -> Fitted | None:
+    """The whole fit of a film nothing is known of: many starts, of which ever fewer go on; None without a start."""
+    search = config.search
+    fits = blind_starts(pixels, config)
+    if not config.stages:
+        return fits[0] if fits else None
+    quick = config.stages[0].model_copy(update={"steps": search.explored})
+    fits = _ranked([descend(one.model, pixels, quick, config) for one in fits])
+    if search.moved and fits:
+        beside = [moved_by(fits[0].model, levels) for levels in (-1, 1)]
+        fits = _ranked([*fits, *(descend(one, pixels, quick, config) for one in beside)])
+    for index, stage in enumerate(config.stages):
+        left = search.finalists[index] if index < len(search.finalists) else 1
+        fits = _ranked([descend(one.model, pixels, stage, config) for one in fits[:left]])
+    return fits[0] if fits else None
+
+
+def _ranked(fits: list[Fitted]) -> list[Fitted]:
+    return sorted(fits, key=lambda fitted: -fitted.agreement)
+
+
+def moved_by(model: SpineModel, levels: int) -> SpineModel:
+    """The spine whose every vertebra stands where the one so many levels below it stood; tilts stay in place."""
+    taken = (torch.arange(len(LEVELS)) + levels).clamp(0, len(LEVELS) - 1)
+    moved = model.copy()
+    moved.tilt, moved.turn = model.tilt[taken].clone(), model.turn[taken].clone()
+    middle = LEVELS.index("T12")
+    place = model.pose().centre[middle + levels] - moved.pose().centre[middle]
+    moved.shift = model.shift + place[[0, 2]] / 10
+    return moved
+
+
 def model_of(corners: Array, size: tuple[int, int], first_level: int = 0) -> SpineModel:
     """The model whose vertebrae stand where another solver's landmarks are.
 

@@ -50,7 +50,10 @@ class SearchSettings(Settings):
         sizes: lengths of the column T1 to L5 that are tried, as shares of the film's height.
         spines: spines drawn from the phantom's own curve types that are tried in each size.
         kept: starts that are fitted further.
-        explored: steps of gradient descent given to each kept start before the best is chosen.
+        explored: steps of gradient descent given to each kept start before the best are chosen.
+        moved: whether the best is also tried one vertebra higher and lower: vertebrae look much like their
+            neighbours, and gradient descent never steps over one.
+        finalists: fits that go on into each stage, the best of what came before; one where stages outnumber them.
     """
 
     rows: int = 128
@@ -58,6 +61,8 @@ class SearchSettings(Settings):
     spines: int = 120
     kept: int = 8
     explored: int = 40
+    moved: bool = True
+    finalists: tuple[int, ...] = (4, 2, 1)
 
 
 class InverseRenderConfig(SolverConfig):

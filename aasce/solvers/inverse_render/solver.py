@@ -29,8 +29,8 @@ from aasce.solvers.base import (
     write_run,
 )
 from aasce.solvers.confidence import Rule, confidence
-from aasce.solvers.inverse_render.fit import Fitted, blind_starts, descend, model_of
-from aasce.solvers.inverse_render.model import SpineModel, camera, landmarks
+from aasce.solvers.inverse_render.fit import Fitted, descend, fit_blind, model_of
+from aasce.solvers.inverse_render.model import camera, landmarks
 from aasce.solvers.inverse_render.settings import (
     InverseRenderConfig,
     SearchSettings,
@@ -108,15 +108,7 @@ class InverseRenderSolver:
     def _fitted(self, film: Radiograph) -> Fitted | None:
         if self.needs is not None:
             return self._from_solver(film)
-        best: Fitted | None = None
-        first = self.config.stages[0] if self.config.stages else None
-        for start in blind_starts(film.pixels, self.config):
-            if first is not None:
-                quick = first.model_copy(update={"steps": self.config.search.explored})
-                start = descend(start.model, film.pixels, quick, self.config)
-            if best is None or start.agreement > best.agreement:
-                best = start
-        return None if best is None else self._refined(film, best, None)
+        return fit_blind(film.pixels, self.config)
 
     def _from_solver(self, film: Radiograph) -> Fitted | None:
         if self.starter is None:
@@ -127,11 +119,9 @@ class InverseRenderSolver:
         if said.landmarks is None:
             return None
         start = model_of(said.landmarks, film.size, said.first_level)
-        return self._refined(film, Fitted(start, 1.0), start)
-
-    def _refined(self, film: Radiograph, fitted: Fitted, held: SpineModel | None) -> Fitted:
+        fitted = Fitted(start, 1.0)
         for stage in self.config.stages:
-            fitted = descend(fitted.model, film.pixels, stage, self.config, held)
+            fitted = descend(fitted.model, film.pixels, stage, self.config, start)
         return fitted
 
     def _answer(self, film: Radiograph, fitted: Fitted) -> SpinePrediction:

@@ -8,7 +8,15 @@ import torch
 
 from aasce.geometry.cobb import cobb_angles
 from aasce.phantom.films import RenderedFilm, render_film
-from aasce.solvers.inverse_render.fit import agreement, blind_starts, descend, film_at, model_of
+from aasce.solvers.inverse_render.fit import (
+    agreement,
+    blind_starts,
+    descend,
+    film_at,
+    fit_blind,
+    model_of,
+    moved_by,
+)
 from aasce.solvers.inverse_render.model import SpineModel, camera, landmarks, render
 from aasce.solvers.inverse_render.settings import InverseRenderConfig, SearchSettings, Stage
 from aasce.solvers.inverse_render.solver import InverseRenderSolver
@@ -74,6 +82,28 @@ def test_a_blind_search_finds_the_place(shadow: np.ndarray) -> None:
     assert 1 <= len(starts) <= 3
     assert starts[0].agreement == max(start.agreement for start in starts)
     assert min(off(start.model) for start in starts) < 25
+
+
+def test_a_blind_fit_ends_at_the_spine(shadow: np.ndarray) -> None:
+    search = SearchSettings(sizes=(0.66, 0.72, 0.78), spines=20, kept=4, explored=20, finalists=(2, 1))
+    stages = (
+        Stage(rows=128, steps=20, rate=0.15, blur=1.5),
+        Stage(rows=192, steps=20, rate=0.08, blur=1.2),
+    )
+    fitted = fit_blind(shadow, InverseRenderConfig(search=search, stages=stages))
+    assert fitted is not None
+    best = min(off(start.model) for start in blind_starts(shadow, InverseRenderConfig(search=search)))
+    assert off(fitted.model) < best / 2
+
+
+@pytest.mark.parametrize("levels", [-1, 1])
+def test_a_spine_moved_by_a_vertebra_stands_where_its_neighbour_stood(levels: int) -> None:
+    seen = camera(512, SIZE)
+    with torch.no_grad():
+        before, after = (landmarks(m, seen).mean(dim=1) for m in (bent(), moved_by(bent(), levels)))
+    kept, taken = (slice(0, 16), slice(1, 17)) if levels == 1 else (slice(1, 17), slice(0, 16))
+    apart = (before[1:] - before[:-1]).norm(dim=-1).mean()
+    assert float((after[kept] - before[taken]).norm(dim=-1).mean()) < 0.15 * apart
 
 
 def test_a_model_of_landmarks_stands_where_they_are(film: RenderedFilm) -> None:
