@@ -221,11 +221,13 @@ class SpineWarp(A.DualTransform):  # type: ignore[misc]
         return similarity(middle, scale, turn, self.size, target)  # type: ignore[arg-type]
 
     def apply(self, img: Array, change: Bend | Stretch | None, view: View, **params: Any) -> Array:
+        if view.scale < 0.6:  # plain interpolation would alias
+            img = cv2.GaussianBlur(img, (0, 0), 0.35 / view.scale)
         if change is None:
-            size = (view.size[1], view.size[0])
-            moved = cv2.warpAffine(_softened(img, view), view.matrix, size, flags=cv2.INTER_LINEAR)
+            moved = cv2.warpAffine(img, view.matrix, (view.size[1], view.size[0]), flags=cv2.INTER_LINEAR)
         else:
-            moved = BentView.of(change, view).render(img)
+            grid = source_map(change, view)
+            moved = cv2.remap(img, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR)
         return np.asarray(moved if moved.ndim == img.ndim else moved[..., None])
 
     def apply_to_keypoints(
@@ -241,52 +243,6 @@ class SpineWarp(A.DualTransform):  # type: ignore[misc]
             "size", "zoom", "far_zoom", "far", "rotation", "lean", "turned", "shift", "bend", "exaggerate",
             "bent", "stretch",
         )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class BentView:
-    """A view of a bent or stretched film, resampled from the film itself; stands where a `View` does.
-
-    Attributes:
-        change, view: what the film goes through, in this order.
-        grid: (H, W, 2) see `source_map`.
-    """
-
-    change: Bend | Stretch
-    view: View
-    grid: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, change: Bend | Stretch, view: View) -> BentView:
-        """The grid is computed once, for all that is rendered through it."""
-        return cls(change, view, source_map(change, view))
-
-    @property
-    def matrix(self) -> Floats:
-        """(2, 3) px of the bent film to canvas px."""
-        return self.view.matrix
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W) of the canvas."""
-        return self.view.size
-
-    def apply(self, points: Array) -> Floats:
-        """(..., 2) film px to canvas px."""
-        return self.view.apply(self.change.apply(points))
-
-    def render(self, pixels: Array, border: int = 0) -> Array:
-        """Resamples an (H, W) film to the canvas; px outside the film take the value `border`."""
-        soft = _softened(pixels, self.view)
-        grid = self.grid
-        return np.asarray(cv2.remap(soft, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderValue=border))
-
-
-def _softened(pixels: Array, view: View) -> Array:
-    """Plain interpolation of a film that a view makes much smaller would alias."""
-    if view.scale >= 0.6:
-        return pixels
-    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), 0.35 / view.scale))
 
 
 def _box(view: View, landmarks: Floats) -> Floats:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from aasce.geometry.spine import order_vertebrae, repair_corners
 from aasce.preprocess.augment import intensity_pipeline, mirror_landmarks, reseed
-from aasce.preprocess.augment_angles import BentView, random_bend
 from aasce.preprocess.crop import View, similarity, spine_view
 from aasce.preprocess.intensity import Bytes, clahe, to_uint8
 from aasce.readers import FilmSet, data_root, unlabelled_films
@@ -87,15 +86,11 @@ class SampleMaker:
 
     def draw(self, index: int, fine: bool, rng: np.random.Generator) -> dict[str, Array]:
         """One sample: image (1, H, W) uint8, members (H/4, W/4) int8, corners (17, 4, 2) float32 canvas px."""
-        sample, a = self.samples[index], self.config.augment
-        landmarks, bend = sample.landmarks, None
-        if a.bent > 0 and rng.random() < a.bent:
-            bend = random_bend(landmarks, a.bend, a.exaggerate, rng)
-            landmarks = bend.apply(landmarks)
-        view = self._fine_view(landmarks, rng) if fine else self._coarse_view(landmarks, rng)
+        sample = self.samples[index]
+        view = self._fine_view(sample, rng) if fine else self._coarse_view(sample, rng)
         view = self._stretched(view, rng)
-        image = self._film(sample, view if bend is None else BentView.of(bend, view), rng)
-        landmarks = view.apply(landmarks)
+        image = self._film(sample, view, rng)
+        landmarks = view.apply(sample.landmarks)
         if rng.random() < 0.5:
             image, landmarks = (
                 np.ascontiguousarray(image[:, ::-1]),
@@ -106,17 +101,17 @@ class SampleMaker:
         members = encode_members(landmarks, view.size)
         return {"image": image[None], "members": members, "corners": landmarks.astype(np.float32)}
 
-    def _fine_view(self, landmarks: Floats, rng: np.random.Generator) -> View:
+    def _fine_view(self, sample: Sample, rng: np.random.Generator) -> View:
         a, v = self.config.augment, self.config.views
-        upright = spine_view(landmarks, v.fine, v.spacing * float(np.exp(rng.normal(0, a.scale))))
+        upright = spine_view(sample.landmarks, v.fine, v.spacing * float(np.exp(rng.normal(0, a.scale))))
         return _shaken(upright, rng, a.rotation, a.shift)
 
-    def _coarse_view(self, landmarks: Floats, rng: np.random.Generator) -> View:
+    def _coarse_view(self, sample: Sample, rng: np.random.Generator) -> View:
         a, v = self.config.augment, self.config.views
         spacing = float(np.exp(rng.uniform(*np.log(a.coarse_spacing))))
-        steps = np.linalg.norm(np.diff(landmarks.mean(axis=1), axis=0), axis=1)
+        steps = np.linalg.norm(np.diff(sample.landmarks.mean(axis=1), axis=0), axis=1)
         scale = spacing / float(steps.mean())
-        box = landmarks.reshape(-1, 2)
+        box = sample.landmarks.reshape(-1, 2)
         half = (box.max(axis=0) - box.min(axis=0)) * scale / 2
         room = np.maximum(np.array([v.coarse[1], v.coarse[0]]) / 2 - 0.9 * half, 8.0)
         middle = np.array([v.coarse[1], v.coarse[0]]) / 2 + rng.uniform(-1, 1, 2) * room
@@ -134,7 +129,7 @@ class SampleMaker:
         shift = linear @ (view.matrix[:, 2] - middle) + middle
         return View(np.column_stack([linear @ view.matrix[:, :2], shift]), view.size)
 
-    def _film(self, sample: Sample, view: View | BentView, rng: np.random.Generator) -> Bytes:
+    def _film(self, sample: Sample, view: View, rng: np.random.Generator) -> Bytes:
         height, width = sample.pixels.shape
         if not self.backgrounds or rng.random() > self.config.augment.background:
             border = 0 if rng.random() < 0.7 else int(rng.integers(0, 200))

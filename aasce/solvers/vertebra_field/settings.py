@@ -48,8 +48,6 @@ class AugmentSettings(Settings):
         coarse_spacing: px between vertebra centres on the coarse canvas, log-uniform between the two.
         rotation, scale, shift: spread (one standard deviation) in degrees, log units and fine px.
         stretch: spread of the log ratio of the axes.
-        bend, exaggerate: see `preprocess.augment_angles.random_bend`; `bent` is the share of bent samples. Without
-            them the few severe curves there are come out too small.
         background: share of samples pasted on the trunk of a whole film, when `backgrounds` names some.
         intensity: strength of the grey-value pipeline.
     """
@@ -60,9 +58,6 @@ class AugmentSettings(Settings):
     scale: float = 0.09
     shift: float = 12.0
     stretch: float = 0.05
-    bend: float = 10.0
-    exaggerate: float = 0.4
-    bent: float = 0.5
     background: float = 0.5
     intensity: float = 1.0
 
