@@ -59,7 +59,8 @@ class EncodedUNet(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        *kept, x = self.encoder(image)
+        features: list[Tensor] = self.encoder(image)
+        *kept, x = features
         for stage, skip in zip(self.up, reversed(kept), strict=True):
             x = stage(x, skip)
         return x

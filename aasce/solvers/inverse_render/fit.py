@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aasce.phantom.curves import draw_spine
 from aasce.phantom.pose import LEVELS
 from aasce.phantom.statistics import scan_statistics
 from aasce.preprocess.intensity import clahe, to_uint8
-from aasce.solvers.inverse_render.model import FILM_MM, SpineModel, camera, landmarks, render
+from aasce.solvers.inverse_render.chain import best_chain, gradients_of
+from aasce.solvers.inverse_render.model import FILM_MM, MEAN_COLUMN_MM, SpineModel, camera, landmarks, render
 from aasce.solvers.inverse_render.settings import InverseRenderConfig, PriorSettings, Stage
 from aasce.types import Array
 from aasce.xray.similarity import multiscale_gradient_correlation
 
-MEAN_COLUMN_MM = 440.0
-"""From T1 to L5 of the mean adult, as `SpineModel.size` 0 shows it."""
+CROWDED = 0.15
+"""Log ratio of a chain's size to the one that was looked for, from which its vertebrae stand on each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,98 +107,20 @@ def descend(
 
 
 def blind_starts(pixels: Array, config: InverseRenderConfig) -> list[Fitted]:
-    """Likely spines where their X-rays agree best with the film's gradients, best first.
-
-    Every spine is rendered once, brought to every size and slid over the whole film (normalised correlation of
-    both gradients), which is a search over all sizes and places at the cost of a few template matches.
-    """
+    """The best chains of vertebrae of every size on a film, most likely first; agreement is that of the chain."""
     search = config.search
     film = film_at(pixels, search.rows, 1.0).numpy()
-    largest = max(search.sizes)
-    seen = camera(search.rows, (search.rows, search.rows))
-    gradients = _gradients(film)
+    gradients = gradients_of(film)
     found: list[Fitted] = []
-    for spine in likely_spines(search.spines, config.seed):
-        spine.size = _size_of(largest)
-        with torch.no_grad():
-            bone = render(spine, seen).numpy()
-        for length in search.sizes:
-            ratio = length / largest
-            placed = _slide(bone, ratio, gradients)
-            if placed is not None:
-                model = spine.copy()
-                model.size = _size_of(length)
-                model.shift = torch.tensor(placed[1], dtype=torch.float32) * FILM_MM / search.rows / 10
-                # By chance alone a spine of half the size, a quarter of the pixels, agrees twice as well.
-                found.append(Fitted(model, placed[0] * ratio))
-    found.sort(key=lambda fitted: -fitted.agreement)
-    return _apart(found, search.kept)
-
-
-def _size_of(length: float) -> Tensor:
-    """`SpineModel.size` of a column T1 to L5 of this length, as a share of the film's height."""
-    return torch.tensor([float(np.log(length * FILM_MM / MEAN_COLUMN_MM)) / 0.1])
-
-
-def likely_spines(count: int, seed: int) -> list[SpineModel]:
-    """A straight spine and drawn ones of every curve type, of all sides and severities."""
-    rng = np.random.default_rng(seed)
-    spines = [SpineModel.straight()]
-    while len(spines) < count:
-        record = draw_spine(rng, float(rng.uniform(10, 65)), irregular=0.0)
-        spine = SpineModel.straight()
-        spine.tilt = torch.tensor(record.coronal, dtype=torch.float32) / 4
-        spines.append(spine)
-    return spines
-
-
-def _gradients(image: Array) -> tuple[Array, Array]:
-    return (
-        np.asarray(cv2.Sobel(image, cv2.CV_32F, 1, 0), np.float32),
-        np.asarray(cv2.Sobel(image, cv2.CV_32F, 0, 1), np.float32),
-    )
-
-
-def _slide(
-    bone: Array, ratio: float, gradients: tuple[Array, Array]
-) -> tuple[float, tuple[float, float]] | None:
-    """Best agreement over all places where the spine, brought to `ratio` of its size, lies within the film.
-
-    Args:
-        bone: (H, W) rendered with T12 in the middle.
-        ratio: at most 1.
-        gradients: of the film.
-
-    Returns:
-        The agreement, and how far T12 then lies from the film's middle: px to the left and up. None where the
-        spine does not fit on the film.
-    """
-    rows, columns = np.nonzero(bone > 1.0)
-    if len(rows) == 0:
-        return None
-    top, bottom = max(0, rows.min() - 3), min(bone.shape[0], rows.max() + 4)
-    left, right = max(0, columns.min() - 3), min(bone.shape[1], columns.max() + 4)
-    size = (max(4, round((right - left) * ratio)), max(4, round((bottom - top) * ratio)))
-    film = gradients[0].shape
-    if size[1] > film[0] or size[0] > film[1]:
-        return None
-    patch = np.asarray(
-        cv2.resize(bone[top:bottom, left:right], size, interpolation=cv2.INTER_AREA), np.float32
-    )
-    near = np.asarray(cv2.dilate((patch > 1.0).astype(np.float32), np.ones((7, 7), np.uint8)))
-    # Where the film is flat the library divides by zero.
-    scores = [
-        np.nan_to_num(
-            cv2.matchTemplate(whole, part, cv2.TM_CCORR_NORMED, mask=near), nan=-1, posinf=-1, neginf=-1
-        )
-        for whole, part in zip(gradients, _gradients(patch), strict=True)
-    ]
-    score = np.mean(scores, axis=0)
-    row, column = np.unravel_index(int(score.argmax()), score.shape)
-    middle = np.array([(bone.shape[1] - 1) / 2 - left, (bone.shape[0] - 1) / 2 - top])
-    x, y = (middle + 0.5) * size / (right - left, bottom - top) - 0.5 + (column, row)
-    # On an AP film the patient's right (+x) lies left, and z runs up.
-    return float(score[row, column]), ((film[1] - 1) / 2 - float(x), (film[0] - 1) / 2 - float(y))
+    for length in search.sizes:
+        chain = best_chain(gradients, length)
+        if chain is None:
+            continue
+        model = model_of(chain.corners, film.shape, spaced=False)
+        if abs(float(0.1 * model.size) - np.log(length * FILM_MM / MEAN_COLUMN_MM)) < CROWDED:
+            # By chance alone a smaller spine, of fewer pixels, agrees better.
+            found.append(Fitted(model, chain.score * length**0.5))
+    return _apart(_ranked(found), search.kept)
 
 
 def _apart(found: list[Fitted], count: int) -> list[Fitted]:
@@ -224,11 +146,11 @@ def fit_blind(pixels: Array, config: InverseRenderConfig) -> Fitted | None:
     fits = blind_starts(pixels, config)
     if not config.stages:
         return fits[0] if fits else None
+    models = [one.model for one in fits]
+    if search.moved:
+        models += [moved_by(model, levels) for model in models for levels in (-1, 1)]
     quick = config.stages[0].model_copy(update={"steps": search.explored})
-    fits = _ranked([descend(one.model, pixels, quick, config) for one in fits])
-    if search.moved and fits:
-        beside = [moved_by(fits[0].model, levels) for levels in (-1, 1)]
-        fits = _ranked([*fits, *(descend(one, pixels, quick, config) for one in beside)])
+    fits = _ranked([descend(model, pixels, quick, config) for model in models])
     for index, stage in enumerate(config.stages):
         left = search.finalists[index] if index < len(search.finalists) else 1
         fits = _ranked([descend(one.model, pixels, stage, config) for one in fits[:left]])
@@ -240,23 +162,32 @@ def _ranked(fits: list[Fitted]) -> list[Fitted]:
 
 
 def moved_by(model: SpineModel, levels: int) -> SpineModel:
-    """The spine whose every vertebra stands where the one so many levels below it stood; tilts stay in place."""
+    """The spine whose every vertebra stands about where the one so many levels below it stood."""
     taken = (torch.arange(len(LEVELS)) + levels).clamp(0, len(LEVELS) - 1)
     moved = model.copy()
     moved.tilt, moved.turn = model.tilt[taken].clone(), model.turn[taken].clone()
-    middle = LEVELS.index("T12")
-    place = model.pose().centre[middle + levels] - moved.pose().centre[middle]
+    shown = torch.arange(LEVELS.index("T1"), LEVELS.index("L5") + 1)
+    goal = model.pose().centre[shown + levels]
+    grown = _steps(goal).log().mean() - _steps(moved.pose().centre[shown]).log().mean()
+    moved.size = model.size + grown / 0.1
+    place = (goal - moved.pose().centre[shown]).mean(dim=0)
     moved.shift = model.shift + place[[0, 2]] / 10
     return moved
 
 
-def model_of(corners: Array, size: tuple[int, int], first_level: int = 0) -> SpineModel:
+def _steps(centres: Tensor) -> Tensor:
+    lengths: Tensor = (centres[1:] - centres[:-1]).norm(dim=-1)
+    return lengths
+
+
+def model_of(corners: Array, size: tuple[int, ...], first_level: int = 0, spaced: bool = True) -> SpineModel:
     """The model whose vertebrae stand where another solver's landmarks are.
 
     Args:
         corners: (V, 4, 2) px of the film, from the top.
         size: (H, W) of the film.
         first_level: 0 when the first vertebra is T1.
+        spaced: whether the steps from vertebra to vertebra are told; else they stay those of the mean.
     """
     mm = FILM_MM / size[0]
     centre = corners.mean(axis=1)
@@ -276,7 +207,8 @@ def model_of(corners: Array, size: tuple[int, int], first_level: int = 0) -> Spi
     steps = np.zeros(len(LEVELS) - 1)
     real = scan_statistics()
     spread = (real.spacing_sd / real.spacing_mean)[levels[:-1]]
-    steps[levels[:-1]] = np.clip(np.log(grown / whole) / spread, -3, 3)
+    if spaced:
+        steps[levels[:-1]] = np.clip(np.log(grown / whole) / spread, -3, 3)
     model.step = torch.tensor(steps, dtype=torch.float32)
     placed = model.pose().centre.numpy()[levels][:, [0, 2]]
     model.shift = torch.tensor((film - placed).mean(axis=0), dtype=torch.float32) / 10

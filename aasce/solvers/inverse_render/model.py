@@ -22,6 +22,9 @@ SHOWN: tuple[str, ...] = VERTEBRAE
 FILM_MM = 600.0
 """Height in mm that a film is taken to have until the fit finds its size."""
 
+MEAN_COLUMN_MM = 440.0
+"""From T1 to L5 of the mean adult, as `SpineModel.size` 0 shows it."""
+
 FAR_MM, GAP_MM = 4000.0, 600.0
 CORTEX = 1.6
 """Weight of a mm of cortex beside one of marrow on a film of 70 kV (their attenuation, less that of soft tissue)."""

@@ -43,25 +43,23 @@ class PriorSettings(Settings):
 
 
 class SearchSettings(Settings):
-    """The blind start: a likely spine laid over the whole film at every place, in several sizes and bends.
+    """The blind start: the best chains of vertebrae of several sizes, see `chain`.
 
     Attributes:
         rows: height in px of the search.
         sizes: lengths of the column T1 to L5 that are tried, as shares of the film's height.
-        spines: spines drawn from the phantom's own curve types that are tried in each size.
         kept: starts that are fitted further.
-        explored: steps of gradient descent given to each kept start before the best are chosen.
-        moved: whether the best is also tried one vertebra higher and lower: vertebrae look much like their
+        moved: whether each start is also tried one vertebra higher and lower: vertebrae look much like their
             neighbours, and gradient descent never steps over one.
+        explored: steps of gradient descent given to each of these before the best are chosen.
         finalists: fits that go on into each stage, the best of what came before; one where stages outnumber them.
     """
 
-    rows: int = 128
-    sizes: tuple[float, ...] = (0.44, 0.48, 0.52, 0.56, 0.6, 0.64, 0.68, 0.72, 0.76, 0.8, 0.84, 0.88, 0.92)
-    spines: int = 120
-    kept: int = 8
-    explored: int = 40
+    rows: int = 160
+    sizes: tuple[float, ...] = (0.5, 0.53, 0.56, 0.6, 0.64, 0.68, 0.72, 0.76, 0.8, 0.84, 0.88, 0.92)
+    kept: int = 3
     moved: bool = True
+    explored: int = 40
     finalists: tuple[int, ...] = (4, 2, 1)
 
 
@@ -80,7 +78,8 @@ class InverseRenderConfig(SolverConfig):
     stages: tuple[Stage, ...] = (
         Stage(rows=160, steps=60, rate=0.15, blur=1.5),
         Stage(rows=288, steps=60, rate=0.08, blur=1.2),
-        Stage(rows=448, steps=50, rate=0.04, blur=1.0),
+        Stage(rows=448, steps=50, rate=0.05, blur=1.0),
+        Stage(rows=704, steps=40, rate=0.04, blur=1.0),
     )
     prior: PriorSettings = PriorSettings()
     search: SearchSettings = SearchSettings()

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from aasce.geometry.cobb import cobb_angles
+from aasce.geometry.cobb import cobb_angles, tilts
 from aasce.phantom.films import RenderedFilm, render_film
+from aasce.solvers.inverse_render.chain import best_chain, gradients_of
 from aasce.solvers.inverse_render.fit import (
     agreement,
     blind_starts,
@@ -77,15 +78,32 @@ def test_gradient_descent_comes_back(shadow: np.ndarray) -> None:
 
 
 def test_a_blind_search_finds_the_place(shadow: np.ndarray) -> None:
-    config = InverseRenderConfig(search=SearchSettings(sizes=(0.6, 0.66, 0.72, 0.78), spines=10, kept=3))
+    config = InverseRenderConfig(search=SearchSettings(sizes=(0.6, 0.66, 0.72, 0.78), kept=3))
     starts = blind_starts(shadow, config)
     assert 1 <= len(starts) <= 3
     assert starts[0].agreement == max(start.agreement for start in starts)
-    assert min(off(start.model) for start in starts) < 25
+    assert min(off(start.model) for start in starts) < 15
+
+
+@pytest.mark.parametrize("length", [0.66, 0.72])
+def test_a_chain_follows_the_curve(shadow: np.ndarray, length: float) -> None:
+    chain = best_chain(gradients_of(film_at(shadow, 160, 1.0).numpy()), length)
+    assert chain is not None
+    assert chain.corners.shape == (17, 4, 2)
+    with torch.no_grad():
+        truth = landmarks(bent(), camera(160, SIZE)).numpy()
+    there, here = truth.mean(axis=1), chain.corners.mean(axis=1)
+    across = here[:, 0] - np.interp(here[:, 1], there[:, 1], there[:, 0])
+    assert np.abs(across).mean() < 3  # px of 160 rows; a vertebra is 8 wide
+    assert np.abs(tilts(chain.corners) - np.interp(here[:, 1], there[:, 1], tilts(truth))).mean() < 8
+
+
+def test_nothing_like_a_vertebra_is_no_chain() -> None:
+    assert best_chain(gradients_of(np.zeros((160, 80), np.float32)), 0.7) is None
 
 
 def test_a_blind_fit_ends_at_the_spine(shadow: np.ndarray) -> None:
-    search = SearchSettings(sizes=(0.66, 0.72, 0.78), spines=20, kept=4, explored=20, finalists=(2, 1))
+    search = SearchSettings(sizes=(0.66, 0.72, 0.78), kept=2, explored=20, finalists=(2, 1))
     stages = (
         Stage(rows=128, steps=20, rate=0.15, blur=1.5),
         Stage(rows=192, steps=20, rate=0.08, blur=1.2),
