@@ -57,10 +57,10 @@ class SearchSettings(Settings):
 
     rows: int = 160
     sizes: tuple[float, ...] = (0.5, 0.53, 0.56, 0.6, 0.64, 0.68, 0.72, 0.76, 0.8, 0.84, 0.88, 0.92)
-    kept: int = 3
+    kept: int = 12
     moved: bool = True
-    explored: int = 40
-    finalists: tuple[int, ...] = (4, 2, 1)
+    explored: int = 16
+    finalists: tuple[int, ...] = (8, 3, 1)
 
 
 class InverseRenderConfig(SolverConfig):
