@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from aasce.config import dump_settings, load_settings
 from aasce.geometry.cobb import tilts
@@ -15,9 +16,10 @@ from aasce.geometry.correction import Correction, leaves, places_on
 from aasce.geometry.spine import order_vertebrae, repair_corners
 from aasce.preprocess.crop import View, letterbox
 from aasce.readers import FilmSet, read_challenge
+from aasce.solvers.backbone import BackboneSettings, make_encoder
 from aasce.solvers.base import RunFolder
 from aasce.solvers.centerline.curve import curve_angles, read_tangents, to_canvas
-from aasce.solvers.centerline.network import Cascade, Members, UNet
+from aasce.solvers.centerline.network import Cascade, EncodedUNet, Members, UNet
 from aasce.solvers.centerline.settings import CenterlineConfig, NetworkSettings
 from aasce.solvers.centerline.solver import CenterlineSolver, Look
 from aasce.solvers.centerline.task import (
@@ -34,6 +36,7 @@ from aasce.solvers.pictures import Item, smape
 from aasce.targets.curves import encode_centerline
 from aasce.types import AasceError, Radiograph
 from tests.synthetic import bent_spine, write_challenge
+from tools.export_encoder import timm_weights
 
 
 def tiny(tmp: Path, *overrides: str) -> CenterlineConfig:
@@ -54,6 +57,8 @@ def films(tmp_path: Path) -> FilmSet:
         ("network.fold=1", "network.stride is at most"),
         ("members=0", "members"),
         ("members=11", "members"),
+        ("network={encoder: {name: resnet18d}, fold: 2}", "network.encoder takes"),
+        ("network={encoder: {name: resnet18d}, cascade: false}", "network.encoder takes"),
     ],
 )
 def test_settings_that_do_not_fit_are_told(override: str, told: str) -> None:
@@ -100,6 +105,50 @@ def test_the_line_teaches_the_first_network_too() -> None:
     grad = net.spine.down[0][0].weight.grad
     assert grad is not None
     assert grad.abs().max() > 0
+
+
+ENCODER = BackboneSettings(
+    name="resnet18d", options={"channels": [8, 16, 24, 32], "layers": [1, 1, 1, 1], "stem_width": 8}
+)
+
+
+def encoded(weights: Path | None = None) -> CenterlineConfig:
+    """Tiny settings whose first U-net goes down by a timm network."""
+    encoder = ENCODER.model_copy(update={"weights_file": None if weights is None else str(weights)})
+    tiny = CenterlineSolver.tiny()
+    return tiny.model_copy(update={"network": tiny.network.model_copy(update={"encoder": encoder})})
+
+
+def test_an_encoder_serves_the_first_network_and_is_taught_by_both() -> None:
+    net = Cascade(encoded().network)
+    spine, line = net(torch.zeros(2, 1, 128, 64))
+    assert spine is not None
+    assert spine.shape == line.shape == (2, 64, 32)
+    line.sum().backward()
+    assert isinstance(net.spine, EncodedUNet)
+    assert next(iter(net.spine.encoder.parameters())).grad is not None
+
+
+def test_an_encoder_starts_from_the_weights_it_is_given(tmp_path: Path, films: FilmSet) -> None:
+    source, _ = make_encoder(ENCODER, 1, 4, 32, start=False)
+    save_file(timm_weights(source), str(tmp_path / "encoder.safetensors"))
+    config = encoded(tmp_path / "encoder.safetensors")
+    solver = CenterlineSolver(config)
+    assert solver.pretrained()
+    assert not CenterlineSolver(encoded()).pretrained()
+    solver.begin()
+    spine = solver.module.cascade(0).spine
+    assert isinstance(spine, EncodedUNet)
+    film = torch.randn(1, 1, 128, 64)
+    with torch.no_grad():
+        ours, theirs = spine.encoder.eval()(film), source.eval()(film)
+    for mine, original in zip(ours, theirs, strict=True):
+        assert torch.allclose(mine, original, atol=1e-4)
+    solver.fit(films, films, RunFolder(tmp_path / "run", quiet=True))
+    solver.save(tmp_path / "run")
+    again = CenterlineSolver.load(tmp_path / "run")
+    film_again = films.radiograph(0)
+    assert solver.predict([film_again])[0].failure == again.predict([film_again])[0].failure
 
 
 def test_one_network_has_no_spine() -> None:
