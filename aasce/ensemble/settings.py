@@ -31,8 +31,8 @@ class EnsembleSettings(Settings):
     """
 
     members: tuple[EnsembleMember, ...] = (
-        EnsembleMember(solver="vertebra_field", weight=0.9),
-        EnsembleMember(solver="seg4reg", weight=0.1),
+        EnsembleMember(solver="vertebra_field", weight=0.7),
+        EnsembleMember(solver="centerline", weight=0.3),
     )
     rule: Literal["weighted_mean"] = "weighted_mean"
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from aasce.geometry.centerline import arc_lengths, slice_landmarks
-from aasce.solvers.inverse_render.model import FILM_MM, MEAN_COLUMN_MM, SpineModel, camera, landmarks, render
+from aasce.solvers.inverse_render.model import FILM_MM, SpineModel, camera, landmarks, render, size_of
 from aasce.types import Array
 
 Floats = NDArray[np.float64]
@@ -60,7 +60,7 @@ class _Mean:
 def _mean(rows: int, length: float) -> _Mean:
     """The mean spine whose column takes `length` of the `rows` of a square film."""
     spine = SpineModel.straight()
-    spine.size = torch.tensor([float(np.log(length * FILM_MM / MEAN_COLUMN_MM)) / 0.1])
+    spine.size = size_of(length)
     # T12 stands low on a spine; lifted, the whole of a long one is on the film.
     spine.shift = torch.tensor([0.0, -0.14 * length * FILM_MM / 10])
     seen = camera(rows, (rows, rows))

@@ -13,8 +13,9 @@ from aasce.phantom.pose import LEVELS
 from aasce.phantom.statistics import scan_statistics
 from aasce.preprocess.intensity import clahe, to_uint8
 from aasce.solvers.inverse_render.chain import best_chain, gradients_of
-from aasce.solvers.inverse_render.model import FILM_MM, MEAN_COLUMN_MM, SpineModel, camera, landmarks, render
+from aasce.solvers.inverse_render.model import FILM_MM, SpineModel, camera, landmarks, render, size_of
 from aasce.solvers.inverse_render.settings import InverseRenderConfig, PriorSettings, Stage
+from aasce.solvers.inverse_render.slide import laid_spines
 from aasce.types import Array
 from aasce.xray.similarity import multiscale_gradient_correlation
 
@@ -107,7 +108,10 @@ def descend(
 
 
 def blind_starts(pixels: Array, config: InverseRenderConfig) -> list[Fitted]:
-    """The best chains of vertebrae of every size on a film, most likely first; agreement is that of the chain."""
+    """The best chains of vertebrae of every size on a film, then the best spines laid over it.
+
+    The agreement is that of the search; those of chains and of whole spines do not compare.
+    """
     search = config.search
     film = film_at(pixels, search.rows, 1.0).numpy()
     gradients = gradients_of(film)
@@ -117,16 +121,19 @@ def blind_starts(pixels: Array, config: InverseRenderConfig) -> list[Fitted]:
         if chain is None:
             continue
         model = model_of(chain.corners, film.shape, spaced=False)
-        if abs(float(0.1 * model.size) - np.log(length * FILM_MM / MEAN_COLUMN_MM)) < CROWDED:
+        if abs(0.1 * float(model.size - size_of(length))) < CROWDED:
             # By chance alone a smaller spine, of fewer pixels, agrees better.
             found.append(Fitted(model, chain.score * length**0.5))
-    return _apart(_ranked(found), search.kept)
+    small = gradients_of(film_at(pixels, search.laid_rows, 1.0).numpy())
+    laid = laid_spines(small, search.sizes, search.spines, config.seed) if search.laid else []
+    whole = [Fitted(one.model, one.score) for one in laid]
+    return [*_apart(_ranked(found), search.kept), *_apart(whole, search.laid)]
 
 
 def _apart(found: list[Fitted], count: int) -> list[Fitted]:
     """The first `count` that differ: in tilt by 4 degrees somewhere, in size or in place."""
     kept: list[Fitted] = []
-    for one in found:
+    for one in found if count else ():
         if all(_distance(one.model, other.model) > 1 for other in kept):
             kept.append(one)
         if len(kept) == count:
@@ -148,7 +155,7 @@ def fit_blind(pixels: Array, config: InverseRenderConfig) -> Fitted | None:
         return fits[0] if fits else None
     models = [one.model for one in fits]
     if search.moved:
-        models += [moved_by(model, levels) for model in models for levels in (-1, 1)]
+        models += [moved_by(model, levels) for model in models[: search.kept] for levels in (-1, 1)]
     quick = config.stages[0].model_copy(update={"steps": search.explored})
     fits = _ranked([descend(model, pixels, quick, config) for model in models])
     for index, stage in enumerate(config.stages):

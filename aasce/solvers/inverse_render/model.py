@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -138,6 +139,11 @@ class SpineModel:
         width, height = self.widths()[level], self.heights()[level]
         sized = local * torch.stack([width, width, height], -1)
         return torch.einsum("nij,nj->ni", pose.rotation[level], sized) + pose.centre[level]
+
+
+def size_of(length: float) -> Tensor:
+    """`SpineModel.size` of a column T1 to L5 of this length, as a share of the film's height."""
+    return torch.tensor([float(np.log(length * FILM_MM / MEAN_COLUMN_MM)) / 0.1])
 
 
 def camera(rows: int, size: tuple[int, int]) -> SlotScanner:

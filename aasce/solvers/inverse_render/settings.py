@@ -43,13 +43,15 @@ class PriorSettings(Settings):
 
 
 class SearchSettings(Settings):
-    """The blind start: the best chains of vertebrae of several sizes, see `chain`.
+    """The blind start: the best chains of vertebrae of several sizes, see `chain`, and whole spines laid over the film.
 
     Attributes:
         rows: height in px of the search.
         sizes: lengths of the column T1 to L5 that are tried, as shares of the film's height.
-        kept: starts that are fitted further.
-        moved: whether each start is also tried one vertebra higher and lower: vertebrae look much like their
+        kept: chains that are fitted further.
+        laid, laid_rows, spines: whole spines that are fitted further, found by laying so many drawn ones over the film
+            at this height, see `slide`.
+        moved: whether each chain is also tried one vertebra higher and lower: vertebrae look much like their
             neighbours, and gradient descent never steps over one.
         explored: steps of gradient descent given to each of these before the best are chosen.
         finalists: fits that go on into each stage, the best of what came before; one where stages outnumber them.
@@ -57,7 +59,10 @@ class SearchSettings(Settings):
 
     rows: int = 160
     sizes: tuple[float, ...] = (0.5, 0.53, 0.56, 0.6, 0.64, 0.68, 0.72, 0.76, 0.8, 0.84, 0.88, 0.92)
-    kept: int = 12
+    kept: int = 6
+    laid: int = 8
+    laid_rows: int = 128
+    spines: int = 120
     moved: bool = True
     explored: int = 16
     finalists: tuple[int, ...] = (8, 3, 1)
