@@ -29,7 +29,8 @@ def main(
     folders = [submissions / f"oof-{member.solver}" for member in settings.members]
     tables = [dict(zip(*read_angles_csv(folder / "preds.csv"), strict=True)) for folder in folders]
     names = sorted(set(tables[0]).intersection(*tables[1:]))
-    mixed = blend(np.array([[table[name] for name in names] for table in tables]), settings.weights)
+    angles = np.array([[table[name] for name in names] for table in tables])
+    mixed = blend(angles, settings.weights, settings.apart)
     write_submission(out / "preds.csv", dict(zip(names, mixed, strict=True)))
     body = {
         "solver": "ensemble", "definition": "challenge", "labels": "official", "films": len(names),

@@ -32,17 +32,19 @@ class Ensemble:
         names: a member's released name or run folder.
         solvers: one a member.
         weights: one a member, 0 or more.
+        apart: degrees, see `aasce.ensemble.EnsembleSettings`.
     """
 
     name: ClassVar[str] = "ensemble"
     names: tuple[str, ...]
     solvers: tuple[Solver, ...]
     weights: tuple[float, ...]
+    apart: float
 
     def measure(self, films: Sequence[Radiograph], definition: Definition = "challenge") -> list[Measurement]:
         """Weighted mean of the members' angles, film by film; see `aasce.ensemble.combine`."""
         answers = zip(*(solver.predict(films) for solver in self.solvers), strict=True)
-        return [combine(answer, self.weights, definition, self.names) for answer in answers]
+        return [combine(answer, self.weights, definition, self.names, self.apart) for answer in answers]
 
     def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
         """The combined predictions; `angles` holds the mean by the challenge's definition."""
@@ -99,7 +101,8 @@ def load_ensemble(path: Path | None, device: str) -> Ensemble:
     settings = load_settings(EnsembleSettings, path or DEFAULT_ENSEMBLE)
     check_device(device)
     names = tuple(member.solver for member in settings.members)
-    return Ensemble(names, tuple(load_solver(name, device) for name in names), settings.weights)
+    solvers = tuple(load_solver(name, device) for name in names)
+    return Ensemble(names, solvers, settings.weights, settings.apart)
 
 
 def check_device(device: str) -> None:

@@ -15,6 +15,7 @@ from aasce.types import AasceError, CobbAngles, Definition, SpinePrediction
 Floats = NDArray[np.float64]
 
 NAME = "ensemble"
+DISAGREES = "its major angle lies too far from the others'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ def combine(
     weights: Sequence[float],
     definition: Definition = "challenge",
     names: Sequence[str] | None = None,
+    apart: float = math.inf,
 ) -> Measurement:
     """Weighted mean of the members' angles on one film.
 
@@ -104,6 +106,7 @@ def combine(
         weights: one a member, finite, 0 or more.
         definition: of the angles.
         names: one a member, `prediction.solver` by default; two runs of one solver need them.
+        apart: degrees; a member that `disagrees` is dropped for this film, and the flags say "members_disagree".
 
     Raises:
         ValueError: counts differ, a weight is negative or not finite, or the films differ.
@@ -112,11 +115,16 @@ def combine(
     names = tuple(names) if names is not None else tuple(p.solver for p in predictions)
     _check_members(predictions, weights, names)
     measured = [measure(prediction, definition) for prediction in predictions]
-    usable = [w if m.angles is not None else 0.0 for m, w in zip(measured, weights, strict=True)]
+    missing = np.full(3, np.nan)
+    angles = np.stack([missing if m.angles is None else m.angles.degrees for m in measured])
+    alone = disagrees(angles[:, None], weights, apart)[:, 0]
+    usable = [
+        0.0 if m.angles is None or off else w for m, w, off in zip(measured, weights, alone, strict=True)
+    ]
     total = math.fsum(usable)
     shares = tuple(
-        MemberShare(name, w / total if total > 0 else 0.0, m.failure)
-        for name, w, m in zip(names, usable, measured, strict=True)
+        MemberShare(name, w / total if total > 0 else 0.0, DISAGREES if off else m.failure)
+        for name, w, m, off in zip(names, usable, measured, alone, strict=True)
     )
     if total <= 0:
         return _all_failed(predictions, shares)
@@ -147,7 +155,8 @@ def _mean(
     confidence = sum(weight * m.prediction.confidence for weight, m in pairs)
     shown = _shown(measured, weights)
     flags = [flag for _, m in pairs for flag in m.prediction.flags]
-    flags += [f"member_failed:{s.solver}" for s in shares if s.failure is not None]
+    flags += [f"member_failed:{s.solver}" for s in shares if s.failure not in (None, DISAGREES)]
+    flags += ["members_disagree"] if any(s.failure == DISAGREES for s in shares) else []
     ends = shown.angles if shown.prediction.landmarks is not None and shown.angles is not None else None
     angles = replace(ends, degrees=degrees) if ends is not None else CobbAngles(degrees, definition)
     prediction = replace(
@@ -176,18 +185,44 @@ def _all_failed(predictions: Sequence[SpinePrediction], shares: tuple[MemberShar
     return Measurement(failed, None, shares)
 
 
-def blend(member_angles: ArrayLike, weights: ArrayLike) -> Floats:
+def disagrees(angles: Floats, weights: ArrayLike, apart: float) -> NDArray[np.bool_]:
+    """Members whose major angle lies farther than `apart` from the members' weighted median.
+
+    Of two members the heavier one is the median (of equal ones the smaller angle), so that the lighter one is
+    dropped where it disagrees.
+
+    Args:
+        angles: (M, N, 3) degrees; a failed film of a member is NaN and disagrees with nobody.
+        weights: (M,), 0 or more; a member without weight has no say and is not judged.
+        apart: degrees.
+
+    Returns:
+        (M, N).
+    """
+    share = np.asarray(weights, dtype=np.float64)[:, None] * np.isfinite(angles).all(axis=2)
+    major = np.where(share > 0, angles[..., 0], np.inf)
+    order = np.argsort(major, axis=0, kind="stable")
+    sums = np.cumsum(np.take_along_axis(share, order, axis=0), axis=0)
+    middle = (sums < sums[-1] / 2).sum(axis=0, keepdims=True)
+    median = np.take_along_axis(np.take_along_axis(major, order, axis=0), middle, axis=0)
+    with np.errstate(invalid="ignore"):
+        far: NDArray[np.bool_] = np.abs(major - median) > apart
+    return far & (share > 0)
+
+
+def blend(member_angles: ArrayLike, weights: ArrayLike, apart: float = math.inf) -> Floats:
     """The rule of `combine` for many films at once.
 
     Args:
         member_angles: (M, N, 3) degrees; a failed film of a member is NaN.
         weights: (M,), 0 or more.
+        apart: degrees, see `disagrees`.
 
     Returns:
         (N, 3) degrees; NaN for a film on which no member with a weight succeeded.
     """
     angles = np.asarray(member_angles, dtype=np.float64)
-    good: NDArray[np.bool_] = np.all(np.isfinite(angles), axis=2)
+    good: NDArray[np.bool_] = np.all(np.isfinite(angles), axis=2) & ~disagrees(angles, weights, apart)
     share: Floats = np.asarray(weights, dtype=np.float64)[:, None] * good
     total = share.sum(axis=0)
     summed = (share[:, :, None] * np.where(good[:, :, None], angles, 0.0)).sum(axis=0)

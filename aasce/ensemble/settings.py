@@ -28,6 +28,8 @@ class EnsembleSettings(Settings):
     Attributes:
         members: at least one, no solver twice, at least one with a positive weight.
         rule: "weighted_mean": each angle is the weighted mean of the members' angles.
+        apart: degrees; a member whose major angle lies farther from the members' weighted median is dropped for that
+            film.
     """
 
     members: tuple[EnsembleMember, ...] = (
@@ -35,6 +37,7 @@ class EnsembleSettings(Settings):
         EnsembleMember(solver="centerline", weight=0.3),
     )
     rule: Literal["weighted_mean"] = "weighted_mean"
+    apart: float = Field(default=20.0, gt=0)
 
     @field_validator("members")
     @classmethod

@@ -144,3 +144,45 @@ def test_blend_does_what_combine_does() -> None:
     members = np.array([[[40.0, 20, 10], [6, 5, 4]], [[20.0, 0, 2], [np.nan] * 3]])
     assert blend(members, [3, 1]).tolist() == [[35.0, 15.0, 8.0], [6.0, 5.0, 4.0]]
     assert np.isnan(blend(members, [0, 1])[1]).all()
+
+
+def test_a_member_far_from_the_others_is_dropped_and_told() -> None:
+    predictions = [
+        regressed("a", 20.0, 5.0, 1.0),
+        regressed("b", 41.0, 9.0, 3.0),
+        regressed("c", 22.0, 7.0, 2.0),
+    ]
+    near = combine(predictions, (0.5, 0.3, 0.2), apart=20.0)
+    assert degrees_of(near) == pytest.approx([(0.5 * 20 + 0.2 * 22) / 0.7, (2.5 + 1.4) / 0.7, 0.9 / 0.7])
+    assert near.prediction.flags == ("members_disagree",)
+    assert [share.weight for share in near.members] == pytest.approx([5 / 7, 0, 2 / 7])
+    far = combine(predictions, (0.5, 0.3, 0.2), apart=21.5)
+    assert degrees_of(far)[0] == pytest.approx(0.5 * 20 + 0.3 * 41 + 0.2 * 22)
+    assert far.prediction.flags == ()
+
+
+def test_the_heavier_of_two_is_believed_and_a_failed_one_has_no_say() -> None:
+    pair = [regressed("a", 20.0, 5.0, 1.0), regressed("b", 50.0, 9.0, 3.0)]
+    assert degrees_of(combine(pair, (0.7, 0.3), apart=20.0))[0] == 20.0
+    assert degrees_of(combine(pair, (0.3, 0.7), apart=20.0))[0] == 50.0
+    alone = combine([failed("a"), pair[1]], (0.7, 0.3), apart=20.0)
+    assert degrees_of(alone)[0] == 50.0
+    assert "members_disagree" not in alone.prediction.flags
+
+
+def test_many_films_are_blended_as_one_is() -> None:
+    rng = np.random.default_rng(0)
+    angles = rng.uniform(5, 60, (3, 40, 3))
+    angles[rng.random((3, 40)) < 0.2] = np.nan
+    weights = (0.5, 0.2, 0.3)
+    mixed = blend(angles, weights, 15.0)
+    for film in range(40):
+        said = [
+            failed(name) if np.isnan(row).any() else regressed(name, *row)
+            for name, row in zip("abc", angles[:, film], strict=True)
+        ]
+        one = combine(said, weights, apart=15.0).angles
+        if one is None:
+            assert np.isnan(mixed[film]).all()
+        else:
+            assert mixed[film] == pytest.approx(one.degrees)

@@ -78,11 +78,13 @@ def test_gradient_descent_comes_back(shadow: np.ndarray) -> None:
 
 
 def test_a_blind_search_finds_the_place(shadow: np.ndarray) -> None:
-    config = InverseRenderConfig(search=SearchSettings(sizes=(0.6, 0.66, 0.72, 0.78), kept=3))
-    starts = blind_starts(shadow, config)
-    assert 1 <= len(starts) <= 3
-    assert starts[0].agreement == max(start.agreement for start in starts)
-    assert min(off(start.model) for start in starts) < 15
+    sizes = (0.6, 0.66, 0.72, 0.78)
+    for kept, laid, near in ((3, 0, 15), (0, 3, 25)):
+        config = InverseRenderConfig(search=SearchSettings(sizes=sizes, kept=kept, laid=laid, spines=10))
+        starts = blind_starts(shadow, config)
+        assert 1 <= len(starts) <= 3
+        assert starts[0].agreement == max(start.agreement for start in starts)
+        assert min(off(start.model) for start in starts) < near
 
 
 @pytest.mark.parametrize("length", [0.66, 0.72])
@@ -103,7 +105,7 @@ def test_nothing_like_a_vertebra_is_no_chain() -> None:
 
 
 def test_a_blind_fit_ends_at_the_spine(shadow: np.ndarray) -> None:
-    search = SearchSettings(sizes=(0.66, 0.72, 0.78), kept=2, explored=20, finalists=(2, 1))
+    search = SearchSettings(sizes=(0.66, 0.72, 0.78), kept=2, laid=0, explored=20, finalists=(2, 1))
     stages = (
         Stage(rows=128, steps=20, rate=0.15, blur=1.5),
         Stage(rows=192, steps=20, rate=0.08, blur=1.2),
