@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import torch
@@ -13,7 +11,7 @@ from aasce.phantom.pose import LEVELS
 from aasce.phantom.statistics import scan_statistics
 from aasce.preprocess.intensity import clahe, to_uint8
 from aasce.solvers.inverse_render.chain import best_chain, gradients_of
-from aasce.solvers.inverse_render.model import FILM_MM, SpineModel, camera, landmarks, render, size_of
+from aasce.solvers.inverse_render.model import FILM_MM, Fitted, SpineModel, camera, landmarks, render, size_of
 from aasce.solvers.inverse_render.settings import InverseRenderConfig, PriorSettings, Stage
 from aasce.solvers.inverse_render.slide import laid_spines
 from aasce.types import Array
@@ -21,14 +19,6 @@ from aasce.xray.similarity import multiscale_gradient_correlation
 
 CROWDED = 0.15
 """Log ratio of a chain's size to the one that was looked for, from which its vertebrae stand on each other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A fitted spine and how well its X-ray agrees with the film, -1 to 1."""
-
-    model: SpineModel
-    agreement: float
 
 
 def film_at(pixels: Array, rows: int, blur: float) -> Tensor:
@@ -126,18 +116,17 @@ def blind_starts(pixels: Array, config: InverseRenderConfig) -> list[Fitted]:
             found.append(Fitted(model, chain.score * length**0.5))
     small = gradients_of(film_at(pixels, search.laid_rows, 1.0).numpy())
     laid = laid_spines(small, search.sizes, search.spines, config.seed) if search.laid else []
-    whole = [Fitted(one.model, one.score) for one in laid]
-    return [*_apart(_ranked(found), search.kept), *_apart(whole, search.laid)]
+    return [*_apart(_ranked(found), search.kept), *_apart(laid, search.laid)]
 
 
 def _apart(found: list[Fitted], count: int) -> list[Fitted]:
     """The first `count` that differ: in tilt by 4 degrees somewhere, in size or in place."""
     kept: list[Fitted] = []
-    for one in found if count else ():
-        if all(_distance(one.model, other.model) > 1 for other in kept):
-            kept.append(one)
+    for one in found:
         if len(kept) == count:
             break
+        if all(_distance(one.model, other.model) > 1 for other in kept):
+            kept.append(one)
     return kept
 
 

@@ -141,6 +141,14 @@ class SpineModel:
         return torch.einsum("nij,nj->ni", pose.rotation[level], sized) + pose.centre[level]
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted spine and how well its X-ray agrees with the film, -1 to 1."""
+
+    model: SpineModel
+    agreement: float
+
+
 def size_of(length: float) -> Tensor:
     """`SpineModel.size` of a column T1 to L5 of this length, as a share of the film's height."""
     return torch.tensor([float(np.log(length * FILM_MM / MEAN_COLUMN_MM)) / 0.1])

@@ -6,26 +6,16 @@ another one can bend.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import torch
 
 from aasce.phantom.curves import draw_spine
 from aasce.solvers.inverse_render.chain import Map, gradients_of
-from aasce.solvers.inverse_render.model import FILM_MM, SpineModel, camera, render, size_of
+from aasce.solvers.inverse_render.model import FILM_MM, Fitted, SpineModel, camera, render, size_of
 
 
-@dataclass(frozen=True, slots=True)
-class Laid:
-    """A spine on the film, and the correlation of its gradients with the film's."""
-
-    model: SpineModel
-    score: float
-
-
-def laid_spines(gradients: tuple[Map, Map], sizes: tuple[float, ...], spines: int, seed: int) -> list[Laid]:
+def laid_spines(gradients: tuple[Map, Map], sizes: tuple[float, ...], spines: int, seed: int) -> list[Fitted]:
     """Drawn spines where they agree best with a film's gradients, best first.
 
     Every spine is rendered once, brought to every size and slid over the whole film (normalised correlation of
@@ -38,7 +28,7 @@ def laid_spines(gradients: tuple[Map, Map], sizes: tuple[float, ...], spines: in
     """
     rows, largest = gradients[0].shape[0], max(sizes)
     seen = camera(rows, (rows, rows))
-    found: list[Laid] = []
+    found: list[Fitted] = []
     for spine in likely_spines(spines, seed):
         spine.size = size_of(largest)
         with torch.no_grad():
@@ -51,8 +41,8 @@ def laid_spines(gradients: tuple[Map, Map], sizes: tuple[float, ...], spines: in
                 model.size = size_of(length)
                 model.shift = torch.tensor(placed[1], dtype=torch.float32) * FILM_MM / rows / 10
                 # By chance alone a spine of half the size, a quarter of the pixels, agrees twice as well.
-                found.append(Laid(model, placed[0] * ratio))
-    return sorted(found, key=lambda laid: -laid.score)
+                found.append(Fitted(model, placed[0] * ratio))
+    return sorted(found, key=lambda laid: -laid.agreement)
 
 
 def likely_spines(count: int, seed: int) -> list[SpineModel]:

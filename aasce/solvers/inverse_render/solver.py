@@ -29,8 +29,8 @@ from aasce.solvers.base import (
     write_run,
 )
 from aasce.solvers.confidence import Rule, confidence
-from aasce.solvers.inverse_render.fit import Fitted, descend, fit_blind, model_of
-from aasce.solvers.inverse_render.model import camera, landmarks
+from aasce.solvers.inverse_render.fit import descend, fit_blind, model_of
+from aasce.solvers.inverse_render.model import Fitted, camera, landmarks
 from aasce.solvers.inverse_render.settings import (
     InverseRenderConfig,
     SearchSettings,
