@@ -1,9 +1,8 @@
-"""Weights of the default ensemble from out-of-fold predictions, and what they are worth on films not fitted on.
+"""Weights of an ensemble from out-of-fold predictions, and what they are worth on films not fitted on.
 
     python -m tools.fit_ensemble vertebra_field seg4reg --data $AASCE_DATA
 
-Weights fitted on one fold are scored on the other; the printed weights, for configs/ensembles/default.yaml, are
-fitted on both.
+Weights fitted on one fold are scored on the other; the printed weights are fitted on both.
 """
 
 from __future__ import annotations
