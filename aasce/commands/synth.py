@@ -190,7 +190,9 @@ def _write_image(path: Path, pixels: Array) -> None:
     import cv2
 
     with atomic_write(path) as temporary:
-        good, data = cv2.imencode(path.suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        # Newer versions warn of a setting that the format does not have.
+        settings = [] if path.suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
+        good, data = cv2.imencode(path.suffix, pixels, settings)
         if not good:
             raise AasceError(f"{path}: could not be encoded; free memory and run again")
         temporary.write_bytes(data.tobytes())
