@@ -72,6 +72,10 @@ def main(
     resume: bool = False,
     quiet: bool = True,
     only_predict: Annotated[bool, typer.Option(help="predict the fold anew with its trained model")] = False,
+    recalibrate: Annotated[
+        bool,
+        typer.Option(help="with --only-predict: measure vertebra_field's gain anew on its training films"),
+    ] = False,
 ) -> None:
     """Runs one stage (base, fold-0, fold-1, ..., release) and writes its weights and predictions."""
     films = read_challenge(data_root(data))
@@ -79,7 +83,12 @@ def main(
     cls: Any = solver_class(solver)
     if only_predict:
         folder = runs / solver / stage
-        predict_fold(cls.load(folder), films.subset(test), folder / "oof.json")
+        trained = cls.load(folder)
+        if recalibrate:
+            trained.calibrate(films.subset(train))
+            trained.save(folder)
+        if test:
+            predict_fold(trained, films.subset(test), folder / "oof.json")
         return
     model = cls(load_settings(cls.Config, config, settings or []))
     folder = runs / solver / stage

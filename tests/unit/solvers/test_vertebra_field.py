@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from aasce.geometry.cobb import cobb_angles, tilts
 from aasce.solvers.vertebra_field.data import Sample, SampleMaker
+from aasce.solvers.vertebra_field.gain import NONE, Seen, fit_gain, stretched
 from aasce.solvers.vertebra_field.inference import merge_candidates
 from aasce.solvers.vertebra_field.network import (
     UNIT,
@@ -125,3 +127,38 @@ def test_a_blank_film_is_a_failure_with_its_reason() -> None:
     assert said.failure is not None
     assert "blank" in said.failure
     assert said.landmarks is None
+
+
+def curves(count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    levels = np.arange(17)
+    return [
+        rng.uniform(4, 25) * np.sin((levels - rng.uniform(0, 4)) / rng.uniform(2.5, 4)) + rng.normal(0, 1, 17)
+        for _ in range(count)
+    ]
+
+
+def test_what_flattens_curves_is_found_and_undone() -> None:
+    films = []
+    for tilt in curves(40):
+        flat = tilt * (1 - 0.1 * np.minimum(np.abs(tilt) / 30, 1))
+        truth = cobb_angles(straight_spine(tilt=tilt), 1000).degrees
+        films.append(Seen(straight_spine(tilt=flat), np.full((17, 4), 0.1), 1000, truth))
+    gain = fit_gain(films, draws=4)
+    flat, undone = (np.array([cobb_angles(stretched(f.corners, g), 1000).degrees for f in films])
+                    for g in (NONE, gain))  # fmt: skip
+    truth = np.array([f.angles for f in films])
+    assert np.abs(undone - truth).mean() < 0.4 * np.abs(flat - truth).mean()
+    assert fit_gain(films[:19]) == NONE
+
+
+def test_a_stretched_column_keeps_its_places_and_sizes() -> None:
+    spine = straight_spine(tilt=curves(1)[0])
+    more = stretched(spine, (0.1, 0.2))
+    np.testing.assert_allclose(more.mean(axis=1), spine.mean(axis=1))
+    before, after = tilts(spine), tilts(more)
+    np.testing.assert_allclose(after, before * (1.1 + 0.2 * np.abs(before) / 30))
+    np.testing.assert_allclose(
+        np.linalg.norm(more[:, 1] - more[:, 0], axis=1), np.linalg.norm(spine[:, 1] - spine[:, 0], axis=1)
+    )
+    np.testing.assert_array_equal(stretched(spine, NONE), spine)
