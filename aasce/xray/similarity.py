@@ -78,3 +78,49 @@ def _halved(image: torch.Tensor) -> torch.Tensor:
     lead = image.shape[:-2]
     pooled = functional.avg_pool2d(image[..., :height, :width].reshape(-1, 1, height, width), 2)
     return pooled.reshape(*lead, height // 2, width // 2)
+
+
+def local_gradient_correlation(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    window: int,
+    levels: int = 2,
+    weight: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Mean over windows of the gradients' normalised cross-correlation, so that faint parts count as strong ones do.
+
+    Args:
+        first: (H, W). second: likewise.
+        window: px, side of the square windows, which overlap by half; halved with every scale.
+        levels: scales, each half as fine as the one before.
+        weight: (H, W) non-negative weight of each pixel; a window counts by what it holds of it.
+    """
+    weight = torch.ones_like(first) if weight is None else weight
+    total = first.new_zeros(())
+    for level in range(levels):
+        if level:
+            first, second, weight = _halved(first), _halved(second), _halved(weight)
+        size = max(3, window >> level)
+        total = total + _windowed(first, second, weight, size)
+    return total / levels
+
+
+def _windowed(first: torch.Tensor, second: torch.Tensor, weight: torch.Tensor, window: int) -> torch.Tensor:
+    height, width = first.shape
+    inner = weight[1:-1, 1:-1]
+    shape = (1, 1, height - 2, width - 2)
+
+    def pooled(image: torch.Tensor) -> torch.Tensor:
+        return functional.avg_pool2d(
+            image.reshape(shape), window, max(1, window // 2), window // 2, count_include_pad=True
+        ).flatten()
+
+    held = pooled(inner)
+    found = []
+    for one, two in zip(_gradients(first), _gradients(second), strict=True):
+        one, two = one.reshape(height - 2, width - 2), two.reshape(height - 2, width - 2)
+        power = pooled(inner * one * one) * pooled(inner * two * two)
+        floor = torch.finfo(first.dtype).tiny * 1e6
+        found.append(pooled(inner * one * two) / power.clamp_min(floor).sqrt())
+    alike = torch.stack(found).mean(0)
+    return (alike * held).sum() / held.sum().clamp_min(1e-12)

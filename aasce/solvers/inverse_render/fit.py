@@ -12,10 +12,11 @@ from aasce.phantom.statistics import scan_statistics
 from aasce.preprocess.intensity import clahe, to_uint8
 from aasce.solvers.inverse_render.chain import best_chain, gradients_of
 from aasce.solvers.inverse_render.model import FILM_MM, Fitted, SpineModel, camera, landmarks, render, size_of
+from aasce.solvers.inverse_render.prior import LEANS, TILTS, TURNS, shapes
 from aasce.solvers.inverse_render.settings import InverseRenderConfig, PriorSettings, Stage
 from aasce.solvers.inverse_render.slide import laid_spines
 from aasce.types import Array
-from aasce.xray.similarity import multiscale_gradient_correlation
+from aasce.xray.similarity import local_gradient_correlation
 
 CROWDED = 0.15
 """Log ratio of a chain's size to the one that was looked for, from which its vertebrae stand on each other."""
@@ -44,22 +45,21 @@ def region(bone: Tensor, margin: float) -> Tensor:
     return torch.from_numpy(_smooth(grown.astype(np.float32), margin / 3))
 
 
-def agreement(model: SpineModel, film: Tensor, size: tuple[int, int], margin: float) -> Tensor:
-    """Normalised gradient correlation of the film and the rendered bone near the spine."""
+def agreement(model: SpineModel, film: Tensor, size: tuple[int, int], config: InverseRenderConfig) -> Tensor:
+    """Normalised gradient correlation of the film and the rendered bone near the spine, window by window."""
     seen = camera(film.shape[0], size)
     bone = render(model, seen)
-    weight = region(bone, margin * film.shape[0] / 512)
-    return multiscale_gradient_correlation(bone, film, 2, weight)
+    weight = region(bone, config.margin * film.shape[0] / 512)
+    window = max(3, round(config.window * film.shape[0]))
+    return local_gradient_correlation(bone, film, window, 2, weight)
 
 
 def penalty(
     model: SpineModel, prior: PriorSettings, start: SpineModel | None, size: tuple[int, int]
 ) -> Tensor:
     """How unlikely the spine is, see `PriorSettings`."""
-    bend = model.tilt[2:] - 2 * model.tilt[1:-1] + model.tilt[:-2]
-    total = prior.bend * bend.square().mean() + prior.tilt * (model.tilt * 4 / 20).square().mean()
+    total = prior.shape * model.shape.square().mean()
     total = total + prior.spacing * (model.step.square().mean() + model.wide.square().mean())
-    total = total + prior.axial * model.turn.square().mean()
     if start is not None and prior.start > 0:
         seen = camera(512, size)
         goal = landmarks(start, seen).detach()
@@ -84,7 +84,7 @@ def descend(
     best, lowest, found = model.copy(), float("inf"), -1.0
     for step in range(stage.steps + 1):
         optimiser.zero_grad()
-        alike = agreement(current, film, size, config.margin)
+        alike = agreement(current, film, size, config)
         loss = penalty(current, config.prior, start, size) - alike
         if float(loss.detach()) < lowest:
             best, lowest, found = current.copy(), float(loss.detach()), float(alike.detach())
@@ -131,7 +131,7 @@ def _apart(found: list[Fitted], count: int) -> list[Fitted]:
 
 
 def _distance(first: SpineModel, second: SpineModel) -> float:
-    tilt = float((first.tilt - second.tilt).abs().max())
+    tilt = float((first.coronal() - second.coronal()).abs().max()) / 4
     place = float((first.shift - second.shift).abs().max()) / 2
     return max(tilt / 2, place, float((first.size - second.size).abs()))
 
@@ -139,31 +139,66 @@ def _distance(first: SpineModel, second: SpineModel) -> float:
 def fit_blind(pixels: Array, config: InverseRenderConfig) -> Fitted | None:
     """The whole fit of a film nothing is known of: many starts, of which ever fewer go on; None without a start."""
     search = config.search
+    prior = config.prior.model_copy(update={"shape": search.shape})
+    config = config.model_copy(update={"prior": prior})
     fits = blind_starts(pixels, config)
     if not config.stages:
         return fits[0] if fits else None
-    models = [one.model for one in fits]
-    if search.moved:
-        models += [moved_by(model, levels) for model in models[: search.kept] for levels in (-1, 1)]
     quick = config.stages[0].model_copy(update={"steps": search.explored})
-    fits = _ranked([descend(model, pixels, quick, config) for model in models])
+    fits = _ranked([descend(one.model, pixels, quick, config) for one in fits])
     for index, stage in enumerate(config.stages):
         left = search.finalists[index] if index < len(search.finalists) else 1
         fits = _ranked([descend(one.model, pixels, stage, config) for one in fits[:left]])
+        if index == min(search.stepped, len(config.stages) - 1):
+            fits = stepped(fits, pixels, stage, config)
     return fits[0] if fits else None
+
+
+def stepped(fits: list[Fitted], pixels: Array, stage: Stage, config: InverseRenderConfig) -> list[Fitted]:
+    """Fits of a stage, and the best of them with either end a vertebra higher or lower, while that helps.
+
+    Vertebrae look much like their neighbours, and gradient descent never steps over one.
+    """
+    search = config.search
+    quick = stage.model_copy(update={"steps": search.explored})
+    for _ in range(search.rounds):
+        tried = [
+            descend(moved_by(one.model, top, bottom), pixels, quick, config)
+            for one in _apart(fits, search.moved)
+            for top in (-1, 0, 1)
+            for bottom in (-1, 0, 1)
+            if (top, bottom) != (0, 0)
+        ]
+        best = _apart(_ranked(tried), search.moved)
+        found = [descend(one.model, pixels, stage, config) for one in best]
+        helped = bool(found) and max(one.agreement for one in found) > fits[0].agreement
+        fits = _ranked([*fits, *found])
+        if not helped:
+            break
+    return fits
 
 
 def _ranked(fits: list[Fitted]) -> list[Fitted]:
     return sorted(fits, key=lambda fitted: -fitted.agreement)
 
 
-def moved_by(model: SpineModel, levels: int) -> SpineModel:
-    """The spine whose every vertebra stands about where the one so many levels below it stood."""
-    taken = (torch.arange(len(LEVELS)) + levels).clamp(0, len(LEVELS) - 1)
+def moved_by(model: SpineModel, top: float, bottom: float) -> SpineModel:
+    """The spine whose T1 stands about where the vertebra so many levels below it stood, and L5 likewise."""
+    first, last = LEVELS.index("T1"), LEVELS.index("L5")
+    levels = np.arange(len(LEVELS))
+    taken = np.clip(levels + np.interp(levels, [first, last], [top, bottom]), 0, len(LEVELS) - 1)
+
+    def at(values: Tensor) -> Tensor:
+        columns = np.atleast_2d(values.detach().numpy().T)
+        moved = np.stack([np.interp(taken, levels, column) for column in columns], axis=-1)
+        return torch.tensor(moved.squeeze(-1) if values.ndim == 1 else moved, dtype=torch.float32)
+
     moved = model.copy()
-    moved.tilt, moved.turn = model.tilt[taken].clone(), model.turn[taken].clone()
-    shown = torch.arange(LEVELS.index("T1"), LEVELS.index("L5") + 1)
-    goal = model.pose().centre[shown + levels]
+    angles = shapes().angles(model.shape)
+    # Leans stay with their levels: kyphosis and lordosis do not move with the column.
+    moved.shape = shapes().of_angles(torch.cat([at(angles[TILTS]), at(angles[TURNS]), angles[LEANS]]))
+    shown = slice(first, last + 1)
+    goal = at(model.pose().centre)[shown]
     grown = _steps(goal).log().mean() - _steps(moved.pose().centre[shown]).log().mean()
     moved.size = model.size + grown / 0.1
     place = (goal - moved.pose().centre[shown]).mean(dim=0)
@@ -191,9 +226,8 @@ def model_of(corners: Array, size: tuple[int, ...], first_level: int = 0, spaced
     # A vertebra that falls to the film's right by its own tilt leans to the patient's left on an AP film.
     tilt = -np.degrees(np.arctan2(across[:, 1], across[:, 0]))
     levels = np.arange(len(corners)) + LEVELS.index("T1") + first_level
-    every = np.arange(len(LEVELS))
     model = SpineModel.straight()
-    model.tilt = torch.tensor(np.interp(every, levels, tilt), dtype=torch.float32) / 4
+    model.shape = shapes().of_tilts(tilt, levels)
     base = model.pose().centre.numpy()
     own = base[levels][:, [0, 2]]
     film = np.column_stack([(size[1] - 1) / 2 - centre[:, 0], (size[0] - 1) / 2 - centre[:, 1]]) * mm

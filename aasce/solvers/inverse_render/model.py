@@ -13,12 +13,18 @@ from aasce.phantom.pose import LEVELS, SpinePose
 from aasce.phantom.statistics import scan_statistics, stack
 from aasce.phantom.truth import corners_3d
 from aasce.phantom.vertebra import build_vertebra
+from aasce.solvers.inverse_render.prior import LEANS, TILTS, TURNS, shapes
 from aasce.types import VERTEBRAE
 from aasce.xray.camera import SlotScanner
 from aasce.xray.raster import path_length
 
 SHOWN: tuple[str, ...] = VERTEBRAE
 """Levels whose bones are rendered."""
+
+RIM = tuple(
+    f"{plate}_{side}" for plate in ("superior", "inferior") for side in ("left", "right", "front", "back")
+)
+"""Points of a body that its corners on a film are found from."""
 
 FILM_MM = 600.0
 """Height in mm that a film is taken to have until the fit finds its size."""
@@ -30,8 +36,8 @@ FAR_MM, GAP_MM = 4000.0, 600.0
 CORTEX = 1.6
 """Weight of a mm of cortex beside one of marrow on a film of 70 kV (their attenuation, less that of soft tissue)."""
 
-AXIAL_COUPLING = -1.3
-"""Degrees of axial rotation per degree of tilt gained a level, the mean of the phantom's curves."""
+WEDGING = 0.4
+"""Degrees between a body's endplates per degree of tilt gained a level, the mean of the phantom's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +48,40 @@ class Bones:
         outer, marrow: (N, 3) mm in each vertebra's own frame.
         faces: (F, 3).
         level: (N,) index of LEVELS of each vertex.
-        points: for each level its named points (3,) mm in its own frame.
+        corners: (17 * 8, 3) mm, of T1 to L5 in turn the points RIM in its own frame.
+        corner_level: (17 * 8,) index of LEVELS of each.
+        half: (25,) mm, half the height of each shown level's body.
     """
 
     outer: Tensor
     marrow: Tensor
     faces: Tensor
     level: Tensor
-    points: dict[str, dict[str, Tensor]]
+    corners: Tensor
+    corner_level: Tensor
+    half: Tensor
 
 
 @lru_cache(maxsize=1)
 def bones() -> Bones:
     """The mean vertebrae, built once, float32."""
-    outer, marrow, faces, level, points = [], [], [], [], {}
+    outer, marrow, faces, level, corners = [], [], [], [], []
+    half = torch.ones(len(LEVELS))
     start = 0
     for name in SHOWN:
-        model = build_vertebra(name)
+        model, index = build_vertebra(name), LEVELS.index(name)
         outer.append(model.outer.float())
         marrow.append(model.marrow.float())
         faces.append(model.faces + start)
-        level.append(torch.full((len(model.outer),), LEVELS.index(name)))
-        points[name] = {key: value.float() for key, value in model.points.items()}
+        level.append(torch.full((len(model.outer),), index))
+        corners += [model.points[point].float() for point in RIM]
+        half[index] = model.points["superior_left"][2].abs().float()
         start += len(model.outer)
-    return Bones(torch.cat(outer), torch.cat(marrow), torch.cat(faces), torch.cat(level), points)
+    corner_level = torch.tensor([LEVELS.index(name) for name in VERTEBRAE]).repeat_interleave(len(RIM))
+    return Bones(
+        torch.cat(outer), torch.cat(marrow), torch.cat(faces), torch.cat(level),
+        torch.stack(corners), corner_level, half,
+    )  # fmt: skip
 
 
 @dataclass
@@ -75,27 +91,25 @@ class SpineModel:
     Attributes:
         size: logarithm of mm of the film per mm of the mean adult, over 0.1.
         shift: (2,) x and z of T12 from the film's middle, over 10 mm of the film.
-        tilt: (25,) coronal tilts over 4 degrees.
-        turn: (25,) axial rotation beside what the bend brings with it, over 8 degrees.
+        shape: (74,) tilts, rotations and leans along the principal components of `prior.shapes`.
         step: (24,) logarithm of spacing over the mean's, in units of the scans' spread.
         wide: (2,) logarithm of the vertebrae's width over the mean's, at T1 and L5, over 0.08.
     """
 
     size: Tensor
     shift: Tensor
-    tilt: Tensor
-    turn: Tensor
+    shape: Tensor
     step: Tensor
     wide: Tensor
 
     @classmethod
     def straight(cls) -> SpineModel:
         """The mean spine in the middle of a film."""
-        return cls(*(torch.zeros(n) for n in (1, 2, 25, 25, 24, 2)))
+        return cls(*(torch.zeros(n) for n in (1, 2, 74, 24, 2)))
 
     def tensors(self) -> list[Tensor]:
         """All numbers, in the order of the attributes."""
-        return [self.size, self.shift, self.tilt, self.turn, self.step, self.wide]
+        return [self.size, self.shift, self.shape, self.step, self.wide]
 
     def copy(self, gradient: bool = False) -> SpineModel:
         """The same numbers in tensors of their own."""
@@ -103,18 +117,16 @@ class SpineModel:
 
     def coronal(self) -> Tensor:
         """(25,) degrees."""
-        return self.tilt * 4
+        return shapes().angles(self.shape)[TILTS]
 
     def pose(self) -> SpinePose:
         """The frames of all levels in mm of the film, its middle the origin; x to the film's left (AP)."""
         real = scan_statistics()
-        coronal = self.coronal()
-        mean, spread = (torch.as_tensor(v, dtype=coronal.dtype) for v in (real.spacing_mean, real.spacing_sd))
+        angles = shapes().angles(self.shape)
+        coronal, axial, sagittal = angles[TILTS], angles[TURNS], angles[LEANS]
+        mean, spread = (torch.as_tensor(v, dtype=angles.dtype) for v in (real.spacing_mean, real.spacing_sd))
         scale = torch.exp(0.1 * self.size)
         spacing = scale * mean * torch.exp(self.step * spread / mean)
-        slope = torch.gradient(coronal)[0]
-        axial = 8 * self.turn + AXIAL_COUPLING * slope
-        sagittal = torch.as_tensor(real.sagittal_mean, dtype=coronal.dtype)
         pose = stack(spacing, coronal, sagittal, axial)
         middle = pose.centre[LEVELS.index("T12")]
         place = torch.stack([10 * self.shift[0], middle.new_zeros(()), 10 * self.shift[1]])
@@ -137,6 +149,10 @@ class SpineModel:
     def place(self, local: Tensor, level: Tensor, pose: SpinePose) -> Tensor:
         """Points (N, 3) of the frames of levels (N,) in mm of the film."""
         width, height = self.widths()[level], self.heights()[level]
+        # Where the spine bends its bodies are wedged, taller on the convex side.
+        share = torch.tanh(local[:, 2] / bones().half[level])
+        wedge = torch.deg2rad(WEDGING / 2 * torch.gradient(self.coronal())[0])[level]
+        local = torch.stack([local[:, 0], local[:, 1], local[:, 2] + share * wedge * local[:, 0]], -1)
         sized = local * torch.stack([width, width, height], -1)
         return torch.einsum("nij,nj->ni", pose.rotation[level], sized) + pose.centre[level]
 
@@ -174,13 +190,10 @@ def render(model: SpineModel, seen: SlotScanner, pose: SpinePose | None = None) 
 
 def landmarks(model: SpineModel, seen: SlotScanner) -> Tensor:
     """(17, 4, 2) px of the camera's film, T1 to L5, each TL, TR, BL, BR; differentiable."""
-    pose = model.pose()
-    placed = {
-        name: {
-            key: model.place(point.reshape(1, 3), torch.tensor([LEVELS.index(name)]), pose)[0]
-            for key, point in bones().points[name].items()
-            if key.startswith(("superior", "inferior"))
-        }
-        for name in VERTEBRAE
+    parts, pose = bones(), model.pose()
+    placed = model.place(parts.corners, parts.corner_level, pose).reshape(len(VERTEBRAE), len(RIM), 3)
+    points = {
+        name: dict(zip(RIM, rim.unbind(), strict=True))
+        for name, rim in zip(VERTEBRAE, placed.unbind(), strict=True)
     }
-    return seen.project(corners_3d(placed, seen))
+    return seen.project(corners_3d(points, seen))

@@ -13,6 +13,7 @@ import torch
 from aasce.phantom.curves import draw_spine
 from aasce.solvers.inverse_render.chain import Map, gradients_of
 from aasce.solvers.inverse_render.model import FILM_MM, Fitted, SpineModel, camera, render, size_of
+from aasce.solvers.inverse_render.prior import shapes
 
 
 def laid_spines(gradients: tuple[Map, Map], sizes: tuple[float, ...], spines: int, seed: int) -> list[Fitted]:
@@ -52,7 +53,8 @@ def likely_spines(count: int, seed: int) -> list[SpineModel]:
     while len(spines) < count:
         record = draw_spine(rng, float(rng.uniform(10, 65)), irregular=0.0)
         spine = SpineModel.straight()
-        spine.tilt = torch.tensor(record.coronal, dtype=torch.float32) / 4
+        angles = (*record.coronal, *record.axial, *record.sagittal)
+        spine.shape = shapes().of_angles(torch.tensor(angles, dtype=torch.float32))
         spines.append(spine)
     return spines
 

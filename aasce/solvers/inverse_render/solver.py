@@ -65,7 +65,7 @@ class InverseRenderSolver:
         return InverseRenderConfig(
             start=BLIND,
             stages=(Stage(rows=96, steps=3, rate=0.1, blur=1.0),),
-            search=SearchSettings(rows=96, sizes=(0.7, 0.8), kept=1, laid=0, explored=2, moved=False),
+            search=SearchSettings(rows=96, sizes=(0.7, 0.8), kept=1, laid=0, explored=2, rounds=0),
         )
 
     @property

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
-from aasce.xray.similarity import multiscale_gradient_correlation, normalised_gradient_correlation
+from aasce.xray.similarity import (
+    local_gradient_correlation,
+    multiscale_gradient_correlation,
+    normalised_gradient_correlation,
+)
 
 
 def image(seed: int, *lead: int) -> torch.Tensor:
     return torch.rand(*lead, 24, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("measure", [normalised_gradient_correlation, multiscale_gradient_correlation])
+def local(first: torch.Tensor, second: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+    return local_gradient_correlation(first, second, 6, 2, weight)
+
+
+@pytest.mark.parametrize("measure", [normalised_gradient_correlation, multiscale_gradient_correlation, local])
 def test_equal_images_correlate_fully_whatever_their_contrast(measure: object) -> None:
     one = image(0)
     assert float(measure(one, one)) == pytest.approx(1.0)  # type: ignore[operator]
@@ -48,6 +58,24 @@ def test_weight_leaves_out_what_differs() -> None:
     assert float(normalised_gradient_correlation(one, other, weight)) == pytest.approx(1.0)
 
 
+def test_windows_do_not_hear_what_is_loud_elsewhere() -> None:
+    one = image(8)
+    other = one.clone()
+    other[:6] = 100 * image(9)[:6]
+    assert float(multiscale_gradient_correlation(one, other)) < 0.2
+    assert float(local(one, other)) > 0.5
+    below = torch.zeros_like(one)
+    below[9:] = 1.0
+    assert float(local(one, other, below)) == pytest.approx(1.0)
+    # Nothing is in the second picture: no direction, and a gradient that can be followed.
+    flat = torch.zeros_like(one).requires_grad_()
+    value = local(one, flat)
+    value.backward()
+    assert float(value.detach()) == 0.0
+    assert flat.grad is not None
+    assert flat.grad.isfinite().all()
+
+
 def test_batch_equals_one_by_one() -> None:
     first, second = image(4, 3), image(5, 3)
     together = multiscale_gradient_correlation(first, second)
@@ -58,7 +86,8 @@ def test_batch_equals_one_by_one() -> None:
         )
 
 
-def test_gradient() -> None:
+@pytest.mark.parametrize("measure", [multiscale_gradient_correlation, local])
+def test_gradient(measure: Callable[..., torch.Tensor]) -> None:
     target = image(6)
     moving = image(7).requires_grad_()
-    assert torch.autograd.gradcheck(lambda moved: multiscale_gradient_correlation(moved, target), (moving,))
+    assert torch.autograd.gradcheck(lambda moved: measure(moved, target), (moving,))

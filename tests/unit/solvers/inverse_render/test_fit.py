@@ -17,8 +17,10 @@ from aasce.solvers.inverse_render.fit import (
     fit_blind,
     model_of,
     moved_by,
+    stepped,
 )
 from aasce.solvers.inverse_render.model import SpineModel, camera, landmarks, render
+from aasce.solvers.inverse_render.prior import LEANS, TILTS, TURNS, shapes
 from aasce.solvers.inverse_render.settings import InverseRenderConfig, SearchSettings, Stage
 from aasce.solvers.inverse_render.solver import InverseRenderSolver
 from aasce.types import AasceError, Radiograph
@@ -31,7 +33,9 @@ def bent() -> SpineModel:
     """A spine with one curve of 40 degrees between T5 and L2, somewhat off the middle."""
     model = SpineModel.straight()
     levels = np.arange(25)
-    model.tilt = torch.tensor(20 * np.sin((levels - 15.5) / 9 * np.pi) * (abs(levels - 15.5) < 9) / 4).float()
+    model.shape = shapes().of_tilts(
+        20 * np.sin((levels - 15.5) / 9 * np.pi) * (abs(levels - 15.5) < 9), levels
+    )
     model.shift = torch.tensor([1.0, -2.0])
     return model
 
@@ -63,7 +67,7 @@ def test_the_true_spine_agrees_best(shadow: np.ndarray) -> None:
     for shift in (-3.0, 0.0, 3.0):
         model = bent()
         model.shift = model.shift + torch.tensor([shift, 0.0])
-        values.append(float(agreement(model, target, SIZE, 14.0)))
+        values.append(float(agreement(model, target, SIZE, InverseRenderConfig())))
     assert values[1] > max(values[0], values[2]) + 0.2
     assert values[1] > 0.5
 
@@ -71,7 +75,7 @@ def test_the_true_spine_agrees_best(shadow: np.ndarray) -> None:
 def test_gradient_descent_comes_back(shadow: np.ndarray) -> None:
     moved = bent()
     moved.shift = moved.shift + torch.tensor([0.6, 0.5])
-    moved.tilt = moved.tilt * 0.8
+    moved.shape = moved.shape * 0.8
     stage = Stage(rows=192, steps=20, rate=0.15, blur=1.5)
     fitted = descend(moved, shadow, stage, InverseRenderConfig())
     assert off(fitted.model) < off(moved) / 3
@@ -120,10 +124,28 @@ def test_a_blind_fit_ends_at_the_spine(shadow: np.ndarray) -> None:
 def test_a_spine_moved_by_a_vertebra_stands_where_its_neighbour_stood(levels: int) -> None:
     seen = camera(512, SIZE)
     with torch.no_grad():
-        before, after = (landmarks(m, seen).mean(dim=1) for m in (bent(), moved_by(bent(), levels)))
+        before, after = (landmarks(m, seen).mean(dim=1) for m in (bent(), moved_by(bent(), levels, levels)))
     kept, taken = (slice(0, 16), slice(1, 17)) if levels == 1 else (slice(1, 17), slice(0, 16))
     apart = (before[1:] - before[:-1]).norm(dim=-1).mean()
     assert float((after[kept] - before[taken]).norm(dim=-1).mean()) < 0.15 * apart
+
+
+def test_a_spine_stretched_by_a_vertebra_keeps_its_upper_end() -> None:
+    seen = camera(512, SIZE)
+    with torch.no_grad():
+        before, after = (landmarks(m, seen).mean(dim=1) for m in (bent(), moved_by(bent(), 0, -1)))
+    apart = (before[1:] - before[:-1]).norm(dim=-1).mean()
+    assert float((after[0] - before[0]).norm()) < 0.3 * apart
+    assert float((after[16] - before[15]).norm()) < 0.3 * apart
+
+
+def test_a_blind_fit_steps_over_a_vertebra(shadow: np.ndarray) -> None:
+    stage = Stage(rows=160, steps=30, rate=0.15, blur=1.5)
+    config = InverseRenderConfig(search=SearchSettings(rounds=2, moved=1, explored=12), stages=(stage,))
+    wrong = descend(moved_by(bent(), 1, 1), shadow, stage, config)
+    better = stepped([wrong], shadow, stage, config)[0]
+    assert better.agreement > wrong.agreement
+    assert off(better.model) < 5 < off(wrong.model)
 
 
 def test_a_model_of_landmarks_stands_where_they_are(film: RenderedFilm) -> None:
@@ -140,7 +162,7 @@ def test_a_start_near_the_truth_is_kept_or_bettered(film: RenderedFilm) -> None:
     stage = Stage(rows=256, steps=8, rate=0.05, blur=1.0)
     fitted = descend(start, film.pixels, stage, InverseRenderConfig(), start)
     target = film_at(film.pixels, 256, 1.0)
-    assert fitted.agreement >= float(agreement(start, target, film.truth.size, 14.0))
+    assert fitted.agreement >= float(agreement(start, target, film.truth.size, InverseRenderConfig()))
     with torch.no_grad():
         placed = landmarks(fitted.model, camera(512, film.truth.size)).numpy()
     assert np.abs(placed - film.truth.landmarks).mean() < 4
@@ -159,3 +181,24 @@ def test_the_released_one_brings_its_start_along() -> None:
     assert isinstance(solver, InverseRenderSolver)
     assert solver.starter is not None
     assert solver.starter.name == "vertebra_field"
+
+
+def test_shapes_and_angles_are_two_ways_to_say_one_thing() -> None:
+    z = torch.randn(74, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(shapes().of_angles(shapes().angles(z)), z, atol=1e-3)
+    # Straight and unturned, but with kyphosis and lordosis.
+    still = shapes().angles(torch.zeros(74))
+    assert float(still[TILTS].abs().max()) < 1e-4
+    assert float(still[TURNS].abs().max()) < 1e-4
+    assert float(still[LEANS].abs().max()) > 15
+
+
+def test_tilts_tell_the_rotation_and_the_levels_between() -> None:
+    levels = np.array([8, 10, 12, 14, 16, 18, 20, 22, 24])
+    curve = 25 * np.sin((np.arange(25) - 8) / 16 * 2 * np.pi) * (np.arange(25) >= 8)
+    angles = shapes().angles(shapes().of_tilts(curve[levels], levels)).numpy()
+    assert np.abs(angles[TILTS][8:] - curve[8:]).max() < 4
+    turns, slope = angles[TURNS][8:23], np.gradient(angles[TILTS])[8:23]
+    # Bodies turn toward the convexity (Stokes 1989), most where the bend is sharpest.
+    assert np.corrcoef(turns, slope)[0, 1] < -0.8
+    assert 0.5 < -np.polyfit(slope, turns, 1)[0] < 2.5

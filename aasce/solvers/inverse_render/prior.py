@@ -1,0 +1,88 @@
+"""What shapes spines take: the principal components of drawn ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aasce.phantom.curves import draw_spine
+from aasce.phantom.statistics import SEGMENTS
+from aasce.types import Array
+
+DRAWN = 800
+SEED = 20190
+SEVEREST = 90.0
+"""Cobb angles are drawn evenly from 0 to this; a prior of common curves would flatten the severe ones."""
+
+OWN = (0.7, 1.5, 2.0)
+"""Degrees (sd) by which a level's tilt, its rotation and a step's lean leave what the drawn spines have in common."""
+
+PITCH, DIVERGENCE = 4.0, 8.0
+"""Degrees (sd) by which the ray meets all vertebrae, and by which it meets the first and the last one, askew."""
+
+READ = 1.5
+"""Degrees (sd) of error in a tilt read from landmarks."""
+
+TILTS, TURNS, LEANS = slice(0, 25), slice(25, 50), slice(50, 74)
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """Shape as a point z of 74 numbers, each in units of its own spread; float32.
+
+    The 74 angles in degrees are the coronal tilt and the axial rotation of each level and the sagittal lean of each
+    step (see `aasce.phantom.curves.SpineRecord`).
+
+    Attributes:
+        mean: (74,) angles of z = 0: no curve, no rotation, the mean of the leans.
+        basis: (74, 74) principal components in columns, the strongest first, each one standard deviation long.
+    """
+
+    mean: Tensor
+    basis: Tensor
+
+    def angles(self, z: Tensor) -> Tensor:
+        """(74,) degrees."""
+        return self.mean + self.basis @ z
+
+    def of_angles(self, angles: Tensor) -> Tensor:
+        """The z of given angles."""
+        z: Tensor = torch.linalg.solve(self.basis.double(), (angles - self.mean).double())
+        return z.float()
+
+    def of_tilts(self, tilts: Array, levels: Array) -> Tensor:
+        """The most likely z of a spine some of whose coronal tilts were read, in degrees.
+
+        Args:
+            tilts: (N,) degrees. levels: (N,) indices of LEVELS.
+        """
+        seen = self.basis[torch.as_tensor(levels)].double()
+        own = seen @ seen.T + READ**2 * torch.eye(len(levels), dtype=torch.float64)
+        z: Tensor = seen.T @ torch.linalg.solve(own, torch.as_tensor(tilts, dtype=torch.float64))
+        return z.float()
+
+
+@lru_cache(maxsize=1)
+def shapes() -> Shapes:
+    """Of spines drawn with every curve, each with its mirror image."""
+    rng = np.random.default_rng(SEED)
+    drawn = []
+    for _ in range(DRAWN):
+        record = draw_spine(rng, float(rng.uniform(0, SEVEREST)))
+        for side in (1, -1):
+            drawn.append(
+                np.concatenate(
+                    [side * np.array(record.coronal), side * np.array(record.axial), record.sagittal]
+                )
+            )
+    angles = np.array(drawn)
+    spread = np.cov(angles, rowvar=False) + np.diag(np.repeat(np.square(OWN), (25, 25, SEGMENTS)))
+    askew = np.zeros((2, len(spread)))
+    askew[0, LEANS], askew[1, LEANS] = PITCH, DIVERGENCE * np.linspace(-1, 1, SEGMENTS)
+    values, vectors = np.linalg.eigh(spread + askew.T @ askew)
+    basis = (vectors * np.sqrt(values))[:, ::-1].copy()
+    return Shapes(torch.from_numpy(angles.mean(axis=0)).float(), torch.from_numpy(basis).float())
