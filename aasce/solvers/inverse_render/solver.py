@@ -39,8 +39,8 @@ from aasce.solvers.inverse_render.settings import (
 from aasce.types import AasceError, Radiograph, SpinePrediction
 
 BLIND = "blind"
-CALIBRATION: Rule = (3.0, 8.0)
-"""Offset and slope of the confidence's logistic rule over 1 - agreement."""
+CALIBRATION: Rule = (4.3, 5.0)
+"""Offset and slope of the confidence's logistic rule over 1 - agreement, from fits of 36 rendered films."""
 
 LOST = 0.15
 """Agreement below which no spine was found."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from aasce.geometry.cobb import cobb_angles, tilts
+from aasce.preprocess.crop import letterbox
+from aasce.readers import read_challenge
+from aasce.solvers.vertebra_field import solver as solver_module
 from aasce.solvers.vertebra_field.data import Sample, SampleMaker
 from aasce.solvers.vertebra_field.gain import NONE, Seen, fit_gain, stretched
-from aasce.solvers.vertebra_field.inference import merge_candidates
+from aasce.solvers.vertebra_field.inference import Found, merge_candidates
 from aasce.solvers.vertebra_field.network import (
     UNIT,
     VertebraFieldNet,
@@ -19,9 +24,18 @@ from aasce.solvers.vertebra_field.network import (
 )
 from aasce.solvers.vertebra_field.settings import AugmentSettings, LossSettings
 from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
-from aasce.targets.field import LEVELS, STRIDE, Candidates, choose_column, encode_members, gather_votes
+from aasce.targets.field import (
+    LEVELS,
+    STRIDE,
+    Candidates,
+    Column,
+    choose_column,
+    encode_members,
+    gather_votes,
+)
 from aasce.types import Radiograph
 from tests.conftest import straight_spine
+from tests.synthetic import bent_spine, write_challenge
 
 SIZE = (960, 416)
 
@@ -162,3 +176,30 @@ def test_a_stretched_column_keeps_its_places_and_sizes() -> None:
         np.linalg.norm(more[:, 1] - more[:, 0], axis=1), np.linalg.norm(spine[:, 1] - spine[:, 0], axis=1)
     )
     np.testing.assert_array_equal(stretched(spine, NONE), spine)
+
+
+def test_training_measures_the_gain_and_answers_use_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bends = np.linspace(10, 50, 24)
+    films = read_challenge(write_challenge(tmp_path, [bent_spine(bend) for bend in bends]))
+
+    def flattened(module: object, film: Radiograph, views: object) -> Found:
+        bend = next(b for b, known in zip(bends, films, strict=True) if known.film_id == film.film_id)
+        column = Column(bent_spine(0.9 * bend), np.full((17, 4), 0.01), np.ones(17), 0)
+        return Found(column, letterbox(film.size, film.size))
+
+    monkeypatch.setattr(solver_module, "find_spine", flattened)
+    solver = VertebraFieldSolver(VertebraFieldSolver.tiny())
+    before = solver.predict([films.radiograph(20)])[0]
+    solver.calibrate(films)
+    after = solver.predict([films.radiograph(20)])[0]
+    wanted = films[20].angles
+    assert before.angles is not None
+    assert after.angles is not None
+    assert wanted is not None
+    assert before.angles.degrees[0] < wanted[0] - 3
+    assert after.angles.degrees[0] == pytest.approx(wanted[0], abs=1.5)
+    # The landmarks that are shown are those that were measured.
+    assert after.landmarks is not None
+    assert cobb_angles(after.landmarks, 448).degrees[0] == pytest.approx(after.angles.degrees[0], abs=0.5)
