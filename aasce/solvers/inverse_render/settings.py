@@ -47,8 +47,8 @@ class SearchSettings(Settings):
         kept: chains that are fitted further.
         laid, laid_rows, spines: whole spines that are fitted further, found by laying so many drawn ones over the film
             at this height, see `slide`.
-        stepped: index of the stage after which it is asked whether the spine stands a vertebra off. At 160 rows one that does
-            agrees as well as the true one or better.
+        stepped: index of the stage after which it is asked whether the spine stands a vertebra off. At 160 rows
+            one that does agrees as well as the true one or better.
         moved, rounds: fits of that stage that are also tried with either end a vertebra higher or lower, and how
             many times over, while it helps.
         explored: steps of gradient descent given to each of these before the best are chosen.
