@@ -16,6 +16,11 @@ from aasce.targets.field import LEVELS, STRIDE, Field
 UNIT = 16.0
 """Canvas px that a vote channel of 1 stands for."""
 
+VOTES_FROM = 0.15
+REACH = 0.6
+"""Least objectness of a cell that votes, and how far from a vertebra's centre, in its heights, the vote for that
+centre may lie: as in `targets.field.gather_votes`."""
+
 CHANNELS = {"objectness": 1, "levels": LEVELS, "centre": 2, "corners": 8, "weight": 4, "spread": 4}
 
 
@@ -85,16 +90,13 @@ def field_losses(
     truth = corners[b, vertebra]  # (N, 4, 2)
     size = _size(truth)
     cell = centres_of_cells(maps["centre"])[r, c]
-    picked = {name: maps[name][b, :, r, c] for name in ("levels", "centre", "corners", "weight", "spread")}
+    picked = {name: maps[name][b, :, r, c] for name in ("levels", "centre", "corners")}
     terms["level"] = F.cross_entropy(picked["levels"], vertebra, label_smoothing=0.05)
     votes = picked["corners"].view(-1, 4, 2) * UNIT + cell[:, None]
     centre = picked["centre"] * UNIT + cell
     off = (votes - truth).abs().mean((1, 2)) + (centre - truth.mean(1)).abs().mean(1)
     terms["votes"] = (off / size).mean()
-    score = picked["weight"] + F.logsigmoid(maps["objectness"][b, 0, r, c])[:, None]
-    terms |= _aggregated(
-        votes, score, picked["spread"], truth, size, b * LEVELS + vertebra, len(members) * LEVELS
-    )
+    terms |= _aggregated(maps, corners)
     terms["loss"] = sum(
         (getattr(weights, k) * v for k, v in terms.items()), torch.zeros((), device=off.device)
     )
@@ -116,33 +118,49 @@ def _size(quads: Tensor) -> Tensor:
     return sides.mean(dim=0).clamp(min=1.0)
 
 
-def _aggregated(
-    votes: Tensor, score: Tensor, spread: Tensor, truth: Tensor, size: Tensor, group: Tensor, groups: int
-) -> dict[str, Tensor]:
-    """Losses of the vertebrae's weighted mean corners.
+def _voters(maps: dict[str, Tensor], corners: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The cells that would vote for each vertebra if the maps were decoded: batch, row, column, vertebra (N,).
 
-    Args:
-        votes: (N, 4, 2) px of N cells. score: (N, 4) log weights. spread: (N, 4) log px.
-        truth: (N, 4, 2) px. size: (N,) px. group: (N,) vertebra of each cell. groups: how many there may be.
+    Decided by what the network says, as `targets.field.gather_votes` does, and not by the labels' outlines: the
+    cells of a tilted outline lie tilted, so that their mean votes would lean with the label by themselves.
     """
-    weight = (score - score.detach().amax()).exp()
+    objectness = maps["objectness"].detach()[:, 0].sigmoid()
+    b, r, c = (objectness > VOTES_FROM).nonzero(as_tuple=True)
+    centre = maps["centre"].detach()[b, :, r, c] * UNIT + centres_of_cells(maps["centre"])[r, c]
+    distance, vertebra = (corners.mean(2)[b] - centre[:, None]).norm(dim=2).min(dim=1)
+    height = (corners[:, :, 2:] - corners[:, :, :2]).norm(dim=3).mean(2)[b, vertebra]
+    near = distance < REACH * height.clamp(min=4.0)
+    return b[near], r[near], c[near], vertebra[near]
+
+
+def _aggregated(maps: dict[str, Tensor], corners: Tensor) -> dict[str, Tensor]:
+    """Losses of the vertebrae's weighted mean corners; corners (B, 17, 4, 2) canvas px."""
+    b, r, c, vertebra = _voters(maps, corners)
+    cell = centres_of_cells(maps["centre"])[r, c]
+    votes = maps["corners"][b, :, r, c].view(-1, 4, 2) * UNIT + cell[:, None]
+    score = maps["weight"][b, :, r, c] + F.logsigmoid(maps["objectness"][b, 0, r, c])[:, None]
+    group, groups = b * LEVELS + vertebra, len(corners) * LEVELS
+    # The largest weight of a vertebra's own cells stands for 1, so that none of them vanishes in 32 bits.
+    top = torch.full((groups, 4), -1e4, device=score.device)
+    top.scatter_reduce_(0, group[:, None].expand_as(score), score.detach(), "amax")
+    weight = (score - top[group]).exp()
     total = _sum(weight, group, groups)  # (G, 4)
-    cells = _sum(torch.ones_like(size)[:, None], group, groups)
-    seen = cells[:, 0] >= 4
+    seen = _sum(torch.ones_like(cell[:, :1]), group, groups)[:, 0] >= 4
     share = weight / total[group].clamp(min=1e-12)
     mean = _sum((share[..., None] * votes).flatten(1), group, groups).view(-1, 4, 2)[seen]
-    log_spread = _sum(share * spread, group, groups)[seen]
-    goal = (_sum(truth.flatten(1), group, groups) / cells.clamp(min=1)).view(-1, 4, 2)[seen]
-    scale = (_sum(size[:, None], group, groups) / cells.clamp(min=1))[seen, 0]
+    log_spread = _sum(share * maps["spread"][b, :, r, c], group, groups)[seen]
+    goal = corners.flatten(0, 1)[seen]
     error = (mean - goal).norm(dim=2)  # (S, 4)
     u, v = ((p[:, 1] + p[:, 3] - p[:, 0] - p[:, 2]) / 2 for p in (mean, goal))
     sine = (u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / (v.norm(dim=1) ** 2).clamp(min=1)
     likelihood = error.detach() * (-log_spread).exp() + log_spread
-    return {
-        "corners": (error / scale[:, None]).mean(),
-        "tilt": sine.abs().mean(),
-        "spread": likelihood.mean(),
+    terms = {
+        "corners": error / _size(goal)[:, None],
+        "tilt": sine.abs(),
+        "spread": likelihood,
     }
+    # Early on nothing may be found, and the mean of nothing is no number.
+    return {name: values.sum() / max(values.numel(), 1) for name, values in terms.items()}
 
 
 def _sum(values: Tensor, group: Tensor, groups: int) -> Tensor:

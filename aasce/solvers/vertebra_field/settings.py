@@ -93,7 +93,7 @@ class VertebraFieldConfig(SolverConfig):
     loss: LossSettings = LossSettings()
     train: TrainSettings = TrainSettings()
     batch: int = 8
-    tilt_share: float = 0.7
+    tilt_share: float = 0.35
     backgrounds: str | None = None
     background_share: float = 0.5
     rendered: int = Field(default=0, ge=0)

@@ -80,6 +80,57 @@ def test_a_turned_vertebra_costs_its_sine() -> None:
     assert float(losses["tilt"]) == pytest.approx(np.sin(np.radians(10.0)), abs=1e-3)
 
 
+def unsure_maps(landmarks: np.ndarray, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Maps of a network that finds `landmarks` roughly: votes scatter, weights differ, the outlines are blurred."""
+    maps = perfect_maps(landmarks)
+    rng = torch.Generator().manual_seed(seed)
+    for name, spread in (("corners", 0.3), ("weight", 1.0), ("spread", 0.3)):
+        maps[name] = maps[name] + spread * torch.randn(maps[name].shape, generator=rng)
+    blurred = torch.nn.functional.avg_pool2d(maps["objectness"], 5, stride=1, padding=2)
+    cell = centres_of_cells(maps["centre"])
+    middles = torch.from_numpy(landmarks).float().mean(1)
+    nearest = middles[(cell[:, :, None] - middles).norm(dim=-1).argmin(-1)]
+    corners = torch.from_numpy(landmarks).float()[(cell[:, :, None] - middles).norm(dim=-1).argmin(-1)]
+    maps["centre"] = ((nearest - cell) / UNIT).permute(2, 0, 1)[None]
+    maps["corners"] = maps["corners"] - perfect_maps(landmarks)["corners"]
+    maps["corners"] += ((corners - cell[:, :, None]) / UNIT).permute(2, 3, 0, 1).reshape(maps["corners"].shape)
+    return maps | {"objectness": blurred}
+
+
+def test_the_loss_sees_the_corners_that_decoding_will_answer() -> None:
+    spine = straight_spine(tilt=12 * np.sin(np.linspace(0, 6, 17)))
+    maps = unsure_maps(spine)
+    members = torch.from_numpy(encode_members(spine, SIZE)).long()[None]
+    losses = field_losses(maps, members, torch.from_numpy(spine).float()[None], LossSettings())
+    found = gather_votes(to_field(maps, 0))
+    order = np.argsort(found.corners.mean(axis=1)[:, 1])
+    lean = np.radians(tilts(found.corners[order]) - tilts(spine))
+    assert len(order) == LEVELS and np.abs(lean).mean() > 1e-3
+    assert float(losses["tilt"]) == pytest.approx(np.abs(np.sin(lean)).mean(), rel=0.05)
+
+
+def test_what_becomes_a_landmark_is_not_told_the_label_s_outline() -> None:
+    # The cells of a tilted outline lie tilted: gathered by the labels, any votes would lean with them.
+    straight, leaning = straight_spine(), straight_spine(tilt=np.full(17, 12.0))
+    maps = unsure_maps(straight)
+    truth = torch.from_numpy(leaning).float()[None]
+    told, untold = (
+        field_losses(maps, torch.from_numpy(encode_members(s, SIZE)).long()[None], truth, LossSettings())
+        for s in (leaning, straight)
+    )
+    for term in ("corners", "tilt", "spread"):
+        assert float(told[term]) == float(untold[term]), term
+    assert float(told["tilt"]) == pytest.approx(np.sin(np.radians(12.0)), rel=0.1)
+
+
+def test_a_loss_of_nothing_found_is_a_number() -> None:
+    maps = perfect_maps(straight_spine())
+    maps["objectness"] = torch.full_like(maps["objectness"], -12.0)
+    members = torch.from_numpy(encode_members(straight_spine(), SIZE)).long()[None]
+    losses = field_losses(maps, members, torch.from_numpy(straight_spine()).float()[None], LossSettings())
+    assert all(torch.isfinite(term) for term in losses.values())
+
+
 def make_sample() -> Sample:
     spine = straight_spine(tilt=np.linspace(-10, 10, 17))
     film = np.random.default_rng(0).integers(0, 60, (960, 420), dtype=np.uint8)
