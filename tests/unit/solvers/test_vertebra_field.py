@@ -93,7 +93,9 @@ def unsure_maps(landmarks: np.ndarray, seed: int = 0) -> dict[str, torch.Tensor]
     corners = torch.from_numpy(landmarks).float()[(cell[:, :, None] - middles).norm(dim=-1).argmin(-1)]
     maps["centre"] = ((nearest - cell) / UNIT).permute(2, 0, 1)[None]
     maps["corners"] = maps["corners"] - perfect_maps(landmarks)["corners"]
-    maps["corners"] += ((corners - cell[:, :, None]) / UNIT).permute(2, 3, 0, 1).reshape(maps["corners"].shape)
+    maps["corners"] += (
+        ((corners - cell[:, :, None]) / UNIT).permute(2, 3, 0, 1).reshape(maps["corners"].shape)
+    )
     return maps | {"objectness": blurred}
 
 
@@ -105,7 +107,8 @@ def test_the_loss_sees_the_corners_that_decoding_will_answer() -> None:
     found = gather_votes(to_field(maps, 0))
     order = np.argsort(found.corners.mean(axis=1)[:, 1])
     lean = np.radians(tilts(found.corners[order]) - tilts(spine))
-    assert len(order) == LEVELS and np.abs(lean).mean() > 1e-3
+    assert len(order) == LEVELS
+    assert np.abs(lean).mean() > 1e-3
     assert float(losses["tilt"]) == pytest.approx(np.abs(np.sin(lean)).mean(), rel=0.05)
 
 
