@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from aasce.commands.progress import progress
 from aasce.files import atomic_write
 from aasce.geometry.audit import Fault
 from aasce.geometry.cobb import cobb_angles
+from aasce.preprocess.exposures import repeated_exposures
 from aasce.readers import FilmSet, LabelledFilm, film_faults, read_challenge, read_film, repeated_films
 from aasce.readers.dataset import Labels
 from aasce.report import draw_overlay, save_overlay
@@ -61,7 +64,7 @@ def audit(
         AasceError: a label file cannot be read, or an output cannot be written.
     """
     films = read_challenge(data, part, labels)
-    repeated = repeated_films(films)
+    repeated = _repeated(films)
     findings: list[Finding] = []
     for film in progress(films, len(films), "auditing"):
         faults = film_faults(film) + repeated.get(film.film_id, [])
@@ -72,6 +75,22 @@ def audit(
         with atomic_write(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
             csv.writer(stream, lineterminator="\n").writerows([COLUMNS, *(f.cells for f in findings)])
     return films, findings
+
+
+def _repeated(films: FilmSet) -> dict[str, list[Fault]]:
+    """Film id -> what of it stands in the set before: its file, its labels, or its exposure under another name."""
+    found = repeated_films(films)
+    for pair in repeated_exposures(films):
+        first, second = films[pair.first], films[pair.second]
+        known = found.setdefault(second.film_id, [])
+        if any(fault.kind == "same_film" for fault in known):
+            continue
+        detail = f"the exposure of {first.film_id} again, exported and labelled anew"
+        if first.angles is not None and second.angles is not None:
+            apart = " ".join(f"{degrees:.1f}" for degrees in np.abs(first.angles - second.angles))
+            detail += f"; the labelled angles differ by {apart} degrees"
+        known.append(Fault(None, "same_exposure", detail))
+    return found
 
 
 def draw_labels(path: Path, film: LabelledFilm, faults: Sequence[Fault]) -> None:

@@ -53,7 +53,8 @@ class Fault:
     Attributes:
         vertebra: 0-based position in the file, None for the film as a whole.
         kind: "order", "split", "corners", "off_film", "over_90", "duplicate", "overlap", "corner_sequence",
-            "gap", "on_discs", "height", "width", "shape", "turned"; of a data set "same_film", "same_labels".
+            "gap", "on_discs", "height", "width", "shape", "turned"; of a data set "same_film", "same_labels",
+            "same_exposure".
         detail: what was measured.
         repair: what `fix_landmarks` does about it.
     """
