@@ -21,6 +21,7 @@ from aasce.solvers.centerline.network import Cascade, Members
 from aasce.solvers.centerline.settings import CenterlineConfig
 from aasce.solvers.pictures import Floats, Item, Warper, canvas_of, to_input
 from aasce.solvers.regressor import angle_scores, film_order
+from aasce.solvers.stacks import as_bytes
 from aasce.solvers.training import native_bf16
 from aasce.targets.curves import encode_centerline, encode_spine, row_tilts
 from aasce.targets.mask import Shares
@@ -182,7 +183,7 @@ def make_batch(canvases: list[Bytes], landmarks: list[Floats], config: Centerlin
 
 
 def _bytes(shares: list[Shares]) -> Tensor:
-    return torch.from_numpy(np.round(np.stack(shares) * 255).astype(np.uint8))
+    return torch.from_numpy(as_bytes(np.stack(shares)))
 
 
 def _tilts(landmarks: Floats, height: int) -> Shares:

@@ -18,6 +18,7 @@ from aasce.solvers.pictures import Item, Warper, plain_canvas, to_input
 from aasce.solvers.readout import Readout
 from aasce.solvers.regressor import angle_scores, film_order
 from aasce.solvers.rows import angle_targets, head_losses
+from aasce.solvers.stacks import as_bytes
 from aasce.targets.mask import Shares
 
 Batch = dict[str, Tensor]
@@ -72,7 +73,7 @@ class MultitaskTask:
             images.append(self.intensity(image=canvas[..., 0])["image"])
             landmarks.append(points)
             angles.append(degrees)
-            masks.append(np.round(half_map(points, self.config.size)[1] * 255).astype(np.uint8))
+            masks.append(as_bytes(half_map(points, self.config.size)[1]))
         batch = angle_targets(landmarks, angles, self.config.size, self.config.head)
         vertebra = torch.from_numpy(np.stack(masks))
         return {"image": to_input(np.stack(images)), "vertebra": vertebra, **batch}

@@ -18,7 +18,7 @@ from aasce.solvers.regressor import angle_scores, film_order
 from aasce.solvers.rows import angle_targets, head_losses
 from aasce.solvers.scg_net.networks import BoundaryNet, CurveRegressor
 from aasce.solvers.scg_net.settings import Inputs, RegressionSettings, ScgNetConfig
-from aasce.solvers.stacks import BULK, Looks, seen_items, stack_tensor, stacked
+from aasce.solvers.stacks import BULK, Looks, as_bytes, seen_items, stack_tensor, stacked
 from aasce.solvers.training import native_bf16
 from aasce.targets.curves import encode_boundaries
 from aasce.targets.mask import Shares
@@ -68,7 +68,7 @@ class BoundaryTask:
             reseed(self.intensity, rng)
             images.append(self.intensity(image=canvas[..., 0])["image"])
             drawn = encode_boundaries(landmarks, self.settings.size, self.settings.thickness, oversample=2)
-            curves.append(np.round(drawn * 255).astype(np.uint8))
+            curves.append(as_bytes(drawn))
         return {"image": to_input(np.stack(images)), "curves": torch.from_numpy(np.stack(curves))}
 
     def validate(self, module: nn.Module) -> dict[str, float]:

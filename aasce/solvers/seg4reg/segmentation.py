@@ -16,6 +16,7 @@ from aasce.solvers.pictures import Item, Warper, canvas_of, plain_canvas, random
 from aasce.solvers.seg4reg.adaptation import Discriminator
 from aasce.solvers.seg4reg.networks import SegmentationNet
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
+from aasce.solvers.stacks import as_bytes
 from aasce.solvers.training import native_bf16
 from aasce.targets.mask import Shares
 
@@ -84,7 +85,7 @@ class SegmentationTask:
             reseed(self.intensity, rng)
             images.append(self.intensity(image=canvas[..., 0])["image"])
             covered = half_map(landmarks, self.config.segmentation.size)[1:]
-            shares.append(np.round(covered * 255).astype(np.uint8))
+            shares.append(as_bytes(covered))
         batch = {"image": to_input(np.stack(images)), "shares": torch.from_numpy(np.stack(shares))}
         if self.wide:
             count = max(1, round(self.config.adaptation.share * len(chosen)))

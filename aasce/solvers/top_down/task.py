@@ -13,6 +13,7 @@ from aasce.geometry.correction import Correction
 from aasce.preprocess.augment import intensity_pipeline, reseed
 from aasce.solvers.pictures import Item, Warper, to_input
 from aasce.solvers.regressor import angle_scores, film_order
+from aasce.solvers.stacks import as_bytes
 from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.network import RUNet
 from aasce.solvers.top_down.reading import Rules, measure_scene, read_spine, scene_of_item
@@ -68,7 +69,7 @@ class TopDownTask:
             reseed(self.intensity, rng)
             images.append(self.intensity(image=canvas[..., 0])["image"])
             spine = encode_spine(landmarks, self.config.size, oversample=2)
-            spines.append(np.round(spine * 255).astype(np.uint8))
+            spines.append(as_bytes(spine))
         return {"image": to_input(np.stack(images)), "spine": torch.from_numpy(np.stack(spines))}
 
     def validate(self, module: nn.Module) -> dict[str, float]:
