@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from aasce.solvers.base import WEIGHTS_FILE
+from aasce.solvers.base import WEIGHTS_FILE, read_config, read_manifest, write_run
 from aasce.types import AasceError
 
 
@@ -47,3 +48,36 @@ def load_weights(module: nn.Module, folder: Path) -> None:
         fault = f"does not hold this solver's weights ({str(error).splitlines()[0]})"
         raise AasceError(f"{path}: {fault}; train anew or name another run") from error
     module.eval()
+
+
+class Networked(Protocol):
+    """A solver that is a network with settings, and what training left to say of it."""
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Any]]
+    manifest: dict[str, Any]
+
+    @property
+    def config(self) -> Any: ...
+
+    @property
+    def module(self) -> Any: ...
+
+
+S = TypeVar("S", bound=Networked)
+
+
+def save_solver(solver: Networked, folder: Path) -> None:
+    """Writes settings, manifest and weights."""
+    write_run(folder, solver.name, solver.config, solver.manifest)
+    save_weights(solver.module, folder)
+
+
+def load_solver(cls: type[S], folder: Path, device: str) -> S:
+    """Reads what `save_solver` wrote; the class takes its settings and a device."""
+    manifest = read_manifest(folder, cls.name)
+    make: Any = cls
+    solver: S = make(read_config(folder, cls.Config), device)
+    solver.manifest = {k: v for k, v in manifest.items() if k != "solver"}
+    load_weights(solver.module, folder)
+    return solver

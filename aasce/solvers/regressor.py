@@ -15,8 +15,8 @@ from torch import nn
 
 from aasce.preprocess.intensity import Bytes
 from aasce.readers import FilmSet
-from aasce.solvers.base import FitReport, RunFolder, SolverConfig, read_config, read_manifest, write_run
-from aasce.solvers.checkpoint import load_weights, round_weights, save_weights
+from aasce.solvers.base import FitReport, RunFolder, SolverConfig, read_manifest
+from aasce.solvers.checkpoint import load_solver, load_weights, round_weights, save_solver
 from aasce.solvers.confidence import confidence, fit_confidence
 from aasce.solvers.pictures import Floats, smape
 from aasce.solvers.training import Trainer, TrainSettings, resolve_device, seed_everything
@@ -161,14 +161,9 @@ class RegressingSolver(ABC):
 
     def save(self, folder: Path) -> None:
         """Settings, manifest, and weights: half precision but for norms and biases."""
-        write_run(folder, self.name, self.config, self.manifest)
-        save_weights(self.module, folder)
+        save_solver(self, folder)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
         """Reads what `save` wrote."""
-        manifest = read_manifest(folder, cls.name)
-        solver = cls(read_config(folder, cls.Config), device)
-        solver.manifest = {k: v for k, v in manifest.items() if k != "solver"}
-        load_weights(solver.module, folder)
-        return solver
+        return load_solver(cls, folder, device)

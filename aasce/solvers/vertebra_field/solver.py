@@ -21,8 +21,8 @@ from torch import nn
 
 from aasce.geometry.expectation import expected_angles
 from aasce.readers import FilmSet
-from aasce.solvers.base import FitReport, RunFolder, read_config, read_manifest, write_run
-from aasce.solvers.checkpoint import load_weights, save_weights
+from aasce.solvers.base import FitReport, RunFolder, read_manifest
+from aasce.solvers.checkpoint import load_solver, load_weights, save_solver
 from aasce.solvers.confidence import confidence
 from aasce.solvers.training import Trainer, TrainSettings, resolve_device, seed_everything
 from aasce.solvers.vertebra_field.data import FieldTask, Scorer
@@ -142,17 +142,13 @@ class VertebraFieldSolver:
         return confidence(expected_tilt_error(found), (rule[0], rule[1]))
 
     def save(self, folder: Path) -> None:
-        """Half-precision weights, settings and manifest."""
-        write_run(folder, self.name, self.config, self.manifest)
-        save_weights(self.module, folder)
+        """Settings, manifest, and weights: half precision but for norms and biases."""
+        save_solver(self, folder)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
-        manifest = read_manifest(folder, cls.name)
-        solver = cls(read_config(folder, cls.Config), device)
-        solver.manifest = {k: v for k, v in manifest.items() if k != "solver"}
-        load_weights(solver.module, folder)
-        return solver
+        """Reads what `save` wrote."""
+        return load_solver(cls, folder, device)
 
 
 def _landmarks_of(module: nn.Module, film: Radiograph, views: ViewSettings) -> Floats | None:
