@@ -72,10 +72,6 @@ def main(
     resume: bool = False,
     quiet: bool = True,
     only_predict: Annotated[bool, typer.Option(help="predict the fold anew with its trained model")] = False,
-    recalibrate: Annotated[
-        bool,
-        typer.Option(help="with --only-predict: measure vertebra_field's gain anew on its training films"),
-    ] = False,
 ) -> None:
     """Runs one stage (base, fold-0, fold-1, ..., release) and writes its weights and predictions."""
     films = read_challenge(data_root(data))
@@ -84,9 +80,6 @@ def main(
     if only_predict:
         folder = runs / solver / stage
         trained = cls.load(folder)
-        if recalibrate:
-            trained.calibrate(films.subset(train))
-            trained.save(folder)
         if test:
             predict_fold(trained, films.subset(test), folder / "oof.json")
         return

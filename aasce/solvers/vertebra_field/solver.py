@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,7 +25,6 @@ from aasce.solvers.checkpoint import load_solver, load_weights, save_solver
 from aasce.solvers.confidence import confidence
 from aasce.solvers.training import Trainer, TrainSettings, resolve_device, seed_everything
 from aasce.solvers.vertebra_field.data import FieldTask, Scorer
-from aasce.solvers.vertebra_field.gain import NONE, Seen, fit_gain, stretched
 from aasce.solvers.vertebra_field.inference import Found, find_spine
 from aasce.solvers.vertebra_field.network import VertebraFieldNet
 from aasce.solvers.vertebra_field.settings import NetworkSettings, VertebraFieldConfig, ViewSettings
@@ -37,10 +35,6 @@ Floats = NDArray[np.float64]
 
 CALIBRATION = (4.0, 1.0)
 """Offset and slope per degree of the confidence's rule while no film outside the training has set them."""
-
-
-GAIN_FILMS = 250
-"""Films of the training part on which the gain is measured: two numbers need no more."""
 
 
 class VertebraFieldSolver:
@@ -82,25 +76,12 @@ class VertebraFieldSolver:
         task = FieldTask(self.config, self.module, train, scorer)
         report = Trainer(task, self.config.train, run, self.config.seed).fit()
         self.module.to(self.device).eval()
-        self.calibrate(train)
         self.manifest |= {
             "epochs": report.epochs,
             "best_epoch": report.best_epoch,
             "validation_smape": report.best_score,
         }
         return report
-
-    def calibrate(self, films: FilmSet) -> None:
-        """Measures on films that it learned from what its tilts lack (`gain.fit_gain`)."""
-        order = np.random.default_rng(self.config.seed).permutation(len(films))[:GAIN_FILMS]
-        seen = []
-        for index in sorted(order.tolist()):
-            film, truth = films.radiograph(index), films[index].angles
-            found = find_spine(self.module, film, self.config.views)
-            if found is not None and truth is not None:
-                deviation = self.config.tilt_share * found.column.spread
-                seen.append(Seen(found.column.corners, deviation, film.height, truth))
-        self.manifest["tilt_gain"] = [round(value, 4) for value in fit_gain(seen)]
 
     def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
         """Looks at each film by itself, so that batching changes nothing."""
@@ -113,9 +94,7 @@ class VertebraFieldSolver:
         found = find_spine(self.module, film, self.config.views)
         if found is None:
             return blank(failure="no spine found on the film", flags=film.flags)
-        first, second = self.manifest.get("tilt_gain", NONE)
-        corners = stretched(found.column.corners, (first, second))
-        return self._answer(film, replace(found, column=replace(found.column, corners=corners)))
+        return self._answer(film, found)
 
     def _answer(self, film: Radiograph, found: Found) -> SpinePrediction:
         column = found.column

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from aasce.geometry.cobb import cobb_angles, tilts
-from aasce.preprocess.crop import letterbox
-from aasce.readers import read_challenge
-from aasce.solvers.vertebra_field import solver as solver_module
+from aasce.geometry.cobb import tilts
 from aasce.solvers.vertebra_field.data import Sample, SampleMaker
-from aasce.solvers.vertebra_field.gain import NONE, Seen, fit_gain, stretched
-from aasce.solvers.vertebra_field.inference import Found, merge_candidates
+from aasce.solvers.vertebra_field.inference import merge_candidates
 from aasce.solvers.vertebra_field.network import (
     UNIT,
     VertebraFieldNet,
@@ -28,14 +22,12 @@ from aasce.targets.field import (
     LEVELS,
     STRIDE,
     Candidates,
-    Column,
     choose_column,
     encode_members,
     gather_votes,
 )
 from aasce.types import Radiograph
 from tests.conftest import straight_spine
-from tests.synthetic import bent_spine, write_challenge
 
 SIZE = (960, 416)
 
@@ -195,65 +187,3 @@ def test_a_blank_film_is_a_failure_with_its_reason() -> None:
     assert said.failure is not None
     assert "blank" in said.failure
     assert said.landmarks is None
-
-
-def curves(count: int) -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    levels = np.arange(17)
-    return [
-        rng.uniform(4, 25) * np.sin((levels - rng.uniform(0, 4)) / rng.uniform(2.5, 4)) + rng.normal(0, 1, 17)
-        for _ in range(count)
-    ]
-
-
-def test_what_flattens_curves_is_found_and_undone() -> None:
-    films = []
-    for tilt in curves(40):
-        flat = tilt * (1 - 0.1 * np.minimum(np.abs(tilt) / 30, 1))
-        truth = cobb_angles(straight_spine(tilt=tilt), 1000).degrees
-        films.append(Seen(straight_spine(tilt=flat), np.full((17, 4), 0.1), 1000, truth))
-    gain = fit_gain(films, draws=4)
-    flat, undone = (np.array([cobb_angles(stretched(f.corners, g), 1000).degrees for f in films])
-                    for g in (NONE, gain))  # fmt: skip
-    truth = np.array([f.angles for f in films])
-    assert np.abs(undone - truth).mean() < 0.4 * np.abs(flat - truth).mean()
-    assert fit_gain(films[:19]) == NONE
-
-
-def test_a_stretched_column_keeps_its_places_and_sizes() -> None:
-    spine = straight_spine(tilt=curves(1)[0])
-    more = stretched(spine, (0.1, 0.2))
-    np.testing.assert_allclose(more.mean(axis=1), spine.mean(axis=1))
-    before, after = tilts(spine), tilts(more)
-    np.testing.assert_allclose(after, before * (1.1 + 0.2 * np.abs(before) / 30))
-    np.testing.assert_allclose(
-        np.linalg.norm(more[:, 1] - more[:, 0], axis=1), np.linalg.norm(spine[:, 1] - spine[:, 0], axis=1)
-    )
-    np.testing.assert_array_equal(stretched(spine, NONE), spine)
-
-
-def test_training_measures_the_gain_and_answers_use_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bends = np.linspace(10, 50, 24)
-    films = read_challenge(write_challenge(tmp_path, [bent_spine(bend) for bend in bends]))
-
-    def flattened(module: object, film: Radiograph, views: object) -> Found:
-        bend = next(b for b, known in zip(bends, films, strict=True) if known.film_id == film.film_id)
-        column = Column(bent_spine(0.9 * bend), np.full((17, 4), 0.01), np.ones(17), 0)
-        return Found(column, letterbox(film.size, film.size))
-
-    monkeypatch.setattr(solver_module, "find_spine", flattened)
-    solver = VertebraFieldSolver(VertebraFieldSolver.tiny())
-    before = solver.predict([films.radiograph(20)])[0]
-    solver.calibrate(films)
-    after = solver.predict([films.radiograph(20)])[0]
-    wanted = films[20].angles
-    assert before.angles is not None
-    assert after.angles is not None
-    assert wanted is not None
-    assert before.angles.degrees[0] < wanted[0] - 3
-    assert after.angles.degrees[0] == pytest.approx(wanted[0], abs=1.5)
-    # The landmarks that are shown are those that were measured.
-    assert after.landmarks is not None
-    assert cobb_angles(after.landmarks, 448).degrees[0] == pytest.approx(after.angles.degrees[0], abs=0.5)
