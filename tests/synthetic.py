@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -48,20 +48,61 @@ def drawn_film(landmarks: Floats, size: tuple[int, int] = SIZE, seed: int = 0) -
     return film.clip(0, 255).astype(np.uint8)
 
 
+def write_films(
+    root: Path, films: Mapping[str, tuple[NDArray[np.uint8], Floats]], part: str = "training"
+) -> Path:
+    """Writes films with labels in the organisers' layout; returns `root`."""
+    pictures, labels = root / "data" / part, root / "labels" / part
+    pictures.mkdir(parents=True)
+    labels.mkdir(parents=True)
+    shares, angles = [], []
+    for name, (film, landmarks) in films.items():
+        Image.fromarray(film).save(pictures / name, quality=95)
+        savemat(labels / f"{name}.mat", {"p2": landmarks.reshape(68, 2).astype(np.uint16)})
+        height, width = film.shape
+        shares.append((landmarks.reshape(68, 2) / [width, height]).T.ravel())
+        angles.append(cobb_angles(landmarks, height).degrees)
+    (labels / "filenames.csv").write_bytes("".join(f"{name}\r\n" for name in films).encode())
+    np.savetxt(labels / "landmarks.csv", shares, fmt="%.5g", delimiter=",")
+    np.savetxt(labels / "angles.csv", angles, fmt="%.5g", delimiter=",")
+    return root
+
+
 def write_challenge(
     root: Path, spines: Sequence[Floats], size: tuple[int, int] = SIZE, part: str = "training"
 ) -> Path:
-    """Writes films with labels in the organisers' layout, one study a film; returns `root`."""
-    films, labels = root / "data" / part, root / "labels" / part
-    films.mkdir(parents=True)
-    labels.mkdir(parents=True)
-    names = [f"sunhl-1th-01-Jan-2017-{k + 1} A AP.jpg" for k in range(len(spines))]
-    for k, (name, landmarks) in enumerate(zip(names, spines, strict=True)):
-        Image.fromarray(drawn_film(landmarks, size, seed=k)).save(films / name, quality=95)
-        savemat(labels / f"{name}.mat", {"p2": landmarks.reshape(68, 2).astype(np.uint16)})
-    (labels / "filenames.csv").write_bytes("".join(f"{name}\r\n" for name in names).encode())
-    shares = [(p.reshape(68, 2) / [size[1], size[0]]).T.ravel() for p in spines]
-    np.savetxt(labels / "landmarks.csv", shares, fmt="%.5g", delimiter=",")
-    angles = [cobb_angles(p, size[0]).degrees for p in spines]
-    np.savetxt(labels / "angles.csv", angles, fmt="%.5g", delimiter=",")
-    return root
+    """Writes drawn films with labels in the organisers' layout, one study a film; returns `root`."""
+    drawn = {
+        f"sunhl-1th-01-Jan-2017-{k + 1} A AP.jpg": (drawn_film(landmarks, size, seed=k), landmarks)
+        for k, landmarks in enumerate(spines)
+    }
+    return write_films(root, drawn, part)
+
+
+def textured_film(landmarks: Floats, size: tuple[int, int], seed: int) -> NDArray[np.uint8]:
+    """A film whose texture no other seed shares."""
+    grain = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 1, size), (0, 0), 2)
+    film = drawn_film(landmarks, size, seed) + 14 * grain / grain.std()
+    return film.clip(0, 255).astype(np.uint8)
+
+
+def exported_anew(film: NDArray[np.uint8], landmarks: Floats) -> tuple[NDArray[np.uint8], Floats]:
+    """A film cropped, enlarged, darkened, and labelled by an unsteady hand."""
+    top, left = 30, 20
+    cropped = cv2.resize(film[top:, left:-left], None, fx=1.2, fy=1.2, interpolation=cv2.INTER_CUBIC)
+    darker = (255 * (cropped / 255.0) ** 1.3).astype(np.uint8)
+    hand = np.random.default_rng(5).normal(0, 1.5, landmarks.shape)
+    return darker, np.round((landmarks - [left, top]) * 1.2 + hand)
+
+
+def write_repeated(root: Path) -> Path:
+    """Three films: a spine, another exposure of that very spine, and the first one as another study's export."""
+    size = (1024, 448)
+    spine = bent_spine(50.0, size)
+    first = textured_film(spine, size, 1)
+    films = {
+        "sunhl-1th-02-Jan-2017-1 A AP.jpg": (first, spine),
+        "sunhl-1th-02-Jan-2017-1 B AP.jpg": (textured_film(spine, size, 2), spine),
+        "sunhl-1th-03-Feb-2017-9 A AP.jpg": exported_anew(first, spine),
+    }
+    return write_films(root, films)
