@@ -1,4 +1,4 @@
-"""Splits that never part the films of one patient."""
+"""Splits that never part the films of one study."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _STUDY = re.compile(r"\d{1,2}-[A-Za-z]+-\d{4}-[^ .]+")
 def study_id(name: str) -> str:
     """Study a challenge film belongs to, "sunhl-1th-09-Jan-2017-212 A AP.jpg" -> "09-Jan-2017-212".
 
-    Films of one patient share it. A name of another make is its own study, without a film's suffix.
+    Films of one study are films of one patient; a patient may have several studies (`preprocess.exposures` finds
+    exposures that two of them share). A name of another make is its own study, without a film's suffix.
     """
     found = _STUDY.search(name)
     return found.group() if found else film_name(name)
