@@ -33,7 +33,7 @@ from aasce.types import CobbAngles, Radiograph, SpinePrediction
 
 Floats = NDArray[np.float64]
 
-CALIBRATION = (4.0, 1.0)
+CALIBRATION = (4.2, 0.46)
 """Offset and slope per degree of the confidence's rule while no film outside the training has set them."""
 
 
