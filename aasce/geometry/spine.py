@@ -67,14 +67,6 @@ def spine_directions(landmarks: Array) -> Floats:
     return directions
 
 
-def turned(landmarks: Array, degrees: Array) -> Floats:
-    """Landmarks (V, 4, 2) px, each vertebra turned about its centre; positive lowers its right side."""
-    points, angle = as_float(landmarks), np.radians(as_float(degrees))
-    middle = points.mean(axis=1, keepdims=True)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return np.asarray(np.einsum("ijv,vkj->vki", turn, points - middle) + middle)
-
-
 def vertebra_order(landmarks: Array) -> Ints:
     """(V,) indices that put the vertebrae in order from the top.
 

@@ -35,7 +35,7 @@ SPACING = 60.0
 """px between vertebrae at which films are laid over each other."""
 
 SAME = 0.8
-"""Correlation from which two films are one exposure: the challenge's pairs have 0.91 and more, or 0.64 and less."""
+"""Correlation from which two films are one exposure: the challenge's pairs have 0.91 and more, or 0.70 and less."""
 
 
 @dataclass(frozen=True, slots=True)
