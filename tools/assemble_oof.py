@@ -52,7 +52,7 @@ def main(
         "failures": failures, "flags": flags,
         "split": "grouped by study: aasce.readers.grouped_folds(studies, folds=5, seed=0); "
         f"{', '.join(run.name for run in folders)} predicted, each by a model whose training, a shared base's "
-        "included, saw none of its patients",
+        "included, saw none of its studies",
     }  # fmt: skip
     write_text(folder / "manifest.json", json.dumps(body, indent=2, sort_keys=True) + "\n")
 

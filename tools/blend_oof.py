@@ -36,7 +36,7 @@ def main(
         "solver": "ensemble", "definition": "challenge", "labels": "official", "films": len(names),
         "settings": settings.model_dump(mode="json"),
         "members": [folder.name for folder in folders],
-        "split": "films that each member predicted by a model that saw none of their patients; see the members'",
+        "split": "films that each member predicted by a model that saw none of their studies; see the members'",
     }  # fmt: skip
     write_text(out / "manifest.json", json.dumps(body, indent=2, sort_keys=True) + "\n")
 

@@ -32,9 +32,7 @@ def apart(ones: Sequence[Floats], others: Sequence[Floats]) -> str:
     a, b = np.array(ones), np.array(others)
     ratios = film_smape(a, b)
     major = np.abs(a - b)[:, 0].mean()
-    return (
-        f"SMAPE {ratios.mean():.2f}, median {np.median(ratios):.2f}; an1 {major:.2f} degrees; {len(a)} films"
-    )
+    return f"SMAPE {ratios.mean():.2f}, median {np.median(ratios):.2f}; an1 {major:.2f} degrees; {len(a)} comparisons"
 
 
 def joined_studies(films: FilmSet, pairs: Sequence[Repeated]) -> set[str]:

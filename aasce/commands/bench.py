@@ -74,7 +74,7 @@ def split_text(ground: Ground, held: Sequence[int]) -> str:
     """How the films were dealt, in words."""
     listed = ", ".join(str(fold) for fold in held)
     some = f"fold{'s' if len(held) > 1 else ''} {listed} of {ground.folds}"
-    return f"{some} grouped by study (seed {ground.seed}), predicted by models that saw none of its patients"
+    return f"{some} grouped by study (seed {ground.seed}), predicted by models that saw none of its studies"
 
 
 def from_folders(folders: Sequence[Path], ground: Ground, timed: int, out: Path) -> Board:

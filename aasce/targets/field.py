@@ -29,6 +29,12 @@ MASS_GAIN = 6.0
 """What a fully supported vertebra adds to a column: more than an ordinary link and unsure levels take away, so
 that a column goes on as long as there are vertebrae."""
 
+VOTES_FROM = 0.15
+"""Least objectness of a cell that votes."""
+
+REACH = 0.6
+"""How far from a vertebra's centre, in heights of a vertebra, a vote for that centre may lie."""
+
 PASSED_COST = 18.0
 """What passing by a fully supported vertebra costs: more than a column whose levels are all off by one."""
 
@@ -94,7 +100,7 @@ class Candidates:
     spread: Floats
 
 
-def gather_votes(field: Field, threshold: float = 0.15, least: float = 0.2) -> Candidates:
+def gather_votes(field: Field, threshold: float = VOTES_FROM, least: float = 0.2) -> Candidates:
     """Clusters the cells by the centre they vote for; each cluster's weighted mean is a candidate.
 
     Args:
@@ -136,7 +142,7 @@ def _owners(centre: Floats, corners: Floats, strength: Floats, shape: tuple[int,
     peaks = np.argwhere(peak)[:, ::-1] * float(STRIDE) + (STRIDE - 1) / 2
     distance = np.linalg.norm(centre[:, None] - peaks[None], axis=-1)
     owner: NDArray[np.intp] = distance.argmin(axis=1)
-    owner[distance.min(axis=1) > 0.6 * np.maximum(sides, 4.0)] = -1
+    owner[distance.min(axis=1) > REACH * np.maximum(sides, 4.0)] = -1
     return owner
 
 

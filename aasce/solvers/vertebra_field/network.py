@@ -11,15 +11,10 @@ from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
 from torch import Tensor, nn
 
 from aasce.solvers.vertebra_field.settings import LossSettings, NetworkSettings
-from aasce.targets.field import LEVELS, STRIDE, Field
+from aasce.targets.field import LEVELS, REACH, STRIDE, VOTES_FROM, Field
 
 UNIT = 16.0
 """Canvas px that a vote channel of 1 stands for."""
-
-VOTES_FROM = 0.15
-REACH = 0.6
-"""Least objectness of a cell that votes, and how far from a vertebra's centre, in its heights, the vote for that
-centre may lie: as in `targets.field.gather_votes`."""
 
 CHANNELS = {"objectness": 1, "levels": LEVELS, "centre": 2, "corners": 8, "weight": 4, "spread": 4}
 

@@ -27,8 +27,8 @@ def test_both_labellings_are_compared_and_joined_studies_left_out(
     assert said[0] == "1 pairs of films show one exposure; 1 of them are predicted"
     noise = smape(angles[[0]], angles[[2]])
     assert f"SMAPE {noise:.2f}" in said[1]
-    assert f"an1 {abs(angles[0, 0] - angles[2, 0]):.2f} degrees; 1 films" in said[1]
-    assert "an1 2.00 degrees; 2 films" in said[2]
+    assert f"an1 {abs(angles[0, 0] - angles[2, 0]):.2f} degrees; 1 comparisons" in said[1]
+    assert "an1 2.00 degrees; 2 comparisons" in said[2]
     # Both studies of the pair are one patient: no film is left.
     assert said[-1].startswith("without 2 joined studies")
     assert said[-1].endswith("no films")
