@@ -72,6 +72,18 @@ def test_a_turned_vertebra_costs_its_sine() -> None:
     assert float(losses["tilt"]) == pytest.approx(np.sin(np.radians(10.0)), abs=1e-3)
 
 
+def test_a_narrow_box_does_not_make_a_tilt_cheaper() -> None:
+    spine = straight_spine()
+    maps = perfect_maps(spine)
+    arms = maps["corners"].view(1, 4, 2, *maps["corners"].shape[2:]) - maps["centre"][:, None]
+    arms[:, :, 0] *= 0.7
+    maps["corners"] = (maps["centre"][:, None] + arms).flatten(1, 2)
+    members = torch.from_numpy(encode_members(spine, SIZE)).long()[None]
+    turned = torch.from_numpy(straight_spine(tilt=np.full(17, 10.0))).float()[None]
+    losses = field_losses(maps, members, turned, LossSettings())
+    assert float(losses["tilt"]) == pytest.approx(np.sin(np.radians(10.0)), abs=1e-3)
+
+
 def unsure_maps(landmarks: np.ndarray, seed: int = 0) -> dict[str, torch.Tensor]:
     """Maps of a network that finds `landmarks` roughly: votes scatter, weights differ, the outlines are blurred."""
     maps = perfect_maps(landmarks)
