@@ -101,6 +101,9 @@ def train(
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     rendered: Annotated[int, typer.Option(help="Films to render where no data set is named.")] = 300,
+    start: Annotated[
+        str | None, typer.Option(help="Released name or run folder to go on from; from nothing without.")
+    ] = None,
 ) -> None:
     """Train a solver on the challenge's films, or on films that the kit renders."""
     from aasce.commands.train import Plan, run_name
@@ -122,6 +125,7 @@ def train(
             device,
             resume,
             rendered,
+            start,
         )
     )
     score = "" if report.best_score is None else f", validation {report.best_score:.3f}"
@@ -312,14 +316,14 @@ def solvers() -> None:
 
     from aasce.commands.terminal import show
     from aasce.solvers import SOLVERS, SUMMARIES
-    from aasce.weights import released
+    from aasce.weights import described, packaged, released
 
     weights = released()
     table = Table("solver", "what it does", "weights")
     for name in SOLVERS:
         table.add_row(name, SUMMARIES[name], "released" if name in weights else "train it")
     for name in sorted(set(weights) - set(SOLVERS)):
-        table.add_row(name, str(weights[name]), "in AASCE_WEIGHTS")
+        table.add_row(name, described(weights[name]), "released" if packaged(name) else "in AASCE_WEIGHTS")
     show(table)
 
 

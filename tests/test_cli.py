@@ -165,6 +165,12 @@ def test_run_folder_in_use(run: Run, data: Path) -> None:
     assert "the run began otherwise" in run(*words, "--resume", "--seed", "1").one_line()
 
 
+def test_start_where_nothing_can_go_on(run: Run, data: Path) -> None:
+    line = run("train", *CONSTANT, "--data", data, "--start", "constant").one_line()
+    assert "--start constant: constant has no weights to go on from" in line
+    assert not Path("runs").exists()
+
+
 def test_resume_in_the_folder_of_another_solver(run: Run, data: Path) -> None:
     Path("my_method.py").write_text(
         "from aasce.solvers.constant.solver import ConstantSolver\n\n"
@@ -262,6 +268,10 @@ def test_solvers_are_listed(run: Run) -> None:
 def test_weights_in_the_cache_are_listed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(released()["constant"], tmp_path / "cache" / "ours")
     monkeypatch.setenv("AASCE_WEIGHTS", str(tmp_path / "cache"))
+    said = run("solvers").out
+    assert "ours" in said
+    assert "weights of constant" in said
+    (tmp_path / "cache" / "ours" / "manifest.json").write_text("{")
     assert "ours" in run("solvers").out
 
 

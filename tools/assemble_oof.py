@@ -1,6 +1,7 @@
 """Gathers the out-of-fold predictions of `train_released.py` into a submission folder.
 
 python -m tools.assemble_oof vertebra_field --runs runs --out submissions/oof-vertebra_field
+python -m tools.assemble_oof vertebra_field --runs runs --stage rendered --out submissions/oof-vertebra_field_rendered
 aasce score submissions/oof-vertebra_field/preds.csv $AASCE_DATA/aasce19/labels/training/angles.csv --partial
 """
 
@@ -24,9 +25,10 @@ def main(
     solver: str,
     runs: Path = Path("runs"),
     out: Annotated[Path | None, typer.Option()] = None,
+    stage: Annotated[str, typer.Option(help="pattern of the runs")] = "fold-*",
 ) -> None:
-    """Writes preds.csv and manifest.json from the fold-* runs of a solver."""
-    folders = sorted((runs / solver).glob("fold-*")) or [runs / solver / "base"]
+    """Writes preds.csv and manifest.json from the runs of a solver, its folds' if no others are named."""
+    folders = sorted((runs / solver).glob(stage)) or [runs / solver / "base"]
     folder = out or Path("submissions") / f"oof-{solver}"
     rows: dict[str, tuple[float, ...]] = {}
     failures: dict[str, str] = {}

@@ -1,6 +1,7 @@
 """Puts a trained run into the package: weights, settings, and the confidence's rule from out-of-fold films.
 
 python -m tools.release vertebra_field --runs runs
+python -m tools.release vertebra_field --runs runs --stage rendered --name vertebra_field_rendered
 """
 
 from __future__ import annotations
@@ -18,14 +19,20 @@ from aasce.config import dump_settings, load_settings
 from aasce.solvers import solver_class
 from aasce.solvers.base import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE
 from aasce.solvers.confidence import fit_confidence
-from tools.train_released import commit
+from tools.train_released import RENDERED, commit
 
 PRIOR = (4.0, 1.0)
 
 
-def main(solver: str, runs: Path = Path("runs"), weights: Path = Path("aasce/weights")) -> None:
-    """Copies runs/SOLVER/release to aasce/weights/SOLVER, with paths of this machine taken out."""
-    source, target = runs / solver / "release", weights / solver
+def main(
+    solver: str,
+    runs: Path = Path("runs"),
+    weights: Path = Path("aasce/weights"),
+    stage: str = "release",
+    name: str | None = None,
+) -> None:
+    """Copies runs/SOLVER/STAGE to aasce/weights/NAME (the solver's own), with paths of this machine taken out."""
+    source, target = runs / solver / stage, weights / (name or solver)
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source / WEIGHTS_FILE, target / WEIGHTS_FILE)
     config = yaml.safe_load((source / CONFIG_FILE).read_text())
@@ -35,7 +42,9 @@ def main(solver: str, runs: Path = Path("runs"), weights: Path = Path("aasce/wei
     (target / CONFIG_FILE).write_text(dump_settings(settings))
     manifest = json.loads((source / MANIFEST_FILE).read_text())
     manifest["commit"] = manifest.get("commit") or commit()
-    rule = calibration(runs / solver)
+    if stage == RENDERED:
+        manifest["data"] = f"{manifest['run']['train_films']:,} rendered films alone, no real one"
+    rule = calibration(runs / solver, stage if stage == RENDERED else "fold-*")
     if rule is not None:
         manifest["calibration"] = [round(value, 4) for value in rule]
     (target / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
@@ -50,14 +59,14 @@ def below_data(value: Any) -> Any:
     return value
 
 
-def calibration(folder: Path) -> tuple[float, float] | None:
+def calibration(folder: Path, runs: str = "fold-*") -> tuple[float, float] | None:
     """Rule of the confidence from films that their model never saw; None for a solver without corners.
 
     The doubt is the expected tilt error in degrees, read back from the corners' confidence (see
     `vertebra_field.solver`).
     """
     doubt, right = [], []
-    for path in sorted(folder.glob("fold-*/oof.json")):
+    for path in sorted(folder.glob(f"{runs}/oof.json")):
         for row in json.loads(path.read_text()).values():
             if row["corner_confidence"] is None:
                 continue

@@ -10,6 +10,10 @@ a fold are predicted only once its model is done; a base predicts the folds that
     python -m tools.train_released vertebra_field fold-0 ...    (then fold-1, release)
     python -m tools.train_released vertebra_field base-01 ...   (then fold-2, fold-3, fold-4)
 
+    aasce train --solver vertebra_field --data FILMS --validation 0 --out runs/vertebra_field/rendered ...
+    python -m tools.train_released vertebra_field rendered --only-predict ...
+
+The run "rendered" has learned from films of `aasce synth` alone and may predict every film.
 A solver that trains in minutes needs no base: its fold-0 starts `--fresh` (or from a run on rendered films, `--start`),
 and its release goes on from that with all films.
 """
@@ -32,6 +36,8 @@ from aasce.solvers.base import RunFolder
 FOLDS = 5
 SEED = 0
 SHARED = (2, 3, 4)
+RENDERED = "rendered"
+"""Stage of a run that has seen no film of the data set: `aasce train` makes it."""
 
 
 def parts(films: FilmSet, stage: str) -> tuple[list[int], list[int], list[int]]:
@@ -42,6 +48,8 @@ def parts(films: FilmSet, stage: str) -> tuple[list[int], list[int], list[int]]:
     validation = [shared[i] for i in held]
     if stage == "release":
         return list(range(len(films))), [], []
+    if stage == RENDERED:
+        return [], [], list(range(len(films)))
     if stage == "base-01":
         return [i for i in range(len(films)) if i not in set(shared)], [], shared
     others = sorted(i for k in range(FOLDS) if k not in SHARED for i in folds[k])
@@ -83,6 +91,10 @@ def main(
         if test:
             predict_fold(trained, films.subset(test), folder / "oof.json")
         return
+    if not train:
+        raise typer.BadParameter(
+            "is trained by 'aasce train' on rendered films; --only-predict", param_hint=stage
+        )
     model = cls(load_settings(cls.Config, config, settings or []))
     folder = runs / solver / stage
     base = "base-01" if stage in ("fold-2", "fold-3", "fold-4") else "base"

@@ -30,7 +30,7 @@ from aasce.solvers.base import (
     read_manifest,
 )
 from aasce.types import AasceError
-from aasce.weights import equip
+from aasce.weights import equip, resolve
 
 SPLIT_FILE = "split.json"
 
@@ -53,6 +53,7 @@ class Plan:
         device: "auto", "cpu", "cuda", "mps".
         resume: go on where an interrupted run of the same plan stood.
         rendered: number of films to render and train on where no data set is named; 0 never renders.
+        start: released name, run folder or hub address of weights to go on from; None begins from nothing.
     """
 
     solver: str
@@ -68,6 +69,7 @@ class Plan:
     device: str = "auto"
     resume: bool = False
     rendered: int = 0
+    start: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +117,32 @@ def fit_run(
     # The protocol leaves construction to each class; all of the kit's, and any from outside, take these two.
     with matching_torchvision(plan.solver):
         solver = equip(cast(Callable[..., Solver], cls)(config, device=plan.device))
+        if plan.start is not None:
+            begin_from(solver, plan.start)
+            _warn_of_seen_films(plan)
         open_run(plan, config, facts)
         report = solver.fit(parts.train, parts.validation, RunFolder(plan.out, plan.device, plan.resume))
     solver.save(plan.out)
     add_to_manifest(plan.out, facts, report)
     return solver, report
+
+
+def begin_from(solver: Solver, start: str) -> None:
+    """Gives a solver the weights that it goes on from.
+
+    Raises:
+        AasceError: the weights cannot be found, are those of another solver or network, or the solver has none
+            to go on from.
+    """
+    if not hasattr(solver, "start_from"):
+        raise AasceError(f"--start {start}: {solver.name} has no weights to go on from; leave --start out")
+    solver.start_from(resolve(start, solver.name))
+
+
+def _warn_of_seen_films(plan: Plan) -> None:
+    if plan.fold is not None:
+        fault = f"what is predicted of fold {plan.fold} measures nothing if these weights have seen its films"
+        print(f"--start {plan.start}: {fault}", file=sys.stderr)
 
 
 def films_of(plan: Plan, seed: int) -> FilmSet:
@@ -180,6 +203,7 @@ def _facts(plan: Plan, parts: Parts) -> dict[str, Any]:
         "labels": plan.labels,
         "fold": plan.fold,
         "folds": None if plan.fold is None else plan.folds,
+        **({} if plan.start is None else {"start": plan.start}),
         "train_films": len(parts.train),
         "validation_films": len(parts.validation or ()),
         "held_out_films": len(parts.held or ()),

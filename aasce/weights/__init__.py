@@ -23,9 +23,12 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Ends of the names of a norm's statistics, which are kept with the weights."""
 
 
+PACKAGE = Path(__file__).parent
+
+
 def released() -> dict[str, Path]:
     """Name -> folder of the weights inside the package and of those in the folder AASCE_WEIGHTS."""
-    homes = [Path(__file__).parent]
+    homes = [PACKAGE]
     if os.environ.get("AASCE_WEIGHTS"):
         homes.append(Path(os.environ["AASCE_WEIGHTS"]))
     found: dict[str, Path] = {}
@@ -35,6 +38,20 @@ def released() -> dict[str, Path]:
             if (folder / MANIFEST_FILE).is_file():
                 found.setdefault(folder.name, folder)
     return found
+
+
+def packaged(name: str) -> bool:
+    """Whether weights of this name come with the package."""
+    return (PACKAGE / name / MANIFEST_FILE).is_file()
+
+
+def described(folder: Path) -> str:
+    """One line on weights that go by another name than their solver's: whose they are, and what they saw."""
+    try:
+        manifest = read_manifest(folder)
+    except AasceError:
+        return str(folder)  # one damaged folder must not keep the others from being listed
+    return f"weights of {manifest.get('solver')}, trained on {manifest.get('data', folder)}"
 
 
 def resolve(name: str | Path, solver: str | None = None) -> Path:

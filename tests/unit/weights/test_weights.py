@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from aasce.solvers import SOLVERS
+from aasce.solvers.base import read_manifest
 from aasce.types import AasceError
 from aasce.weights import FILES, load_solver, released, resolve
 
@@ -30,9 +32,15 @@ def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", released())
 def test_released_weights_are_complete_and_small(name: str) -> None:
-    folder = resolve(name, solver=name)
+    folder = resolve(name)
+    assert read_manifest(folder)["solver"] in SOLVERS
     assert all((folder / file).is_file() for file in (*FILES, "card.md"))
     assert (folder / "weights.safetensors").stat().st_size <= 8 * 2**20
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_solvers_name_means_its_own_weights(name: str) -> None:
+    assert read_manifest(resolve(name))["solver"] == name
 
 
 def test_run_folder(tmp_path: Path) -> None:
