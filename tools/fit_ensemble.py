@@ -2,7 +2,7 @@
 
     python -m tools.fit_ensemble vertebra_field seg4reg --data $AASCE_DATA
 
-Weights fitted on one fold are scored on the other; the printed weights are fitted on both.
+Weights fitted on the other folds are scored on each; the printed weights are fitted on all.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from aasce.ensemble import blend, fit_weights
+from aasce.ensemble import EnsembleSettings, blend, fit_weights
 from aasce.readers import data_root, grouped_folds, read_challenge
 from aasce.scoring import read_angles_csv, smape
 
@@ -22,6 +22,7 @@ def main(
     solvers: list[str],
     data: Annotated[Path | None, typer.Option()] = None,
     submissions: Path = Path("submissions"),
+    apart: Annotated[float, typer.Option(help="as in the ensemble's YAML")] = EnsembleSettings().apart,
 ) -> None:
     """Prints weights, each member's SMAPE, and the cross-fitted SMAPE of the ensemble."""
     films = read_challenge(data_root(data))
@@ -36,12 +37,13 @@ def main(
     for fold in folds:
         inside = np.array([i in fold for i in common])
         if inside.any() and not inside.all():
-            crossed[inside] = blend(angles[:, inside], fit_weights(angles[:, ~inside], truth[~inside]))
+            weights = fit_weights(angles[:, ~inside], truth[~inside], apart)
+            crossed[inside] = blend(angles[:, inside], weights, apart)
     for solver, member in zip(solvers, angles, strict=True):
         typer.echo(f"{solver}: SMAPE {smape(member, truth):.3f} over {len(common)} films")
     typer.echo(f"ensemble, weights fitted on the other folds: SMAPE {smape(crossed, truth):.3f}")
     typer.echo(f"major angle, MAE: {np.abs(crossed - truth)[:, 0].mean():.3f}")
-    typer.echo(f"weights fitted on all: {np.round(fit_weights(angles, truth), 3).tolist()}")
+    typer.echo(f"weights fitted on all: {np.round(fit_weights(angles, truth, apart), 3).tolist()}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,7 @@ Floats = NDArray[np.float64]
 Loss = Callable[[Floats], float]
 
 
-def fit_weights(member_angles: ArrayLike, truth: ArrayLike) -> Floats:
+def fit_weights(member_angles: ArrayLike, truth: ArrayLike, apart: float = math.inf) -> Floats:
     """Nonnegative weights, sum 1, that minimise the SMAPE of the weighted mean.
 
     The predictions must be out of fold (of models that have not seen the film), else the member that
@@ -26,6 +27,7 @@ def fit_weights(member_angles: ArrayLike, truth: ArrayLike) -> Floats:
         member_angles: (M, N, 3) degrees; NaN rows are films on which that member failed, treated as
             `combine` treats them. A film without any usable member counts as the median of the truth.
         truth: (N, 3) degrees.
+        apart: degrees, see `combine.disagrees`: the weights are for a mean that drops such members.
 
     Returns:
         (M,) float64.
@@ -38,7 +40,7 @@ def fit_weights(member_angles: ArrayLike, truth: ArrayLike) -> Floats:
         raise ValueError(f"member_angles is (M, N, 3) and truth (N, 3), not {angles.shape}, {labels.shape}")
     if len(labels) == 0 or not np.isfinite(labels).all():
         raise ValueError("truth needs at least one film and finite angles")
-    loss = _loss(angles, labels)
+    loss = _loss(angles, labels, apart)
     members = len(angles)
     if members == 1:
         return np.ones(1)
@@ -47,11 +49,11 @@ def fit_weights(member_angles: ArrayLike, truth: ArrayLike) -> Floats:
     return _exchange(loss, min(starts, key=loss))
 
 
-def _loss(angles: Floats, truth: Floats) -> Loss:
+def _loss(angles: Floats, truth: Floats, apart: float) -> Loss:
     median = np.median(truth, axis=0)
 
     def smape_of(weights: Floats) -> float:
-        mixed = blend(angles, weights)
+        mixed = blend(angles, weights, apart)
         mixed = np.where(np.isfinite(mixed), mixed, median)
         return float(film_smape(mixed, truth).mean())
 

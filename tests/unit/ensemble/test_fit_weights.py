@@ -46,6 +46,16 @@ def test_failed_films_of_a_member_are_left_to_the_others() -> None:
     assert weights[1] > 0.99
 
 
+def test_films_on_which_a_member_is_dropped_do_not_cost_it_its_weight() -> None:
+    """Off by -2 and +4 degrees, but for 60 on every fourth film: cancelling at 2/3 and 1/3 if those are dropped."""
+    truth = TRUTH + 5
+    second = truth + 4
+    second[::4] += 56
+    members = np.stack([truth - 2, second])
+    assert fit_weights(members, truth, apart=20.0) == pytest.approx([2 / 3, 1 / 3], abs=1e-3)
+    assert fit_weights(members, truth)[1] < 0.05
+
+
 def test_one_member_has_all_the_weight() -> None:
     assert fit_weights(TRUTH[None] + 1, TRUTH).tolist() == [1.0]
 
