@@ -17,6 +17,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from aasce.geometry.cobb import tilts
+from aasce.geometry.spine import order_vertebrae, repair_corners
 from aasce.preprocess.exposures import Repeated, repeated_exposures
 from aasce.readers import FilmSet, data_root, read_challenge
 from aasce.scoring import read_angles_csv
@@ -33,6 +35,16 @@ def apart(ones: Sequence[Floats], others: Sequence[Floats]) -> str:
     ratios = film_smape(a, b)
     major = np.abs(a - b)[:, 0].mean()
     return f"SMAPE {ratios.mean():.2f}, median {np.median(ratios):.2f}; an1 {major:.2f} degrees; {len(a)} comparisons"
+
+
+def tilts_apart(films: FilmSet, pairs: Sequence[Repeated]) -> str:
+    """Mean absolute and root mean square difference of a vertebra's tilt between two labellings."""
+    marked = [[films[i].landmarks for i in (pair.first, pair.second)] for pair in pairs]
+    put_right = [[tilts(repair_corners(order_vertebrae(m))) for m in two if m is not None] for two in marked]
+    if not put_right:
+        return "no films"
+    off = np.array([one - other for one, other in put_right])
+    return f"{np.abs(off).mean():.2f} degrees, root mean square {np.sqrt((off**2).mean()):.2f}; {off.size} vertebrae"
 
 
 def joined_studies(films: FilmSet, pairs: Sequence[Repeated]) -> set[str]:
@@ -54,6 +66,7 @@ def main(
     both = [two for two in names if two[0] in said and two[1] in said]
     print(f"{len(pairs)} pairs of films show one exposure; {len(both)} of them are predicted")
     print("label against label:       ", apart([told[a] for a, _ in both], [told[b] for _, b in both]))
+    print("tilt, label against label: ", tilts_apart(films, pairs))
     print(
         "prediction against its own:",
         apart([said[n] for two in both for n in two], [told[n] for two in both for n in two]),

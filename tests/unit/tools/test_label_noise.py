@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aasce.geometry.cobb import tilts
 from aasce.readers import read_challenge
 from aasce.scoring import smape
 from aasce.scoring.tables import HEADER
@@ -28,7 +29,10 @@ def test_both_labellings_are_compared_and_joined_studies_left_out(
     noise = smape(angles[[0]], angles[[2]])
     assert f"SMAPE {noise:.2f}" in said[1]
     assert f"an1 {abs(angles[0, 0] - angles[2, 0]):.2f} degrees; 1 comparisons" in said[1]
-    assert "an1 2.00 degrees; 2 comparisons" in said[2]
+    lean = np.abs(tilts(films[0].landmarks) - tilts(films[2].landmarks))
+    assert f"{lean.mean():.2f} degrees" in said[2]
+    assert said[2].endswith("17 vertebrae")
+    assert "an1 2.00 degrees; 2 comparisons" in said[3]
     # Both studies of the pair are one patient: no film is left.
     assert said[-1].startswith("without 2 joined studies")
     assert said[-1].endswith("no films")
