@@ -49,7 +49,7 @@ def main(
         )
     write_submission(folder / "preds.csv", rows)
     body = {
-        "solver": solver, "definition": "challenge", "labels": "official", "films": len(rows), "folds": folds,
+        "solver": folder.name.removeprefix("oof-") if folder.name.startswith("oof-") else solver, "definition": "challenge", "labels": "official", "films": len(rows), "folds": folds,
         "settings": below_data(yaml.safe_load((folders[0] / "config.yaml").read_text())),
         "failures": failures, "flags": flags,
         "split": "grouped by study: aasce.readers.grouped_folds(studies, folds=5, seed=0); "

@@ -102,7 +102,7 @@ CASES = {
     "seg4reg": Case(
         learn=(
             "segmentation.train.epochs=4", "segmentation.train.lr=5e-3", "segmentation.train.ema=0.97",
-            "regression.train.epochs=6", "regression.train.lr=4e-3", "regression.train.ema=0.97",
+            "regression.train.epochs=12", "regression.train.lr=4e-3", "regression.train.ema=0.97",
             "segmentation.batch=4", "regression.batch=4",
             "augment.intensity=0.0", "augment.turned=0.0", "augment.lean=1.0", "augment.far=0.0",
             "augment.bent=0.0", "augment.zoom=[0.97, 1.03]",
