@@ -48,8 +48,10 @@ def main(
             {"fold": run.name, "films": len(said), **{k: v for k, v in manifest.items() if k != "solver"}}
         )
     write_submission(folder / "preds.csv", rows)
+    # Weights that go by another name than their solver's are another row of a leaderboard.
+    name = folder.name.removeprefix("oof-") if folder.name.startswith("oof-") else solver
     body = {
-        "solver": folder.name.removeprefix("oof-") if folder.name.startswith("oof-") else solver, "definition": "challenge", "labels": "official", "films": len(rows), "folds": folds,
+        "solver": name, "definition": "challenge", "labels": "official", "films": len(rows), "folds": folds,
         "settings": below_data(yaml.safe_load((folders[0] / "config.yaml").read_text())),
         "failures": failures, "flags": flags,
         "split": "grouped by study: aasce.readers.grouped_folds(studies, folds=5, seed=0); "
