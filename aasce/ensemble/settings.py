@@ -33,8 +33,8 @@ class EnsembleSettings(Settings):
     """
 
     members: tuple[EnsembleMember, ...] = (
-        EnsembleMember(solver="vertebra_field", weight=0.7),
-        EnsembleMember(solver="centerline", weight=0.3),
+        EnsembleMember(solver="vertebra_field", weight=0.5),
+        EnsembleMember(solver="vertebra_field_2", weight=0.5),
     )
     rule: Literal["weighted_mean"] = "weighted_mean"
     apart: float = Field(default=20.0, gt=0)
