@@ -23,7 +23,6 @@ from aasce.readers import FilmSet
 from aasce.solvers.base import FitReport, RunFolder, read_manifest
 from aasce.solvers.checkpoint import load_solver, load_weights, save_solver
 from aasce.solvers.confidence import confidence
-from aasce.solvers.folding import folded
 from aasce.solvers.training import Trainer, TrainSettings, resolve_device, seed_everything
 from aasce.solvers.vertebra_field.data import FieldTask, Scorer
 from aasce.solvers.vertebra_field.inference import Found, find_spine
@@ -50,7 +49,6 @@ class VertebraFieldSolver:
         self.module = VertebraFieldNet(self.config.network, self.config.loss).eval()
         self.device = resolve_device(device)
         self.module.to(self.device)
-        self._looking: nn.Module | None = None
         self.manifest: dict[str, Any] = {}
 
     @classmethod
@@ -69,7 +67,6 @@ class VertebraFieldSolver:
         """Takes the weights of another run to go on from."""
         read_manifest(folder, self.name)
         load_weights(self.module, folder)
-        self._looking = None
 
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains on landmarks; keeps the averaged weights with the lowest SMAPE on `validation`."""
@@ -79,7 +76,6 @@ class VertebraFieldSolver:
         task = FieldTask(self.config, self.module, train, scorer)
         report = Trainer(task, self.config.train, run, self.config.seed).fit()
         self.module.to(self.device).eval()
-        self._looking = None
         self.manifest |= {
             "epochs": report.epochs,
             "best_epoch": report.best_epoch,
@@ -95,9 +91,7 @@ class VertebraFieldSolver:
         blank = functools.partial(SpinePrediction, film.film_id, film.size, solver=self.name)
         if float(np.std(film.pixels[::4, ::4])) < 1e-6:
             return blank(failure="the film is blank (one grey value)", flags=film.flags)
-        if self._looking is None:
-            self._looking = folded(self.module)
-        found = find_spine(self._looking, film, self.config.views)
+        found = find_spine(self.module, film, self.config.views)
         if found is None:
             return blank(failure="no spine found on the film", flags=film.flags)
         return self._answer(film, found)
@@ -129,7 +123,6 @@ class VertebraFieldSolver:
     def save(self, folder: Path) -> None:
         """Settings, manifest, and weights: half precision but for norms and biases."""
         save_solver(self, folder)
-        self._looking = None  # the kernels were rounded
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
