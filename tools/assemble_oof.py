@@ -34,6 +34,7 @@ def main(
     failures: dict[str, str] = {}
     flags: dict[str, list[str]] = {}
     median = training_median()
+    settings = settings_of(folders[0])
     folds = []
     for run in folders:
         said: dict[str, Any] = json.loads((run / "oof.json").read_text())
@@ -44,21 +45,26 @@ def main(
             if row["flags"]:
                 flags[name] = row["flags"]
         manifest = json.loads((run / "manifest.json").read_text())
-        folds.append(
-            {"fold": run.name, "films": len(said), **{k: v for k, v in manifest.items() if k != "solver"}}
-        )
+        fold = {"fold": run.name, "films": len(said), **{k: v for k, v in manifest.items() if k != "solver"}}
+        # Folds may differ in epochs or batch; those that do bear their own settings.
+        folds.append(fold if settings_of(run) == settings else {**fold, "settings": settings_of(run)})
     write_submission(folder / "preds.csv", rows)
     # Weights that go by another name than their solver's are another row of a leaderboard.
     name = folder.name.removeprefix("oof-") if folder.name.startswith("oof-") else solver
     body = {
         "solver": name, "definition": "challenge", "labels": "official", "films": len(rows), "folds": folds,
-        "settings": below_data(yaml.safe_load((folders[0] / "config.yaml").read_text())),
+        "settings": settings,
         "failures": failures, "flags": flags,
         "split": "grouped by study: aasce.readers.grouped_folds(studies, folds=5, seed=0); "
         f"{', '.join(run.name for run in folders)} predicted, each by a model whose training, a shared base's "
         "included, saw none of its studies",
     }  # fmt: skip
     write_text(folder / "manifest.json", json.dumps(body, indent=2, sort_keys=True) + "\n")
+
+
+def settings_of(run: Path) -> Any:
+    """The settings that a run was trained with, without paths of this machine."""
+    return below_data(yaml.safe_load((run / "config.yaml").read_text()))
 
 
 if __name__ == "__main__":
