@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -11,7 +11,7 @@ from aasce.config import load_settings
 from aasce.ensemble import EnsembleSettings, Measurement, combine, measure
 from aasce.solvers.base import Solver
 from aasce.types import AasceError, Definition, Radiograph, SpinePrediction
-from aasce.weights import load_solver
+from aasce.weights import load_solver, released
 
 DEFAULT_ENSEMBLE = Path(__file__).parents[1] / "ensemble" / "default.yaml"
 
@@ -66,8 +66,14 @@ class Single:
     weights: tuple[float] = (1.0,)
 
     def measure(self, films: Sequence[Radiograph], definition: Definition = "challenge") -> list[Measurement]:
-        """Angles of each film's prediction; see `aasce.ensemble.measure`."""
-        return [measure(prediction, definition) for prediction in self.solvers[0].predict(films)]
+        """Angles of each film's prediction; see `aasce.ensemble.measure`.
+
+        Released weights are told by their own name: one solver may have several.
+        """
+        answers = self.solvers[0].predict(films)
+        if self.names[0] in released():
+            answers = [replace(answer, solver=self.names[0]) for answer in answers]
+        return [measure(answer, definition) for answer in answers]
 
 
 def load(name_or_folder: str | Path, device: str = "cpu") -> Solver | Ensemble:

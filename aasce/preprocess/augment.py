@@ -6,19 +6,23 @@ that a landmark is lost or that left and right change names unseen; `augment` ch
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import albumentations as A
 import numpy as np
 from numpy.typing import NDArray
 
 from aasce.types import Array, as_float
+
+if TYPE_CHECKING:
+    import albumentations as A
 
 Floats = NDArray[np.float64]
 
 
 def intensity_pipeline(strength: float = 1.0) -> A.Compose:
     """Random exposure, contrast, processing, blur, noise and hidden patches on (H, W) uint8 films."""
+    import albumentations as A  # most of a second, for training alone
+
     s = strength
     return A.Compose(
         [
@@ -46,6 +50,8 @@ def geometric_pipeline(
     scale: tuple[float, float] = (0.85, 1.25), rotation: float = 45.0, mirror: float = 0.5
 ) -> A.Compose:
     """Random isotropic scale, turn and mirror with landmarks; each of them keeps angles between vertebrae."""
+    import albumentations as A
+
     affine = A.Affine(scale=scale, rotate=(-rotation, rotation), keep_ratio=True, balanced_scale=True, p=1.0)
     return A.Compose(
         [A.HorizontalFlip(p=mirror), affine],

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from aasce.types import AasceError
 
@@ -74,6 +73,8 @@ def landmarks_from_csv(row: Floats, size: tuple[int, int]) -> Floats:
 
 def read_mat(path: Path) -> Floats:
     """(17, 4, 2) px of a `<film>.jpg.mat`: key p2, uint16, (68, 2), cast before anyone subtracts."""
+    from scipy.io import loadmat  # a third of a second, which measuring films need not pay
+
     if not path.is_file():
         raise AasceError(f"{path}: no such label file; restore it, or read the labels from landmarks.csv")
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 Rule = tuple[float, float]
 Floats = NDArray[np.float64]
@@ -28,6 +27,7 @@ def fit_confidence(doubt: Floats, right: NDArray[np.bool_], prior: Rule, width: 
     Returns:
         (offset, slope), slope >= 0.
     """
+    from scipy.optimize import minimize  # over half a second, for training alone
 
     def cost(rule: Floats) -> float:
         logit = rule[0] - rule[1] * doubt

@@ -67,6 +67,13 @@ def test_single_measures_as_an_ensemble_does(tmp_path: Path) -> None:
         load_single(str(tmp_path / "a"), "cpu").measure([FILM], "clinical")
 
 
+def test_released_weights_are_told_by_their_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AASCE_WEIGHTS", str(tmp_path))
+    folder = saved(tmp_path / "constant_of_ours", (1, 2, 3))
+    assert load_single("constant_of_ours", "cpu").measure([FILM])[0].prediction.solver == "constant_of_ours"
+    assert load_single(folder, "cpu").measure([FILM])[0].prediction.solver == "constant"
+
+
 @pytest.mark.parametrize("device", ["cuda:99", "abacus"])
 def test_device_that_cannot_be_used(device: str) -> None:
     with pytest.raises(AasceError, match=f"--device {device}: cannot be used") as caught:
