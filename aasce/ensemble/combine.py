@@ -106,7 +106,8 @@ def combine(
         weights: one a member, finite, 0 or more.
         definition: of the angles.
         names: one a member, `prediction.solver` by default; two runs of one solver need them.
-        apart: degrees; a member that `disagrees` is dropped for this film, and the flags say "members_disagree".
+        apart: degrees; a member that `disagrees` is dropped for this film. The flags say "members_disagree" then,
+            and where those that count lie farther than this from each other.
 
     Raises:
         ValueError: counts differ, a weight is negative or not finite, or the films differ.
@@ -128,7 +129,7 @@ def combine(
     )
     if total <= 0:
         return _all_failed(predictions, shares)
-    return _mean(measured, shares, definition, weights)
+    return _mean(measured, shares, definition, weights, apart)
 
 
 def _check_members(
@@ -149,6 +150,7 @@ def _mean(
     shares: tuple[MemberShare, ...],
     definition: Definition,
     weights: Sequence[float],
+    apart: float,
 ) -> Measurement:
     pairs = [(s.weight, m) for s, m in zip(shares, measured, strict=True) if s.weight > 0]
     degrees = np.sum([weight * m.angles.degrees for weight, m in pairs if m.angles is not None], axis=0)
@@ -156,7 +158,9 @@ def _mean(
     shown = _shown(measured, weights)
     flags = [flag for _, m in pairs for flag in m.prediction.flags]
     flags += [f"member_failed:{s.solver}" for s in shares if s.failure not in (None, DISAGREES)]
-    flags += ["members_disagree"] if any(s.failure == DISAGREES for s in shares) else []
+    majors = [float(m.angles.degrees[0]) for _, m in pairs if m.angles is not None]
+    dropped = any(s.failure == DISAGREES for s in shares)
+    flags += ["members_disagree"] if dropped or max(majors) - min(majors) > apart else []
     ends = shown.angles if shown.prediction.landmarks is not None and shown.angles is not None else None
     angles = replace(ends, degrees=degrees) if ends is not None else CobbAngles(degrees, definition)
     prediction = replace(
@@ -188,8 +192,9 @@ def _all_failed(predictions: Sequence[SpinePrediction], shares: tuple[MemberShar
 def disagrees(angles: Floats, weights: ArrayLike, apart: float) -> NDArray[np.bool_]:
     """Members whose major angle lies farther than `apart` from the members' weighted median.
 
-    Of two members the heavier one is the median (of equal ones the smaller angle), so that the lighter one is
-    dropped where it disagrees.
+    Of two members the heavier one is the median, so that the lighter one is dropped where it disagrees. Where the
+    weights above and below are equal the median is an interval, and both its ends are believed: of two equal members
+    neither is dropped, as nothing tells which one errs.
 
     Args:
         angles: (M, N, 3) degrees; a failed film of a member is NaN and disagrees with nobody.
@@ -203,10 +208,13 @@ def disagrees(angles: Floats, weights: ArrayLike, apart: float) -> NDArray[np.bo
     major = np.where(share > 0, angles[..., 0], np.inf)
     order = np.argsort(major, axis=0, kind="stable")
     sums = np.cumsum(np.take_along_axis(share, order, axis=0), axis=0)
-    middle = (sums < sums[-1] / 2).sum(axis=0, keepdims=True)
-    median = np.take_along_axis(np.take_along_axis(major, order, axis=0), middle, axis=0)
+    half, slack = sums[-1] / 2, 1e-9 * sums[-1]
+    last = len(major) - 1
+    ends = [(sums < half - slack).sum(axis=0), (sums <= half + slack).sum(axis=0).clip(max=last)]
+    ranked = np.take_along_axis(major, order, axis=0)
+    low, high = (np.take_along_axis(ranked, end[None], axis=0) for end in ends)
     with np.errstate(invalid="ignore"):
-        far: NDArray[np.bool_] = np.abs(major - median) > apart
+        far: NDArray[np.bool_] = np.maximum(low - major, major - high) > apart
     return far & (share > 0)
 
 

@@ -152,12 +152,12 @@ def test_a_member_far_from_the_others_is_dropped_and_told() -> None:
         regressed("b", 41.0, 9.0, 3.0),
         regressed("c", 22.0, 7.0, 2.0),
     ]
-    near = combine(predictions, (0.5, 0.3, 0.2), apart=20.0)
-    assert degrees_of(near) == pytest.approx([(0.5 * 20 + 0.2 * 22) / 0.7, (2.5 + 1.4) / 0.7, 0.9 / 0.7])
+    near = combine(predictions, (0.6, 0.3, 0.2), apart=20.0)
+    assert degrees_of(near) == pytest.approx([(0.6 * 20 + 0.2 * 22) / 0.8, (3.0 + 1.4) / 0.8, 1.0 / 0.8])
     assert near.prediction.flags == ("members_disagree",)
-    assert [share.weight for share in near.members] == pytest.approx([5 / 7, 0, 2 / 7])
-    far = combine(predictions, (0.5, 0.3, 0.2), apart=21.5)
-    assert degrees_of(far)[0] == pytest.approx(0.5 * 20 + 0.3 * 41 + 0.2 * 22)
+    assert [share.weight for share in near.members] == pytest.approx([6 / 8, 0, 2 / 8])
+    far = combine(predictions, (0.6, 0.3, 0.2), apart=21.5)
+    assert degrees_of(far)[0] == pytest.approx((0.6 * 20 + 0.3 * 41 + 0.2 * 22) / 1.1)
     assert far.prediction.flags == ()
 
 
@@ -168,6 +168,19 @@ def test_the_heavier_of_two_is_believed_and_a_failed_one_has_no_say() -> None:
     alone = combine([failed("a"), pair[1]], (0.7, 0.3), apart=20.0)
     assert degrees_of(alone)[0] == 50.0
     assert "members_disagree" not in alone.prediction.flags
+
+
+def test_of_two_equal_members_that_disagree_neither_is_dropped_but_the_film_is_flagged() -> None:
+    pair = [regressed("a", 50.0, 9.0, 3.0), regressed("b", 20.0, 5.0, 1.0)]
+    torn = combine(pair, (0.5, 0.5), apart=20.0)
+    assert degrees_of(torn) == pytest.approx([35.0, 7.0, 2.0])
+    assert torn.prediction.flags == ("members_disagree",)
+    assert [share.weight for share in torn.members] == [0.5, 0.5]
+    third = regressed("c", 52.0, 9.0, 3.0)
+    assert degrees_of(combine([*pair, third], (1, 1, 1), apart=20.0))[0] == pytest.approx(51.0)
+    # Four equal ones: the median lies between 21 and 50, so both ends are believed.
+    four = [*pair, third, regressed("d", 21.0, 5.0, 1.0)]
+    assert degrees_of(combine(four, (1, 1, 1, 1), apart=20.0))[0] == pytest.approx((50 + 20 + 52 + 21) / 4)
 
 
 def test_many_films_are_blended_as_one_is() -> None:
