@@ -14,16 +14,18 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from aasce.config import Settings
 from aasce.solvers.base import FitReport, RunFolder
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Batch = Any
 Losses = dict[str, Tensor]
@@ -107,6 +109,8 @@ def native_bf16(device: str) -> bool:
 
 def make_fabric(device: str, precision: str) -> Fabric:
     """One device, one process."""
+    from lightning_fabric import Fabric  # a fifth of a second, which measuring need not pay
+
     if precision == "auto":
         precision = "bf16-mixed" if native_bf16(device) else "32-true"
     accelerator = device.split(":")[0]

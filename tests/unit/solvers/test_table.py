@@ -29,6 +29,15 @@ def test_table_needs_no_torch() -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_measuring_by_the_default_solver_loads_nothing_that_training_alone_needs() -> None:
+    code = (
+        "import sys; from aasce.solvers import DEFAULT_SOLVER, solver_class; solver_class(DEFAULT_SOLVER); "
+        "print({'albumentations', 'lightning_fabric', 'scipy.optimize', 'scipy.io', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_class_of_another_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_method.py").write_text("class Mine:\n    name = 'mine'\n")
     monkeypatch.syspath_prepend(tmp_path)
