@@ -88,7 +88,8 @@ class SpinePrediction:
         film_id: that of the film.
         size: (H, W) of the film as read.
         landmarks: (V, 4, 2) float64 px, corners TL, TR, BL, BR, vertebrae from the top; V is 17 unless the
-            film shows fewer.
+            film shows fewer. Where the flags say that the film lies turned, top and left are those of the film set
+            upright; the px stay those of the film as read.
         landmark_confidence: (V, 4) in [0, 1].
         centerline: (N, 2) px, from the top.
         mask: (H, W) uint8, 1 on vertebrae.

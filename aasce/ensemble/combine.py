@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aasce.geometry.cobb import cobb_angles
+from aasce.geometry.spine import set_upright
 from aasce.types import AasceError, CobbAngles, Definition, SpinePrediction
 
 Floats = NDArray[np.float64]
@@ -53,6 +54,8 @@ class Measurement:
 def measure(prediction: SpinePrediction, definition: Definition = "challenge") -> Measurement:
     """Angles of one prediction: those the solver regressed, else those of its landmarks at the film's height.
 
+    Landmarks of a film that lies turned are measured on the film set upright.
+
     A prediction that failed, or whose landmarks cannot be measured, comes back with `failure` and no angles.
 
     Raises:
@@ -70,7 +73,8 @@ def measure(prediction: SpinePrediction, definition: Definition = "challenge") -
         if prediction.landmarks is None:
             return _failed(prediction, "the solver gave neither angles nor landmarks")
         try:
-            angles = cobb_angles(prediction.landmarks, prediction.size[0], definition)
+            landmarks, (height, _) = set_upright(prediction.landmarks, prediction.size)
+            angles = cobb_angles(landmarks, height, definition)
         except ValueError as error:
             return _failed(prediction, f"its landmarks cannot be measured: {error}")
     if angles.degrees.shape != (3,) or not np.isfinite(angles.degrees).all():

@@ -67,6 +67,38 @@ def spine_directions(landmarks: Array) -> Floats:
     return directions
 
 
+def quarter_turns(landmarks: Array) -> int:
+    """Clockwise quarter turns of the film that set a spine upright; 0 for one that leans less than 45 degrees.
+
+    Args:
+        landmarks: (V, 4, 2) px, from the head's side.
+    """
+    c = centres(landmarks)
+    chord = c[-1] - c[0]
+    if not np.isfinite(chord).all():
+        return 0
+    return int(np.round(np.degrees(np.arctan2(chord[0], chord[1])) / 90)) % 4
+
+
+def set_upright(landmarks: Array, size: tuple[int, int]) -> tuple[Floats, tuple[int, int]]:
+    """Landmarks on the film turned by `quarter_turns`, and (H, W) of that film; both as they are for an upright one.
+
+    Args:
+        landmarks: (V, 4, 2) px, from the head's side.
+        size: (H, W) of the film.
+    """
+    points, (height, width) = as_float(landmarks), size
+    x, y = points[..., 0], points[..., 1]
+    turns = quarter_turns(points)
+    if turns == 1:
+        return np.stack([height - 1 - y, x], axis=-1), (width, height)
+    if turns == 2:
+        return np.stack([width - 1 - x, height - 1 - y], axis=-1), size
+    if turns == 3:
+        return np.stack([y, width - 1 - x], axis=-1), (width, height)
+    return points, size
+
+
 def vertebra_order(landmarks: Array) -> Ints:
     """(V,) indices that put the vertebrae in order from the top.
 

@@ -84,15 +84,23 @@ def similarity(
     return View(np.column_stack([linear, middle - linear @ as_float(centre)]), size)
 
 
-def letterbox(film: tuple[int, int], canvas: tuple[int, int]) -> View:
+def letterbox(film: tuple[int, int], canvas: tuple[int, int], turns: int = 0) -> View:
     """View of the whole film, as large as fits, its aspect kept, centred.
 
     Args:
         film: (H, W) of the film.
         canvas: (H, W) of the canvas.
+        turns: quarter turns of the film, clockwise as seen.
     """
-    scale = min(canvas[0] / film[0], canvas[1] / film[1])
-    return similarity(((film[1] - 1) / 2, (film[0] - 1) / 2), scale, 0.0, canvas)  # type: ignore[arg-type]
+    height, width = turned_size(film, turns)
+    scale = min(canvas[0] / height, canvas[1] / width)
+    centre = np.array([(film[1] - 1) / 2, (film[0] - 1) / 2])
+    return similarity(centre, scale, 90.0 * turns, canvas)
+
+
+def turned_size(film: tuple[int, int], turns: int) -> tuple[int, int]:
+    """(H, W) of a film after quarter turns."""
+    return film if turns % 2 == 0 else (film[1], film[0])
 
 
 def spine_view(landmarks: Array, canvas: tuple[int, int], spacing: float) -> View:

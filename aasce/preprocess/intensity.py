@@ -10,18 +10,21 @@ from aasce.types import Array
 
 Bytes = NDArray[np.uint8]
 
+PALE = 64
+"""Grey values between the percentiles of an 8-bit film below which it is windowed; the challenge's have 80 and more."""
+
 
 def to_uint8(pixels: Array, low: float = 0.5, high: float = 99.8) -> Bytes:
-    """Eight-bit film: 8-bit films as they are, deeper ones windowed between two percentiles.
+    """Eight-bit film: 8-bit films as they are, deeper and very pale ones windowed between two percentiles.
 
     Args:
         pixels: (H, W) uint8 or uint16.
         low, high: percentiles of the film's grey values that become 0 and 255.
     """
-    if pixels.dtype == np.uint8:
-        return np.asarray(pixels, dtype=np.uint8)
     sample = pixels[:: max(1, pixels.shape[0] // 512), :: max(1, pixels.shape[1] // 512)]
     bottom, top = np.percentile(sample, [low, high])
+    if pixels.dtype == np.uint8 and not 0 < top - bottom < PALE:
+        return np.asarray(pixels, dtype=np.uint8)
     scaled = (pixels.astype(np.float32) - bottom) * (255.0 / max(float(top - bottom), 1.0))
     return np.asarray(np.clip(scaled, 0, 255), dtype=np.uint8)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from PIL import Image
 
 from aasce.ensemble.tables import level_name
 from aasce.files import atomic_write
+from aasce.geometry.spine import quarter_turns, set_upright
 from aasce.report.construction import Construction, construct
 from aasce.report.sheet import Box, Colour, Sheet, lay_out, text_width, wrap
 from aasce.types import AasceError, CobbAngles, Radiograph, SpinePrediction, as_float
@@ -41,7 +43,7 @@ def draw_overlay(film: Radiograph, prediction: SpinePrediction, angles: CobbAngl
     is added on the side where lines and text need it, and a strip of text stands above the film. A curve is
     drawn by its endplate lines out to their crossing, or by perpendiculars where these meet off the picture;
     the number is the measured one and is not read off the drawing (the challenge measures midlines). A film
-    with a failure is shown with the reason on it.
+    with a failure is shown with the reason on it. A film whose spine lies turned is shown upright.
 
     Args:
         film: as read.
@@ -52,6 +54,9 @@ def draw_overlay(film: Radiograph, prediction: SpinePrediction, angles: CobbAngl
         (H', W', 3) uint8 RGB, H' at most 1600.
     """
     points = _drawable(prediction)
+    if points is not None and (turns := quarter_turns(points)):
+        film = replace(film, pixels=np.ascontiguousarray(np.rot90(film.pixels, -turns)))
+        points, _ = set_upright(points, prediction.size)
     if prediction.failure is not None:
         angles = None
     curves = _curves(points, angles, film)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from aasce.geometry.spine import centres, heights
 from aasce.types import Array, as_float
 
 Floats = NDArray[np.float64]
@@ -34,6 +35,12 @@ VOTES_FROM = 0.15
 
 REACH = 0.6
 """How far from a vertebra's centre, in heights of a vertebra, a vote for that centre may lie."""
+
+ROOM = 0.65
+"""Least share of its room that a vertebra put in between two seen ones needs."""
+
+UNSURE = -1.3
+"""Mean log-probability of a column's levels below which its vertebrae may not be relied upon to be those named."""
 
 PASSED_COST = 18.0
 """What passing by a fully supported vertebra costs: more than a column whose levels are all off by one."""
@@ -175,19 +182,41 @@ class Column:
         spread: (V, 4) expected corner error, canvas px.
         mass: (V,) support by votes; 0 for a vertebra put in between its neighbours.
         first: level of the uppermost vertebra, index into T1..L5.
+        gain: what `choose_column` weighed it by; the better a column of vertebrae is seen, the more.
+        evidence: mean log-probability of the levels of the vertebrae seen; low where they contradict each other.
     """
 
     corners: Floats
     spread: Floats
     mass: Floats
     first: int
+    gain: float
+    evidence: float
+
+    @property
+    def squeezed(self) -> int:
+        """How many vertebrae were put in between two that are too near each other for it."""
+        centre, height = centres(self.corners), heights(self.corners)
+        gap = np.linalg.norm(np.diff(centre, axis=0), axis=1)
+        share = gap / (SPACING * (height[1:] + height[:-1]) / 2)
+        return int(((self.mass[1:] == 0) & (share < ROOM)).sum())
 
 
-def choose_column(candidates: Candidates, skip_cost: float = 1.5, absent_cost: float = 2.0) -> Column | None:
+def choose_column(
+    candidates: Candidates, skip_cost: float = 1.5, absent_cost: float = 2.0, room: float = 0.0
+) -> Column | None:
     """Picks the column T1..L5 by dynamic programming over candidates and levels.
 
     A column's gain is the votes' mass and level evidence of its members; it costs uneven spacing, sideways
     steps and levels passed over (filled in afterwards) or left out at either end.
+
+    Args:
+        candidates: of one canvas.
+        skip_cost: of a level passed over.
+        absent_cost: of a level left out at an end.
+        room: share of its room that a level passed over needs at least. Where a film ends early the levels' evidence
+            is torn, T1 at its top and L5 at its bottom, and without this the column is made whole by vertebrae
+            squeezed in.
 
     Returns:
         None when fewer than four vertebrae make a column.
@@ -199,7 +228,7 @@ def choose_column(candidates: Candidates, skip_cost: float = 1.5, absent_cost: f
         *(np.asarray(getattr(candidates, n))[order] for n in ("corners", "levels", "mass", "spread"))
     )
     unary = MASS_GAIN * np.minimum(c.mass, 1.0)[:, None] + np.maximum(c.levels, -6.0)
-    link = _links(c)
+    link = _links(c, room)
     steps = link.shape[0]
     count = len(c.mass)
     best = unary - absent_cost * np.arange(LEVELS)[None]
@@ -213,10 +242,11 @@ def choose_column(candidates: Candidates, skip_cost: float = 1.5, absent_cost: f
             best[better, level] = value[better]
             back[better, level] = np.stack([source, np.full(count, step)], -1)[better]
     final = best - absent_cost * (LEVELS - 1 - np.arange(LEVELS))[None]
-    return _trace(c, back, np.unravel_index(int(final.argmax()), final.shape))
+    last = np.unravel_index(int(final.argmax()), final.shape)
+    return _trace(c, back, last, float(final[last]))
 
 
-def _links(c: Candidates, steps: int = 3) -> Floats:
+def _links(c: Candidates, room: float, steps: int = 3) -> Floats:
     """(steps, K, K) gain, at most 0, of going from candidate i down to j over 1, 2, ... levels."""
     centre = c.corners.mean(axis=1)
     down = c.corners[:, 2:].mean(axis=1) - c.corners[:, :2].mean(axis=1)
@@ -235,7 +265,8 @@ def _links(c: Candidates, steps: int = 3) -> Floats:
         # Heavy-tailed, as the labels are: a gap of a whole vertebra costs more than passing over a level, and
         # an odd disc does not break a column.
         uneven = 2.2 * np.log1p((np.log(np.maximum(ratio, 1e-3) / step) / SPACING_SPREAD) ** 2)
-        gains.append(np.where(allowed, -uneven - bend - PASSED_COST * passed, -np.inf))
+        roomy = allowed if step == 1 else allowed & (ratio > room * step)
+        gains.append(np.where(roomy, -uneven - bend - PASSED_COST * passed, -np.inf))
     return np.stack(gains)
 
 
@@ -257,7 +288,7 @@ def _passed_over(mass: Floats, gap: Floats, distance: Floats) -> Floats:
     return np.asarray((between * np.minimum(mass, 1.0)).sum(axis=-1), dtype=np.float64)
 
 
-def _trace(c: Candidates, back: Array, last: tuple[np.intp, ...]) -> Column | None:
+def _trace(c: Candidates, back: Array, last: tuple[np.intp, ...], gain: float) -> Column | None:
     index, level = int(last[0]), int(last[1])
     members = {level: index}
     while back[index, level, 0] >= 0:
@@ -273,4 +304,5 @@ def _trace(c: Candidates, back: Array, last: tuple[np.intp, ...]) -> Column | No
     corners = np.stack([np.interp(levels, found, column) for column in flat.T], -1).reshape(-1, 4, 2)
     spread = np.stack([np.interp(levels, found, column) for column in c.spread[picked].T], -1)
     mass = np.array([c.mass[members[int(v)]] if int(v) in members else 0.0 for v in levels])
-    return Column(corners, spread, mass, int(found[0]))
+    evidence = float(np.mean(c.levels[picked, found]))
+    return Column(corners, spread, mass, int(found[0]), gain, evidence)

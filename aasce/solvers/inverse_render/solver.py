@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aasce.geometry.spine import quarter_turns
 from aasce.readers import FilmSet
 from aasce.solvers.base import (
     FitReport,
@@ -102,7 +103,7 @@ class InverseRenderSolver:
             return blank(failure="the film is too small to fit a spine to", flags=film.flags)
         fitted = self._fitted(film)
         if fitted is None or fitted.agreement < LOST:
-            return blank(failure="no spine found on the film", flags=film.flags)
+            return blank(failure="no spine found, upright and bone bright", flags=film.flags)
         return self._answer(film, fitted)
 
     def _fitted(self, film: Radiograph) -> Fitted | None:
@@ -116,8 +117,8 @@ class InverseRenderSolver:
                 f"inverse_render: its start {self.needs!r} is not loaded; use aasce.load or start=blind"
             )
         said = self.starter.predict([film])[0]
-        if said.landmarks is None:
-            return None
+        if said.landmarks is None or quarter_turns(said.landmarks) or "film_negative" in said.flags:
+            return None  # the phantom stands upright, its bone bright
         start = model_of(said.landmarks, film.size, said.first_level)
         fitted = Fitted(start, 1.0)
         for stage in self.config.stages:

@@ -15,35 +15,60 @@ from aasce.preprocess.intensity import Bytes, standardize, to_uint8
 from aasce.solvers.vertebra_field.data import prepare_image
 from aasce.solvers.vertebra_field.network import VertebraFieldNet, to_field
 from aasce.solvers.vertebra_field.settings import ViewSettings
-from aasce.targets.field import LEVELS, Candidates, Column, choose_column, gather_votes
+from aasce.targets.field import LEVELS, ROOM, Candidates, Column, choose_column, gather_votes
 from aasce.types import Radiograph, as_float
 
 Floats = NDArray[np.float64]
 PASSES: tuple[tuple[bool, float], ...] = ((False, 1.0), (True, 1.0), (True, 0.93), (False, 1.07))
 """(mirrored, scale) of the fine passes; a setting of 1, 2 or 4 passes takes the first ones."""
 
+CLEAR = 60.0
+"""Gain of a first look's column from which the film is taken as it is: a negative comes to 58 at most."""
+
+LOST = 25.0
+"""Gain below which a film may lie turned: upside down it comes to 23 at most, on its side to nothing."""
+
+SEEN = 30.0
+"""Least gain of another way of looking at a film that is believed."""
+
+NEGATIVE_COST, TURNED_COST = 10.0, 20.0
+"""How much more it has to gain than the film as it is. Upright films that end in the chest, where little is gained
+either way, come within 16 of it upside down."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A column in film px, and the spacing of its first look relative to the canvas."""
+    """A column, and how the film had to be looked at.
+
+    Attributes:
+        column: corners and `spread` in film px; "from the top" is from the head's side, however the film lies.
+        view: film px to the canvas of the look that measured it.
+        negative: whether the film shows bone dark.
+    """
 
     column: Column
     view: View
+    negative: bool = False
 
 
-def find_spine(module: nn.Module, film: Radiograph, views: ViewSettings) -> Found | None:
+def find_spine(
+    module: nn.Module, film: Radiograph, views: ViewSettings, as_it_is: bool = False
+) -> Found | None:
     """Both looks at one film; None when no column of vertebrae is seen.
 
-    Returns:
-        The column with corners in film px and `spread` in film px.
+    Args:
+        module: the network.
+        film: as read.
+        views: of the solver's settings.
+        as_it_is: takes the film to be upright and bone to be bright.
     """
     pixels = to_uint8(film.pixels)
-    coarse = letterbox(film.size, views.coarse)
-    column = choose_column(_see(module, pixels, coarse, mirrored=False))
-    if column is None:
+    first = _first_look(module, pixels, views, as_it_is)
+    if first is None:
         return None
-    column = replace(column, corners=coarse.undo(column.corners), spread=column.spread / coarse.scale)
-    view = spine_view(_whole(column), views.fine, views.spacing)
+    if first.negative:
+        pixels = ~pixels
+    view = spine_view(_whole(first.column), views.fine, views.spacing)
     seen = []
     for mirrored, scale in PASSES[: views.passes]:
         middle = (np.array([view.size[1], view.size[0]]) - 1) / 2
@@ -54,10 +79,47 @@ def find_spine(module: nn.Module, film: Radiograph, views: ViewSettings) -> Foun
         seen.append(
             replace(found, corners=view.apply(looked.undo(found.corners)), spread=found.spread / scale)
         )
-    fine = choose_column(merge_candidates(seen))
+    fine = choose_column(merge_candidates(seen), room=ROOM)
     if fine is None:
-        return Found(column, coarse)
-    return Found(replace(fine, corners=view.undo(fine.corners), spread=fine.spread / view.scale), view)
+        return first
+    fine = replace(fine, corners=view.undo(fine.corners), spread=fine.spread / view.scale)
+    return replace(first, column=fine, view=view)
+
+
+def _first_look(module: nn.Module, pixels: Bytes, views: ViewSettings, as_it_is: bool) -> Found | None:
+    """The whole film as it is; where no column is clearly seen, as a negative and turned as well."""
+    size = (pixels.shape[0], pixels.shape[1])
+
+    def look(turns: int, negative: bool) -> Found | None:
+        canvas = letterbox(size, views.coarse, turns)
+        column = _aimed(_see(module, ~pixels if negative else pixels, canvas, mirrored=False))
+        if column is None:
+            return None
+        corners, spread = canvas.undo(column.corners), column.spread / canvas.scale
+        return Found(replace(column, corners=corners, spread=spread), canvas, negative)
+
+    given = look(0, False)
+    best, most = given, -np.inf if given is None else given.column.gain
+    if as_it_is or most >= CLEAR:
+        return given
+    ways = [(0, True)]
+    if most < LOST:
+        ways += [(turns, negative) for turns in (2, 1, 3) for negative in (False, True)]
+    for turns, negative in ways:
+        other = look(turns, negative)
+        if other is None or other.column.gain < SEEN:
+            continue
+        gain = other.column.gain - NEGATIVE_COST * negative - TURNED_COST * (turns > 0)
+        if gain > most:
+            best, most = other, gain
+    return best
+
+
+def _aimed(candidates: Candidates) -> Column | None:
+    """The column to aim by. One vertebra squeezed in stands for one that was missed and does no harm; several say that
+    the film ends before the spine, and bring the others too near."""
+    column = choose_column(candidates)
+    return column if column is None or column.squeezed < 2 else choose_column(candidates, room=ROOM)
 
 
 @torch.inference_mode()

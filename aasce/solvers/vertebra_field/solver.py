@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from aasce.geometry.expectation import expected_angles
+from aasce.geometry.spine import quarter_turns, set_upright
 from aasce.readers import FilmSet
 from aasce.solvers.base import FitReport, RunFolder, read_manifest
 from aasce.solvers.checkpoint import load_solver, load_weights, save_solver
@@ -28,10 +29,13 @@ from aasce.solvers.vertebra_field.data import FieldTask, Scorer
 from aasce.solvers.vertebra_field.inference import Found, find_spine
 from aasce.solvers.vertebra_field.network import VertebraFieldNet
 from aasce.solvers.vertebra_field.settings import NetworkSettings, VertebraFieldConfig, ViewSettings
-from aasce.targets.field import LEVELS
+from aasce.targets.field import LEVELS, UNSURE
 from aasce.types import CobbAngles, Radiograph, SpinePrediction
 
 Floats = NDArray[np.float64]
+
+TURNED = {1: "film_on_its_side", 2: "film_upside_down", 3: "film_on_its_side"}
+"""Quarter turns that set a film upright to the flag that says so."""
 
 CALIBRATION = (4.2, 0.46)
 """Offset and slope per degree of the confidence's rule while no film outside the training has set them."""
@@ -112,8 +116,8 @@ class VertebraFieldSolver:
         """The challenge's angles to be expected of the corners' uncertainty; None leaves them to the corners."""
         if self.config.tilt_share == 0:
             return None
-        deviation = self.config.tilt_share * found.column.spread
-        return expected_angles(found.column.corners, deviation, film.height)
+        landmarks, (height, _) = set_upright(found.column.corners, film.size)
+        return expected_angles(landmarks, self.config.tilt_share * found.column.spread, height)
 
     def _confidence(self, found: Found) -> float:
         """Chance that the major angle is within 5 degrees, by the logistic rule fitted on validation films."""
@@ -131,7 +135,7 @@ class VertebraFieldSolver:
 
 
 def _landmarks_of(module: nn.Module, film: Radiograph, views: ViewSettings) -> Floats | None:
-    found = find_spine(module, film, views)
+    found = find_spine(module, film, views, as_it_is=True)
     return None if found is None else found.column.corners
 
 
@@ -144,10 +148,15 @@ def expected_tilt_error(found: Found) -> float:
 
 def _flags(film: Radiograph, found: Found) -> list[str]:
     column = found.column
-    flags = []
+    turns = quarter_turns(column.corners)
+    flags = [TURNED[turns]] if turns else []
+    if found.negative:
+        flags.append("film_negative")
     if len(column.corners) < LEVELS or (column.mass == 0).any():
         flags.append("vertebra_missing")
     limit = np.array([film.width - 1, film.height - 1])
+    if column.evidence < UNSURE:
+        flags.append("levels_unsure")
     if (column.corners < 0).any() or (column.corners > limit).any():
         flags.append("curve_leaves_film")
     return flags

@@ -9,6 +9,7 @@ import pytest
 
 from aasce.ensemble import Measurement, MemberShare, blend, combine, measure
 from aasce.geometry.cobb import cobb_angles
+from aasce.preprocess.crop import letterbox, turned_size
 from aasce.types import AasceError, CobbAngles, Definition, SpinePrediction
 from tests.conftest import straight_spine
 
@@ -56,6 +57,22 @@ def test_measure_uses_the_height_of_the_film() -> None:
         assert degrees_of(measure(prediction)) == list(cobb_angles(points, height).degrees)
     low, high = cobb_angles(points, 500).degrees, cobb_angles(points, 5000).degrees
     assert low[2] != pytest.approx(high[2])
+
+
+@pytest.mark.parametrize("definition", ["challenge", "clinical"])
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_landmarks_of_a_film_that_lies_turned_are_measured_upright(
+    turns: int, definition: Definition
+) -> None:
+    said = landmarked()
+    assert said.landmarks is not None
+    size = turned_size(said.size, turns)
+    lying = replace(said, landmarks=letterbox(said.size, size, turns).apply(said.landmarks), size=size)
+    found, expected = measure(lying, definition).angles, measure(said, definition).angles
+    assert found is not None
+    assert expected is not None
+    np.testing.assert_allclose(found.degrees, expected.degrees, atol=1e-3)
+    assert found.end_vertebrae == expected.end_vertebrae
 
 
 def test_measure_of_the_other_definition_needs_landmarks() -> None:

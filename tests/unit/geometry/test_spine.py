@@ -16,12 +16,15 @@ from aasce.geometry.spine import (
     is_split,
     order_vertebrae,
     pair_endplates,
+    quarter_turns,
     repair_corners,
+    set_upright,
     spine_axis,
     spine_directions,
     vertebra_order,
     widths,
 )
+from aasce.preprocess.crop import letterbox, similarity, turned_size
 from tests.conftest import straight_spine
 
 WAVE = 25.0 * np.sin(np.linspace(0, 6, 17))
@@ -115,3 +118,20 @@ def test_a_last_vertebra_torn_between_both_ends_is_seen() -> None:
     assert not is_split(true)
     assert not is_split(true[:2])
     np.testing.assert_allclose(pair_endplates(labels), true)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_spine_on_a_turned_film_is_set_upright(turns: int) -> None:
+    spine, size = straight_spine(tilt=20 * np.sin(np.linspace(0, 5, 17))), (1000, 400)
+    lying = letterbox(size, turned_size(size, -turns), -turns).apply(spine)
+    assert quarter_turns(lying) == turns
+    upright, size_again = set_upright(lying, turned_size(size, -turns))
+    np.testing.assert_allclose(upright, spine, atol=1e-9)
+    assert size_again == size
+
+
+def test_a_spine_that_leans_is_left_as_it_is() -> None:
+    for degrees in (-40.0, 40.0):
+        leaning = similarity(np.array([200.0, 460.0]), 1.0, degrees, (1000, 1000)).apply(straight_spine())
+        assert quarter_turns(leaning) == 0
+    assert quarter_turns(np.full((17, 4, 2), np.nan)) == 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aasce.preprocess.crop import letterbox, similarity, spine_view
+from aasce.preprocess.crop import letterbox, similarity, spine_view, turned_size
 from tests.conftest import straight_spine
 
 
@@ -45,6 +45,13 @@ def test_letterbox_keeps_the_aspect_and_shows_the_whole_film() -> None:
     corners = view.apply([[-0.5, -0.5], [199.5, 999.5]])
     # 500 / 1000 = 0.5; 200 px become 100, centred in 250: from 75 to 175.
     np.testing.assert_allclose(corners, [[74.5, -0.5], [174.5, 499.5]])
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_letterbox_turns_a_film_clockwise_to_the_pixel(turns: int) -> None:
+    film = np.random.default_rng(0).integers(0, 255, (60, 40)).astype(np.uint8)
+    size = turned_size(film.shape, turns)
+    np.testing.assert_array_equal(letterbox(film.shape, size, turns).render(film), np.rot90(film, -turns))
 
 
 def test_spine_view_stands_a_leaning_spine_upright_at_the_asked_spacing() -> None:

@@ -12,6 +12,14 @@ def test_eight_bit_films_are_left_alone() -> None:
     np.testing.assert_array_equal(to_uint8(film), film)
 
 
+def test_pale_eight_bit_films_are_windowed() -> None:
+    film = np.tile(np.arange(40, 80, dtype=np.uint8), (40, 1))
+    shown = to_uint8(film)
+    assert shown.min() == 0
+    assert shown.max() == 255
+    np.testing.assert_array_equal(to_uint8(np.full((16, 16), 9, np.uint8)), np.full((16, 16), 9))
+
+
 def test_sixteen_bit_films_are_windowed_to_the_full_range_in_order() -> None:
     film = np.linspace(10_000, 30_000, 64 * 64).astype(np.uint16).reshape(64, 64)
     shown = to_uint8(film)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from aasce.geometry.cobb import cobb_angles
+from aasce.preprocess.crop import letterbox, turned_size
 from aasce.report import draw_overlay, save_overlay
 from aasce.report.overlay import COLOURS, RED
 from aasce.report.sheet import text_width, windowed, wrap
@@ -198,3 +199,14 @@ def test_picture_that_cannot_be_saved_is_told_in_one_line(tmp_path: Path) -> Non
     with pytest.raises(AasceError, match="cannot be written"):
         save_overlay(tmp_path / "file" / "a.png", picture)
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_film_that_lies_turned_is_shown_upright(turns: int) -> None:
+    spine = bent()
+    upright = replace(film(), pixels=np.random.default_rng(0).integers(0, 99, (1000, 400)).astype(np.uint8))
+    angles = cobb_angles(spine, 1000)
+    there = letterbox((1000, 400), turned_size((1000, 400), -turns), -turns)
+    lying = replace(upright, pixels=np.ascontiguousarray(np.rot90(upright.pixels, turns)))
+    shown = draw_overlay(lying, replace(prediction(there.apply(spine)), size=lying.size), angles)
+    np.testing.assert_array_equal(shown, draw_overlay(upright, prediction(spine), angles))

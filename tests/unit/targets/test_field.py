@@ -7,6 +7,7 @@ import pytest
 
 from aasce.targets.field import (
     LEVELS,
+    ROOM,
     STRIDE,
     Field,
     cell_centres,
@@ -138,3 +139,24 @@ def test_an_empty_field_has_no_column() -> None:
     field = perfect_field(spine)
     field.objectness[:] = 0.0
     assert choose_column(gather_votes(field)) is None
+
+
+def test_no_vertebra_is_squeezed_in_where_levels_contradict_each_other() -> None:
+    spine = straight_spine()[:11]
+    field = perfect_field(spine)
+    members = encode_members(spine, SIZE)
+    for v in range(6, 11):  # the lower ones say that they are two levels farther down
+        field.levels[:, members == v] = -6.0
+        field.levels[v + 2][members == v] = -0.1
+    squeezed = choose_column(gather_votes(field))
+    assert squeezed is not None
+    assert (squeezed.mass == 0).sum() == 2
+    column = choose_column(gather_votes(field), room=ROOM)
+    assert column is not None
+    assert (column.mass > 0).all()
+    assert len(column.corners) == 11
+    assert column.evidence < -2.0
+    whole = choose_column(gather_votes(perfect_field(straight_spine())))
+    assert whole is not None
+    assert whole.evidence == pytest.approx(-0.1)
+    assert whole.gain > column.gain
