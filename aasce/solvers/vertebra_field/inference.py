@@ -116,10 +116,10 @@ def _first_look(module: nn.Module, pixels: Bytes, views: ViewSettings, as_it_is:
 
 
 def _aimed(candidates: Candidates) -> Column | None:
-    """The column to aim by. One vertebra squeezed in stands for one that was missed and does no harm; several say that
-    the film ends before the spine, and bring the others too near."""
+    """The column to aim by. One or two vertebrae squeezed in stand for ones that were missed and do no harm; more
+    say that the film ends before the spine, and bring the others too near."""
     column = choose_column(candidates)
-    return column if column is None or column.squeezed < 2 else choose_column(candidates, room=ROOM)
+    return column if column is None or column.squeezed < 3 else choose_column(candidates, room=ROOM)
 
 
 @torch.inference_mode()
