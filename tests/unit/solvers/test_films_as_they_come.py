@@ -1,4 +1,4 @@
-"""vertebra_field on films that lie turned, are negatives, are pale, or end before the spine does."""
+"""vertebra_field on films that lie turned, are negatives, are pale, lateral, or end before the spine does."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import aasce
 from aasce.ensemble import measure
 from aasce.examples import LANDMARKS, example_films
 from aasce.geometry.cobb import cobb_angles
+from aasce.phantom.films import draw_framing, expose
+from aasce.phantom.person import build_person, draw_person
 from aasce.preprocess.crop import letterbox, turned_size
 from aasce.report.overlay import draw_overlay
 from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
@@ -37,6 +40,7 @@ def plain(solver: VertebraFieldSolver, film: Radiograph) -> SpinePrediction:
 
 def test_an_upright_film_is_taken_as_it_is(plain: SpinePrediction) -> None:
     assert plain.flags == ()
+    assert plain.confidence > 0.7
     assert plain.landmarks is not None
     assert len(plain.landmarks) == 17
 
@@ -118,3 +122,18 @@ def test_a_picture_without_a_spine_is_not_turned_about(solver: VertebraFieldSolv
     noise = np.random.default_rng(0).integers(0, 255, (600, 300)).astype(np.uint8)
     said = solver.predict([Radiograph("noise", noise)])[0]
     assert not {"film_upside_down", "film_on_its_side", "film_negative"} & set(said.flags)
+
+
+def test_a_lateral_film_is_told_and_not_trusted(solver: VertebraFieldSolver) -> None:
+    phantom = build_person(draw_person(703))
+    framing = draw_framing(np.random.default_rng(1), phantom, 768, "whole")
+    left, right, *heights = framing.box
+    middle = (left + right) / 2
+    box = (middle - 230.0, middle + 230.0, *heights)
+    aside = framing.model_copy(update={"turn": (0.0, 0.0, 90.0), "box": box, "kilovolts": 100.0})
+    with torch.no_grad():
+        seen = expose(phantom, aside.camera(), aside.kilovolts, aside.aluminium)
+    shades = (255 * (1 - seen.clamp(0, 1).numpy())).astype(np.uint8)
+    said = solver.predict([Radiograph("lateral", shades)])[0]
+    assert said.failure is not None or "spine_unclear" in said.flags
+    assert said.confidence < 0.5
