@@ -23,7 +23,8 @@ PASSES: tuple[tuple[bool, float], ...] = ((False, 1.0), (True, 1.0), (True, 0.93
 """(mirrored, scale) of the fine passes; a setting of 1, 2 or 4 passes takes the first ones."""
 
 CLEAR = 60.0
-"""Gain of a first look's column from which the film is taken as it is: a negative comes to 58 at most."""
+"""Gain of a first look's column from which the film is taken as it is: a negative comes to 58 at most. This and what
+follows was set by the gains of 161 films of the challenge, unseen by their models, and of 41 whole films."""
 
 LOST = 25.0
 """Gain below which a film may lie turned: upside down it comes to 23 at most, on its side to nothing."""
@@ -32,8 +33,8 @@ SEEN = 30.0
 """Least gain of another way of looking at a film that is believed."""
 
 NEGATIVE_COST, TURNED_COST = 10.0, 20.0
-"""How much more it has to gain than the film as it is. Upright films that end in the chest, where little is gained
-either way, come within 16 of it upside down."""
+"""How much more it has to gain than the film as it is: rendered films that end in the chest, where little is gained
+either way, gain up to 16 more upside down."""
 
 
 @dataclass(frozen=True, slots=True)
