@@ -164,11 +164,11 @@ def _flags(film: Radiograph, found: Found) -> list[str]:
         flags.append("film_negative")
     if len(column.corners) < LEVELS or (column.mass == 0).any():
         flags.append("vertebra_missing")
-    limit = np.array([film.width - 1, film.height - 1])
     if column.gain < UNCLEAR:
         flags.append("spine_unclear")
     if column.evidence < UNSURE:
         flags.append("levels_unsure")
+    limit = np.array([film.width - 1, film.height - 1])
     if (column.corners < 0).any() or (column.corners > limit).any():
         flags.append("curve_leaves_film")
     return flags

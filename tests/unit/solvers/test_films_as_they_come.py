@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import aasce
 from aasce.ensemble import measure
 from aasce.examples import LANDMARKS, example_films
 from aasce.geometry.cobb import cobb_angles
-from aasce.phantom.films import draw_framing, expose
-from aasce.phantom.person import build_person, draw_person
 from aasce.preprocess.crop import letterbox, turned_size
 from aasce.report.overlay import draw_overlay
 from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
 from aasce.types import Radiograph, SpinePrediction
+from tools.as_they_come import lateral_film, main
 
 
 @pytest.fixture(scope="module")
@@ -125,15 +125,19 @@ def test_a_picture_without_a_spine_is_not_turned_about(solver: VertebraFieldSolv
 
 
 def test_a_lateral_film_is_told_and_not_trusted(solver: VertebraFieldSolver) -> None:
-    phantom = build_person(draw_person(703))
-    framing = draw_framing(np.random.default_rng(1), phantom, 768, "whole")
-    left, right, *heights = framing.box
-    middle = (left + right) / 2
-    box = (middle - 230.0, middle + 230.0, *heights)
-    aside = framing.model_copy(update={"turn": (0.0, 0.0, 90.0), "box": box, "kilovolts": 100.0})
-    with torch.no_grad():
-        seen = expose(phantom, aside.camera(), aside.kilovolts, aside.aluminium)
-    shades = (255 * (1 - seen.clamp(0, 1).numpy())).astype(np.uint8)
-    said = solver.predict([Radiograph("lateral", shades)])[0]
+    said = solver.predict([lateral_film(703)])[0]
     assert said.failure is not None or "spine_unclear" in said.flags
     assert said.confidence < 0.5
+
+
+def test_the_tool_counts_what_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(example_films()[2], tmp_path)
+    main(tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.pop(3).startswith("pale: told 0 of 1")
+    assert [line.split(", median")[0] for line in lines] == [
+        "as a negative: told 1 of 1, within 1 degree 1",
+        "upside down: told 1 of 1, within 1 degree 1",
+        "on its side: told 1 of 1, within 1 degree 1",
+        "as it is: taken for one of these 0 of 1",
+    ]

@@ -1,0 +1,83 @@
+"""What `vertebra_field` makes of films as users have them: negatives, turned, pale, lateral.
+
+    python -m tools.as_they_come FOLDER         films of a folder, shown in each of these ways
+    python -m tools.as_they_come --lateral 12   that many rendered lateral films, which are no film to measure
+
+Truth are the angles of the film as it is, so no labels are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+import aasce
+from aasce.phantom.films import draw_framing, expose
+from aasce.phantom.person import build_person, draw_person
+from aasce.preprocess.intensity import Bytes, to_uint8
+from aasce.readers import unlabelled_films
+from aasce.types import Radiograph
+
+WAYS: dict[str, tuple[Callable[[Bytes], Bytes], str]] = {
+    "as a negative": (lambda film: 255 - film, "film_negative"),
+    "upside down": (lambda film: film[::-1, ::-1], "film_upside_down"),
+    "on its side": (lambda film: np.rot90(film), "film_on_its_side"),
+    "pale": (lambda film: film // 5, ""),
+}
+"""How a film is shown, and the flag that ought to say so."""
+
+
+def lateral_film(seed: int, rows: int = 768) -> Radiograph:
+    """A person of the phantom from the side, from head to hips."""
+    phantom = build_person(draw_person(seed))
+    framing = draw_framing(np.random.default_rng((seed, 1)), phantom, rows, "whole")
+    left, right, bottom, top = framing.box
+    middle = (left + right) / 2
+    box = (middle - 230.0, middle + 230.0, bottom, top)
+    aside = framing.model_copy(update={"turn": (0.0, 0.0, 90.0), "box": box, "kilovolts": 100.0})
+    with torch.no_grad():
+        seen = expose(phantom, aside.camera(), aside.kilovolts, aside.aluminium)
+    return Radiograph(f"lateral-{seed:06d}", (255 * (1 - seen.clamp(0, 1).numpy())).astype(np.uint8))
+
+
+def main(
+    folder: Annotated[Path | None, typer.Argument()] = None,
+    solver: str = "vertebra_field",
+    lateral: int = 0,
+    seed: int = 0,
+) -> None:
+    """Prints of how many films the flag tells the way, and of how many each angle stays within a degree."""
+    measurer = aasce.load(solver)
+    found = None if folder is None else unlabelled_films(folder)
+    films = [] if found is None else [found.radiograph(index) for index in range(len(found))]
+    given = measurer.predict(films)
+    for name, (show, flag) in WAYS.items() if films else ():
+        shown = [replace(f, pixels=np.ascontiguousarray(show(to_uint8(f.pixels)))) for f in films]
+        said = measurer.predict(shown)
+        off = np.array([
+            np.inf if a.angles is None or b.angles is None else np.abs(a.angles.degrees - b.angles.degrees).max()
+            for a, b in zip(said, given, strict=True)
+        ])  # fmt: skip
+        told = sum(flag in p.flags for p in said)
+        typer.echo(
+            f"{name}: told {told} of {len(films)}, within 1 degree {(off < 1).sum()}, median {np.median(off):.2f}"
+        )
+    if films:
+        wrong = sum(any(f and f in p.flags for _, f in WAYS.values()) for p in given)
+        typer.echo(f"as it is: taken for one of these {wrong} of {len(films)}")
+    seen = measurer.predict([lateral_film(seed + k) for k in range(lateral)])
+    if seen:
+        told = sum(p.failure is not None or "spine_unclear" in p.flags for p in seen)
+        typer.echo(
+            f"lateral: told {told} of {lateral}, confidence at most {max(p.confidence for p in seen):.2f}"
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)
