@@ -1,9 +1,10 @@
-"""What `vertebra_field` makes of films as users have them: negatives, turned, pale, lateral.
+"""What solvers make of films as users have them: negatives, turned, pale, lateral, whole.
 
     python -m tools.as_they_come FOLDER         films of a folder, shown in each of these ways
     python -m tools.as_they_come --lateral 12   that many rendered lateral films, which are no film to measure
+    python -m tools.as_they_come FOLDER --whole how far the other systems lie from `vertebra_field` on whole films
 
-Truth are the angles of the film as it is, so no labels are needed.
+Truth are the angles of the film as it is, or those of `vertebra_field`, so no labels are needed.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from numpy.typing import NDArray
 
 import aasce
+from aasce.commands.members import Ensemble
+from aasce.ensemble import measure
 from aasce.phantom.films import draw_framing, expose
 from aasce.phantom.person import build_person, draw_person
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.readers import unlabelled_films
+from aasce.solvers import DEFAULT_SOLVER, SOLVERS
+from aasce.solvers.base import Solver
+from aasce.solvers.regressor import RegressingSolver
 from aasce.types import Radiograph
 
 WAYS: dict[str, tuple[Callable[[Bytes], Bytes], str]] = {
@@ -46,13 +53,39 @@ def lateral_film(seed: int, rows: int = 768) -> Radiograph:
     return Radiograph(f"lateral-{seed:06d}", (255 * (1 - seen.clamp(0, 1).numpy())).astype(np.uint8))
 
 
+def compare_systems(folder: Path) -> None:
+    """Prints the difference to `vertebra_field`'s major angles of each system, led by its first look and by itself."""
+    found = unlabelled_films(folder)
+    films = [found.radiograph(index) for index in range(len(found))]
+    given = major_angles(aasce.load(DEFAULT_SOLVER), films)
+    for name in SOLVERS:
+        solver = aasce.load(name)
+        if not isinstance(solver, RegressingSolver):
+            continue
+        for way, finder in (("led", solver.finder), ("by itself", None)):
+            solver.finder = finder
+            off = np.abs(major_angles(solver, films) - given)
+            told = f"median {np.nanmedian(off):.1f}, most {np.nanmax(off):.1f}"
+            failed = int(np.isnan(off).sum())
+            typer.echo(f"{name}, {way}: {told}, beyond 10 degrees {(off > 10).sum()}, failed {failed}")
+
+
+def major_angles(solver: Solver | Ensemble, films: list[Radiograph]) -> NDArray[np.float64]:
+    """(N,) degrees, NaN where a film failed."""
+    said = [measure(prediction) for prediction in solver.predict(films)]
+    return np.array([np.nan if m.angles is None else m.angles.degrees[0] for m in said])
+
+
 def main(
     folder: Annotated[Path | None, typer.Argument()] = None,
     solver: str = "vertebra_field",
     lateral: int = 0,
     seed: int = 0,
+    whole: bool = False,
 ) -> None:
     """Prints of how many films the flag tells the way, and of how many each angle stays within a degree."""
+    if whole and folder is not None:
+        return compare_systems(folder)
     measurer = aasce.load(solver)
     found = None if folder is None else unlabelled_films(folder)
     films = [] if found is None else [found.radiograph(index) for index in range(len(found))]

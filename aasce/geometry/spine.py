@@ -87,16 +87,28 @@ def set_upright(landmarks: Array, size: tuple[int, int]) -> tuple[Floats, tuple[
         landmarks: (V, 4, 2) px, from the head's side.
         size: (H, W) of the film.
     """
-    points, (height, width) = as_float(landmarks), size
-    x, y = points[..., 0], points[..., 1]
-    turns = quarter_turns(points)
-    if turns == 1:
-        return np.stack([height - 1 - y, x], axis=-1), (width, height)
-    if turns == 2:
-        return np.stack([width - 1 - x, height - 1 - y], axis=-1), size
-    if turns == 3:
-        return np.stack([y, width - 1 - x], axis=-1), (width, height)
-    return points, size
+    turns = quarter_turns(as_float(landmarks))
+    return turn_points(landmarks, size, turns), turned_size(size, turns)
+
+
+def turned_size(film: tuple[int, int], turns: int) -> tuple[int, int]:
+    """(H, W) of a film after quarter turns."""
+    return film if turns % 2 == 0 else (film[1], film[0])
+
+
+def turn_points(points: Array, size: tuple[int, int], turns: int) -> Floats:
+    """Where points of a film lie when it is turned.
+
+    Args:
+        points: (..., 2) px.
+        size: (H, W) of the film.
+        turns: quarter turns, clockwise as seen.
+    """
+    turned = as_float(points)
+    for done in range(turns % 4):
+        rows, _ = turned_size(size, done)
+        turned = np.stack([rows - 1 - turned[..., 1], turned[..., 0]], axis=-1)
+    return turned
 
 
 def vertebra_order(landmarks: Array) -> Ints:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aasce.geometry.spine import turned_size
 from aasce.types import Array, as_float
 
 Floats = NDArray[np.float64]
@@ -96,11 +97,6 @@ def letterbox(film: tuple[int, int], canvas: tuple[int, int], turns: int = 0) ->
     scale = min(canvas[0] / height, canvas[1] / width)
     centre = np.array([(film[1] - 1) / 2, (film[0] - 1) / 2])
     return similarity(centre, scale, 90.0 * turns, canvas)
-
-
-def turned_size(film: tuple[int, int], turns: int) -> tuple[int, int]:
-    """(H, W) of a film after quarter turns."""
-    return film if turns % 2 == 0 else (film[1], film[0])
 
 
 def spine_view(landmarks: Array, canvas: tuple[int, int], spacing: float) -> View:

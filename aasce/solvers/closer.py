@@ -44,16 +44,24 @@ class Look(Protocol):
 L = TypeVar("L", bound=Look)
 
 
-def closer_look(see: Callable[[Box], L], film: tuple[int, int], crop_below: float) -> L:
+def closer_look(
+    see: Callable[[Box], L], film: tuple[int, int], crop_below: float, spine: Floats | None = None
+) -> L:
     """The look that a film is measured from.
 
     Args:
         see: looks at a rectangle of the film.
         film: (H, W) of the film.
         crop_below: a spine shorter than this share of the film's height is cropped to.
+        spine: (x0, y0, x1, y1) film px around T1 to L5 where these are known; None finds them by own looks.
     """
     height, width = film
-    seen = see((0, 0, width, height))
+    whole = (0, 0, width, height)
+    if spine is not None:
+        seen = see(crop_box(spine, film) if spine[3] - spine[1] < crop_below * height else whole)
+        if seen.spine is not None:
+            return seen
+    seen = see(whole)
     spine = seen.spine
     if spine is None or spine[3] - spine[1] >= crop_below * height:
         return seen

@@ -19,6 +19,7 @@ from aasce.solvers.base import FitReport, RunFolder, SolverConfig, read_manifest
 from aasce.solvers.checkpoint import load_solver, load_weights, round_weights, save_solver
 from aasce.solvers.confidence import confidence, fit_confidence
 from aasce.solvers.pictures import Floats, smape
+from aasce.solvers.standing import Finder, standing_of
 from aasce.solvers.training import Trainer, TrainSettings, resolve_device, seed_everything
 from aasce.types import Array, CobbAngles, Radiograph, SpinePrediction
 
@@ -69,6 +70,7 @@ class RegressingSolver(ABC):
     Attributes:
         module: all networks, under the names their weights are saved by.
         manifest: what training left to say, saved beside the weights.
+        finder: tells how a film stands; None takes it to be upright, bone bright.
     """
 
     name: ClassVar[str]
@@ -81,6 +83,7 @@ class RegressingSolver(ABC):
         self.module = self._placed(start=False)
         self.manifest: dict[str, Any] = {}
         self._begun = False
+        self.finder: Finder | None = None
 
     @abstractmethod
     def networks(self, start: bool) -> nn.Module:
@@ -91,8 +94,13 @@ class RegressingSolver(ABC):
         """Whether the settings ask for pretrained weights."""
 
     @abstractmethod
-    def measure(self, film: Radiograph) -> Measured | str:
-        """Angles of a film, or the reason why there are none."""
+    def measure(self, film: Radiograph, spine: Floats | None = None) -> Measured | str:
+        """Angles of a film, or the reason why there are none.
+
+        Args:
+            film: upright, bone bright.
+            spine: (x0, y0, x1, y1) px around T1 to L5 where a finder saw them, see `closer.closer_look`.
+        """
 
     @abstractmethod
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
@@ -148,15 +156,20 @@ class RegressingSolver(ABC):
 
     def _one(self, film: Radiograph) -> SpinePrediction:
         answer = functools.partial(SpinePrediction, film.film_id, film.size, solver=self.name)
-        found = self.measure(film)
+        standing = standing_of(film, self.finder)
+        found = self.measure(standing.upright(film), standing.spine)
+        flags = (*film.flags, *standing.flags)
         if isinstance(found, str):
-            return answer(failure=found, flags=film.flags)
+            return answer(failure=found, flags=flags)
         rule = self.manifest.get("calibration", CALIBRATION)
         apart = abs(float(found.angles[0, 0] - found.angles[1, 0]))
+        line, mask = found.centerline, found.mask
         return answer(
-            mask=found.mask, centerline=found.centerline, flags=(*film.flags, *found.flags),
+            mask=None if mask is None else standing.pixels_as_given(mask),
+            centerline=None if line is None else standing.points_as_given(line, film.size),
+            flags=(*flags, *found.flags),
             angles=CobbAngles(found.degrees, "challenge"),
-            confidence=confidence(apart, (rule[0], rule[1])),
+            confidence=standing.believed(confidence(apart, (rule[0], rule[1]))),
         )  # fmt: skip
 
     def save(self, folder: Path) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aasce.config import nearest
-from aasce.solvers import SOLVERS, matching_torchvision, solver_class
+from aasce.solvers import DEFAULT_SOLVER, SOLVERS, matching_torchvision, solver_class
 from aasce.solvers.base import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE, Solver, read_manifest
+from aasce.solvers.standing import Finder, Led
 from aasce.types import AasceError
 
 FILES = (CONFIG_FILE, WEIGHTS_FILE, MANIFEST_FILE)
@@ -106,7 +107,7 @@ def load_solver(name_or_folder: str | Path, device: str = "cpu") -> Solver:
             f"{name_or_folder}: made by {solver!r}, which this kit lacks{nearest(solver, SOLVERS)}"
         )
     with matching_torchvision(solver):
-        return equip(solver_class(solver).load(folder, device), device)
+        return lead(equip(solver_class(solver).load(folder, device), device), device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,14 @@ def equip(solver: Solver, device: str = "cpu") -> Solver:
     needs = getattr(solver, "needs", None)
     if needs is not None:
         solver.start_with(load_solver(needs, device))  # type: ignore[attr-defined]
+    return solver
+
+
+def lead(solver: Solver, device: str = "cpu") -> Solver:
+    """Gives a solver that cannot tell how a film stands the default one, which can; the solver is returned."""
+    if isinstance(solver, Led) and DEFAULT_SOLVER in released():
+        finder = load_solver(DEFAULT_SOLVER, device)
+        solver.finder = finder if isinstance(finder, Finder) else None
     return solver
 
 

@@ -166,12 +166,12 @@ class CenterlineSolver(RegressingSolver):
         """Curve and tangents of the mean of (N, h, w) maps."""
         return read_tangents(np.asarray(lines.mean(axis=0), np.float32), self.config)
 
-    def measure(self, film: Radiograph) -> Measured | str:
+    def measure(self, film: Radiograph, spine: Floats | None = None) -> Measured | str:
         """Centreline, angles and mask of a film, or the reason why there are none."""
         pixels = to_uint8(film.pixels)
         if int(pixels.max()) - int(pixels.min()) < 2:
             return "the film is blank (one grey value)"
-        whole = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below)
+        whole = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below, spine)
         seen = self.trimmed_look(pixels, whole)
         both = self.tangents(seen.lines)
         if both is None:

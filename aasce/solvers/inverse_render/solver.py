@@ -15,9 +15,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from aasce.geometry.spine import quarter_turns
+from aasce.geometry.spine import quarter_turns, turned_size
 from aasce.readers import FilmSet
 from aasce.solvers.base import (
     FitReport,
@@ -37,6 +36,7 @@ from aasce.solvers.inverse_render.settings import (
     SearchSettings,
     Stage,
 )
+from aasce.solvers.standing import NEGATIVE, Finder, Standing, standing_of
 from aasce.types import AasceError, Radiograph, SpinePrediction
 
 BLIND = "blind"
@@ -59,6 +59,7 @@ class InverseRenderSolver:
         self.starter: Solver | None = None
         self.calibration: Rule = CALIBRATION
         self.manifest: dict[str, Any] = {}
+        self.finder: Finder | None = None
 
     @classmethod
     def tiny(cls) -> InverseRenderConfig:
@@ -101,10 +102,11 @@ class InverseRenderSolver:
             return blank(failure="the film is blank (one grey value)", flags=film.flags)
         if min(film.size) < 64:
             return blank(failure="the film is too small to fit a spine to", flags=film.flags)
-        fitted = self._fitted(film)
+        standing = standing_of(film, self.finder)
+        fitted = self._fitted(standing.upright(film))
         if fitted is None or fitted.agreement < LOST:
-            return blank(failure="no spine found, upright and bone bright", flags=film.flags)
-        return self._answer(film, fitted)
+            return blank(failure="no spine found", flags=(*film.flags, *standing.flags))
+        return self._answer(film, standing, fitted)
 
     def _fitted(self, film: Radiograph) -> Fitted | None:
         if self.needs is not None:
@@ -117,7 +119,7 @@ class InverseRenderSolver:
                 f"inverse_render: its start {self.needs!r} is not loaded; use aasce.load or start=blind"
             )
         said = self.starter.predict([film])[0]
-        if said.landmarks is None or quarter_turns(said.landmarks) or "film_negative" in said.flags:
+        if said.landmarks is None or quarter_turns(said.landmarks) or NEGATIVE in said.flags:
             return None  # the phantom stands upright, its bone bright
         start = model_of(said.landmarks, film.size, said.first_level)
         fitted = Fitted(start, 1.0)
@@ -125,18 +127,20 @@ class InverseRenderSolver:
             fitted = descend(fitted.model, film.pixels, stage, self.config, start)
         return fitted
 
-    def _answer(self, film: Radiograph, fitted: Fitted) -> SpinePrediction:
-        seen = camera(film.height, film.size)
+    def _answer(self, film: Radiograph, standing: Standing, fitted: Fitted) -> SpinePrediction:
+        size = turned_size(film.size, standing.turns)
         # The camera's columns are rounded; its film is the film itself but for a fraction of a pixel.
-        corners: NDArray[np.float64] = landmarks(fitted.model, seen).detach().double().numpy()
+        seen = landmarks(fitted.model, camera(size[0], size)).detach().double().numpy()
+        corners = standing.points_as_given(seen, film.size)
         limit = np.array([film.width - 1, film.height - 1])
-        flags = [*film.flags]
+        flags = [*film.flags, *standing.flags]
         if (corners < 0).any() or (corners > limit).any():
             flags.append("curve_leaves_film")
         return SpinePrediction(
             film.film_id, film.size, landmarks=corners,
             landmark_confidence=np.full((17, 4), float(np.clip(fitted.agreement, 0, 1))),
-            centerline=corners.mean(axis=1), confidence=confidence(1 - fitted.agreement, self.calibration),
+            centerline=corners.mean(axis=1),
+            confidence=standing.believed(confidence(1 - fitted.agreement, self.calibration)),
             flags=tuple(flags), solver=self.name,
         )  # fmt: skip
 

@@ -98,12 +98,12 @@ class MultitaskPyramidSolver(RegressingSolver):
         self.calibrate(validation)
         return report
 
-    def measure(self, film: Radiograph) -> Measured | str:
+    def measure(self, film: Radiograph, spine: Floats | None = None) -> Measured | str:
         """Mask and angles of a film, or the reason why there are none."""
         pixels = to_uint8(film.pixels)
         if int(pixels.max()) - int(pixels.min()) < 2:
             return "the film is blank (one grey value)"
-        seen = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below)
+        seen = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below, spine)
         if not seen.both.finite:
             return "the network answered no number"
         if seen.vertebra is not None and float((seen.vertebra > 0.5).mean()) < self.config.least_mask:

@@ -145,12 +145,12 @@ class ScgNetSolver(RegressingSolver):
         self.manifest |= {"regression_epochs": report.epochs, "best_epoch": report.best_epoch}
         return report
 
-    def measure(self, film: Radiograph) -> Measured | str:
+    def measure(self, film: Radiograph, spine: Floats | None = None) -> Measured | str:
         """Angles of a film and the middle of its spine, or the reason why there are none."""
         pixels = to_uint8(film.pixels)
         if int(pixels.max()) - int(pixels.min()) < 2:
             return "the film is blank (one grey value)"
-        seen = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below)
+        seen = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below, spine)
         middle = seen.middle
         if len(middle) < max(2, self.config.least_rows * len(seen.canvas)):
             return "no spine found on the film"

@@ -74,18 +74,20 @@ def look(net: Seg4RegNet, pixels: Bytes, box: Box, config: Seg4RegConfig) -> Loo
     return Look(canvas, view, box, masks)
 
 
-def find_look(net: Seg4RegNet, pixels: Bytes, config: Seg4RegConfig) -> Look:
+def find_look(net: Seg4RegNet, pixels: Bytes, config: Seg4RegConfig, spine: Floats | None = None) -> Look:
     """The look that a film is measured from, see `closer.closer_look`."""
     shape = (pixels.shape[0], pixels.shape[1])
-    return closer_look(lambda box: look(net, pixels, box, config), shape, config.crop_below)
+    return closer_look(lambda box: look(net, pixels, box, config), shape, config.crop_below, spine)
 
 
-def measure(net: Seg4RegNet, film: Radiograph, config: Seg4RegConfig) -> Measured | str:
+def measure(
+    net: Seg4RegNet, film: Radiograph, config: Seg4RegConfig, spine: Floats | None = None
+) -> Measured | str:
     """Mask and angles of a film, or the reason why there are none."""
     pixels = to_uint8(film.pixels)
     if int(pixels.max()) - int(pixels.min()) < 2:
         return "the film is blank (one grey value)"
-    seen = find_look(net, pixels, config)
+    seen = find_look(net, pixels, config, spine)
     mask = seen.mask
     if float((mask[1] > 0.5).mean()) < config.least_mask:
         return "no vertebra found on the film"

@@ -147,9 +147,9 @@ class Seg4RegSolver(RegressingSolver):
             tried.append(dict(self.manifest))
         self.manifest = min(tried, key=lambda said: float(said.get("validation_smape", math.inf)))
 
-    def measure(self, film: Radiograph) -> Measured | str:
+    def measure(self, film: Radiograph, spine: Floats | None = None) -> Measured | str:
         """Angles and mask of a film, or the reason why there are none."""
-        found = read_film(self.module, film, self.config)
+        found = read_film(self.module, film, self.config, spine)
         if isinstance(found, str):
             return found
         flags = () if found.vertebrae >= 17 else ("vertebra_missing",)

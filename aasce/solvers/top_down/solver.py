@@ -188,12 +188,12 @@ class TopDownSolver(RegressingSolver):
         gain = float(self.manifest.get("gain", GAIN)) if edges.gain is None else edges.gain
         return Rules(correction, gain if self.config.correction else 0.0, self.config.pipe.doubt)
 
-    def measure(self, film: Radiograph) -> Measured | str:
+    def measure(self, film: Radiograph, spine: Floats | None = None) -> Measured | str:
         """Centreline, angles and mask of a film, or the reason why there are none."""
         pixels = to_uint8(film.pixels)
         if int(pixels.max()) - int(pixels.min()) < 2:
             return "the film is blank (one grey value)"
-        seen = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below)
+        seen = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below, spine)
         if float((seen.mask > 0.5).mean()) < self.config.least_mask:
             return "no spine found on the film"
         both = read_spine(seen.shares.mean(axis=0), self.config.pipe)

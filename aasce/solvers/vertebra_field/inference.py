@@ -69,7 +69,7 @@ def find_spine(
         return None
     if first.negative:
         pixels = ~pixels
-    view = spine_view(_whole(first.column), views.fine, views.spacing)
+    view = spine_view(whole_column(first.column), views.fine, views.spacing)
     seen = []
     for mirrored, scale in PASSES[: views.passes]:
         middle = (np.array([view.size[1], view.size[0]]) - 1) / 2
@@ -85,6 +85,11 @@ def find_spine(
         return first
     fine = replace(fine, corners=view.undo(fine.corners), spread=fine.spread / view.scale)
     return replace(first, column=fine, view=view)
+
+
+def first_look(module: nn.Module, film: Radiograph, views: ViewSettings) -> Found | None:
+    """What a look at the whole film finds, and how the film had to be looked at; None without a column."""
+    return _first_look(module, to_uint8(film.pixels), views, as_it_is=False)
 
 
 def _first_look(module: nn.Module, pixels: Bytes, views: ViewSettings, as_it_is: bool) -> Found | None:
@@ -170,7 +175,7 @@ def merge_candidates(passes: list[Candidates]) -> Candidates:
     return Candidates(*(np.stack([np.asarray(j[i]) for j in joined]) for i in range(4)))
 
 
-def _whole(column: Column) -> Floats:
+def whole_column(column: Column) -> Floats:
     """(17, 4, 2) the column continued straight on where levels are missing at an end, to aim the fine look."""
     corners = as_float(column.corners)
     below = LEVELS - column.first - len(corners)

@@ -24,18 +24,16 @@ from aasce.readers import FilmSet
 from aasce.solvers.base import FitReport, RunFolder, read_manifest
 from aasce.solvers.checkpoint import load_solver, load_weights, save_solver
 from aasce.solvers.confidence import confidence
+from aasce.solvers.standing import Standing
 from aasce.solvers.training import Trainer, TrainSettings, resolve_device, seed_everything
 from aasce.solvers.vertebra_field.data import FieldTask, Scorer
-from aasce.solvers.vertebra_field.inference import Found, find_spine
+from aasce.solvers.vertebra_field.inference import Found, find_spine, first_look, whole_column
 from aasce.solvers.vertebra_field.network import VertebraFieldNet
 from aasce.solvers.vertebra_field.settings import NetworkSettings, VertebraFieldConfig, ViewSettings
 from aasce.targets.field import LEVELS, UNSURE
 from aasce.types import CobbAngles, Radiograph, SpinePrediction
 
 Floats = NDArray[np.float64]
-
-TURNED = {1: "film_on_its_side", 2: "film_upside_down", 3: "film_on_its_side"}
-"""Quarter turns that set a film upright to the flag that says so."""
 
 CALIBRATION = (4.2, 0.46)
 """Offset and slope per degree of the confidence's rule while no film outside the training has set them."""
@@ -47,6 +45,11 @@ model that had not seen it; on the other half the Brier score of the confidence 
 UNCLEAR = 40.0
 """Gain of a column below which it may be no frontal spine at all: one in a hundred of those films, none of the whole
 ones; rendered lateral films come to 37 at most."""
+
+
+UNSEEN = 28.0
+"""The same of a first look's column: 161 of those films and the 82 whole ones come to 38 at least (unseen by their
+models 480 of 481 come to it), 16 rendered lateral films to 19 at most."""
 
 
 class VertebraFieldSolver:
@@ -98,6 +101,18 @@ class VertebraFieldSolver:
     def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
         """Looks at each film by itself, so that batching changes nothing."""
         return [self._one(film) for film in films]
+
+    def standing(self, film: Radiograph) -> Standing:
+        """How a film stands, by the first look alone."""
+        found = first_look(self.module, film, self.config.views)
+        if found is None:
+            return Standing(unclear=True)
+        column = found.column
+        landmarks, _ = set_upright(whole_column(column), film.size)
+        points = landmarks.reshape(-1, 2)
+        spine = np.concatenate([points.min(axis=0), points.max(axis=0)])
+        unclear = column.gain < UNSEEN
+        return Standing(quarter_turns(column.corners), found.negative, unclear, None if unclear else spine)
 
     def _one(self, film: Radiograph) -> SpinePrediction:
         blank = functools.partial(SpinePrediction, film.film_id, film.size, solver=self.name)
@@ -158,14 +173,10 @@ def expected_tilt_error(found: Found) -> float:
 
 def _flags(film: Radiograph, found: Found) -> list[str]:
     column = found.column
-    turns = quarter_turns(column.corners)
-    flags = [TURNED[turns]] if turns else []
-    if found.negative:
-        flags.append("film_negative")
+    standing = Standing(quarter_turns(column.corners), found.negative, column.gain < UNCLEAR)
+    flags = [*standing.flags]
     if len(column.corners) < LEVELS or (column.mass == 0).any():
         flags.append("vertebra_missing")
-    if column.gain < UNCLEAR:
-        flags.append("spine_unclear")
     if column.evidence < UNSURE:
         flags.append("levels_unsure")
     limit = np.array([film.width - 1, film.height - 1])

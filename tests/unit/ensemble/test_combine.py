@@ -9,7 +9,8 @@ import pytest
 
 from aasce.ensemble import Measurement, MemberShare, blend, combine, measure
 from aasce.geometry.cobb import cobb_angles
-from aasce.preprocess.crop import letterbox, turned_size
+from aasce.geometry.spine import turned_size
+from aasce.preprocess.crop import letterbox
 from aasce.types import AasceError, CobbAngles, Definition, SpinePrediction
 from tests.conftest import straight_spine
 

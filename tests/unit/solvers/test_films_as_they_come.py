@@ -14,7 +14,8 @@ import aasce
 from aasce.ensemble import measure
 from aasce.examples import LANDMARKS, example_films
 from aasce.geometry.cobb import cobb_angles
-from aasce.preprocess.crop import letterbox, turned_size
+from aasce.geometry.spine import turned_size
+from aasce.preprocess.crop import letterbox
 from aasce.report.overlay import draw_overlay
 from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
 from aasce.types import Radiograph, SpinePrediction
