@@ -7,6 +7,7 @@ spine; any other they answer with as much confidence. A solver that can tell how
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -85,6 +86,22 @@ class Finder(Protocol):
     def standing(self, film: Radiograph) -> Standing:
         """By one quick look."""
         ...
+
+
+class Remembering:
+    """A finder that looks at a film once, however many solvers ask about it one after another."""
+
+    def __init__(self, finder: Finder) -> None:
+        self._finder = finder
+        self._seen: dict[int, tuple[weakref.ref[Array], Standing]] = {}
+
+    def standing(self, film: Radiograph) -> Standing:
+        """What was said of this very film, else a look at it. Nothing keeps a film's pixels alive."""
+        key = id(film.pixels)
+        if key not in self._seen:
+            said = self._finder.standing(film)
+            self._seen[key] = weakref.ref(film.pixels, lambda _: self._seen.pop(key, None)), said
+        return self._seen[key][1]
 
 
 @runtime_checkable

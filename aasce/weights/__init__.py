@@ -6,6 +6,7 @@ a released one card.md. Nothing here needs torch until a solver is loaded.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from aasce.config import nearest
 from aasce.solvers import DEFAULT_SOLVER, SOLVERS, matching_torchvision, solver_class
 from aasce.solvers.base import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE, Solver, read_manifest
-from aasce.solvers.standing import Finder, Led
+from aasce.solvers.standing import Finder, Led, Remembering
 from aasce.types import AasceError
 
 FILES = (CONFIG_FILE, WEIGHTS_FILE, MANIFEST_FILE)
@@ -145,11 +146,19 @@ def equip(solver: Solver, device: str = "cpu") -> Solver:
 
 
 def lead(solver: Solver, device: str = "cpu") -> Solver:
-    """Gives a solver that cannot tell how a film stands the default one, which can; the solver is returned."""
-    if isinstance(solver, Led) and DEFAULT_SOLVER in released():
-        finder = load_solver(DEFAULT_SOLVER, device)
-        solver.finder = finder if isinstance(finder, Finder) else None
+    """Gives a solver that cannot tell how a film stands one that can; the solver is returned."""
+    if isinstance(solver, Led):
+        solver.finder = _finder(released()[DEFAULT_SOLVER], device)
     return solver
+
+
+@functools.cache
+def _finder(folder: Path, device: str) -> Finder:
+    """The default solver, one for all whom it leads."""
+    finder = load_solver(folder, device)
+    if not isinstance(finder, Finder):
+        raise AasceError(f"{folder}: its solver cannot tell how a film stands")
+    return Remembering(finder)
 
 
 def _from_hub(name: str) -> Path:

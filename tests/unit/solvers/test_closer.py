@@ -75,8 +75,9 @@ def test_a_spine_that_is_told_is_cropped_to_at_once() -> None:
 
 
 def test_a_told_spine_that_fills_the_film_leaves_it_whole() -> None:
-    assert looks(SPINE, SPINE, 0.1) == [(0, 0, 200, 1000)]
-    assert looks(SPINE, np.array([40.0, 100.0, 60.0, 900.0]), 0.6) == [(0, 0, 200, 1000)]
+    told = np.array([40.0, 100.0, 60.0, 850.0])
+    assert looks(SPINE, told, 0.6) == [(0, 0, 200, 1000)]
+    assert looks(SPINE, told, 0.8) == [crop_box(told, (1000, 200))]
 
 
 def test_without_being_told_a_small_spine_is_found_first() -> None:

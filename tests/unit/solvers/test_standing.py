@@ -15,8 +15,8 @@ from aasce.solvers import SOLVERS
 from aasce.solvers.base import Solver
 from aasce.solvers.constant.solver import ConstantSolver
 from aasce.solvers.scg_net.solver import ScgNetSolver
-from aasce.solvers.standing import UNCLEAR_CHANCE, Finder, Led, Standing, standing_of
-from aasce.types import Radiograph, SpinePrediction
+from aasce.solvers.standing import UNCLEAR_CHANCE, Finder, Led, Remembering, Standing, standing_of
+from aasce.types import Radiograph
 from aasce.weights import lead
 from tools.as_they_come import lateral_film, main
 
@@ -141,19 +141,35 @@ def test_who_is_led() -> None:
     assert not isinstance(own.finder, Led)
 
 
-def test_a_finder_is_asked_once_a_film(film: Radiograph) -> None:
-    class Counting:
-        asked = 0
+class Counting:
+    """A finder that counts how often it looked."""
 
-        def standing(self, film: Radiograph) -> Standing:
-            self.asked += 1
-            return Standing()
+    looked = 0
 
-    solver = ScgNetSolver(ScgNetSolver.tiny())
-    solver.finder = finder = Counting()
-    said: list[SpinePrediction] = solver.predict([film, film])
-    assert [p.flags[: len(film.flags)] for p in said] == [film.flags] * 2
-    assert finder.asked == 2
+    def standing(self, film: Radiograph) -> Standing:
+        self.looked += 1
+        return Standing(unclear=bool(film.pixels.max()))
+
+
+def test_several_solvers_share_one_look_at_a_film() -> None:
+    counting = Counting()
+    finder = Remembering(counting)
+    dark, bright = (Radiograph("film", np.full((4, 3), v, np.uint8)) for v in (0, 9))
+    assert [finder.standing(f).unclear for f in (dark, bright, bright, dark)] == [False, True, True, False]
+    assert counting.looked == 2
+    # Another film of the same name, perhaps at the same place in memory, is another film.
+    for value in (0, 9, 0):
+        film = Radiograph("film", np.full((4, 3), value, np.uint8))
+        assert finder.standing(film).unclear == bool(value)
+        del film
+    assert counting.looked == 5
+
+
+def test_released_solvers_share_one_finder() -> None:
+    a, b = (aasce.load(name) for name in ("scg_net", "top_down"))
+    assert isinstance(a, Led)
+    assert isinstance(b, Led)
+    assert a.finder is b.finder
 
 
 def test_the_tool_compares_the_systems_on_whole_films(
