@@ -13,7 +13,7 @@ from PIL import Image
 
 from aasce.ensemble.tables import level_name
 from aasce.files import atomic_write
-from aasce.geometry.spine import quarter_turns, set_upright
+from aasce.geometry.spine import quarter_turns, turn_points, turned_size
 from aasce.report.construction import Construction, construct
 from aasce.report.sheet import Box, Colour, Sheet, lay_out, text_width, wrap
 from aasce.types import AasceError, CobbAngles, Radiograph, SpinePrediction, as_float
@@ -54,9 +54,10 @@ def draw_overlay(film: Radiograph, prediction: SpinePrediction, angles: CobbAngl
         (H', W', 3) uint8 RGB, H' at most 1600.
     """
     points = _drawable(prediction)
-    if points is not None and (turns := quarter_turns(points)):
+    if turns := _turns(points, prediction):
         film = replace(film, pixels=np.ascontiguousarray(np.rot90(film.pixels, -turns)))
-        points, _ = set_upright(points, prediction.size)
+        prediction = _turned(prediction, points, turns)
+        points = prediction.landmarks
     if prediction.failure is not None:
         angles = None
     curves = _curves(points, angles, film)
@@ -95,6 +96,32 @@ def _drawable(prediction: SpinePrediction) -> Floats | None:
     if points.ndim != 3 or points.shape[1:] != (4, 2) or not np.isfinite(points).all():
         return None
     return points
+
+
+def _line(prediction: SpinePrediction) -> Floats | None:
+    """(N, 2) px of a centreline that can be drawn."""
+    line = prediction.centerline
+    return as_float(line) if line is not None and len(line) > 1 and np.isfinite(line).all() else None
+
+
+def _turns(points: Floats | None, prediction: SpinePrediction) -> int:
+    """Clockwise quarter turns that set the spine upright; 0 where nothing says which way it runs."""
+    line = _line(prediction)
+    if points is not None:
+        return quarter_turns(points)
+    return 0 if line is None else quarter_turns(line[:, None])
+
+
+def _turned(prediction: SpinePrediction, points: Floats | None, turns: int) -> SpinePrediction:
+    """What can be drawn of a prediction, on the film turned clockwise."""
+    size, line, mask = prediction.size, _line(prediction), prediction.mask
+    return replace(
+        prediction,
+        size=turned_size(size, turns),
+        landmarks=None if points is None else turn_points(points, size, turns),
+        centerline=None if line is None else turn_points(line, size, turns),
+        mask=np.ascontiguousarray(np.rot90(mask, -turns)) if mask is not None and mask.ndim == 2 else None,
+    )
 
 
 def _colour(angles: CobbAngles, j: int) -> Colour:
@@ -272,8 +299,8 @@ def _draw_soft_parts(sheet: Sheet, prediction: SpinePrediction) -> None:
         found, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         for contour in found:
             sheet.polyline(sheet.place(contour[:, 0]), PALE, sheet.thickness, closed=True)
-    line = prediction.centerline
-    if line is not None and len(line) > 1 and np.isfinite(line).all():
+    line = _line(prediction)
+    if line is not None:
         sheet.polyline(sheet.place(line), AMBER, sheet.thickness)
 
 

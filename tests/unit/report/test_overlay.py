@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from aasce.geometry.cobb import cobb_angles
-from aasce.preprocess.crop import letterbox, turned_size
+from aasce.geometry.spine import turned_size
+from aasce.preprocess.crop import letterbox
 from aasce.report import draw_overlay, save_overlay
 from aasce.report.overlay import COLOURS, RED
 from aasce.report.sheet import text_width, windowed, wrap
@@ -210,3 +211,18 @@ def test_a_film_that_lies_turned_is_shown_upright(turns: int) -> None:
     lying = replace(upright, pixels=np.ascontiguousarray(np.rot90(upright.pixels, turns)))
     shown = draw_overlay(lying, replace(prediction(there.apply(spine)), size=lying.size), angles)
     np.testing.assert_array_equal(shown, draw_overlay(upright, prediction(spine), angles))
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_line_and_a_mask_that_lie_turned_are_shown_upright(turns: int) -> None:
+    line = np.stack([np.linspace(180.0, 220.0, 50), np.linspace(100.0, 900.0, 50)], axis=1)
+    mask = np.zeros((1000, 400), np.uint8)
+    mask[100:900, 150:240] = 1
+    found = prediction(centerline=line, mask=mask)
+    there = letterbox((1000, 400), turned_size((1000, 400), -turns), -turns)
+    lying = replace(film(), pixels=np.full(turned_size((1000, 400), turns), 60, np.uint8))
+    said = replace(found, size=lying.size, centerline=there.apply(line), mask=np.rot90(mask, turns))
+    np.testing.assert_array_equal(draw_overlay(lying, said, None), draw_overlay(film(), found, None))
+    # A mask alone does not tell which way it runs.
+    blind = draw_overlay(lying, replace(said, centerline=None), None)
+    assert (blind.shape[1] > blind.shape[0]) == (turns != 2)
