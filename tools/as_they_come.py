@@ -1,4 +1,4 @@
-"""What solvers make of films as users have them: negatives, turned, pale, lateral, whole.
+"""What solvers make of films as users have them: negatives, turned, pale, wide, lateral, whole.
 
     python -m tools.as_they_come FOLDER         films of a folder, shown in each of these ways
     python -m tools.as_they_come --lateral 12   that many rendered lateral films, which are no film to measure
@@ -9,11 +9,13 @@ Truth are the angles of the film as it is, or those of `vertebra_field`, so no l
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import cv2
 import numpy as np
 import torch
 import typer
@@ -31,13 +33,8 @@ from aasce.solvers.base import Solver
 from aasce.solvers.regressor import RegressingSolver
 from aasce.types import Radiograph
 
-WAYS: dict[str, tuple[Callable[[Bytes], Bytes], str]] = {
-    "as a negative": (lambda film: 255 - film, "film_negative"),
-    "upside down": (lambda film: film[::-1, ::-1], "film_upside_down"),
-    "on its side": (lambda film: np.rot90(film), "film_on_its_side"),
-    "pale": (lambda film: film // 5, ""),
-}
-"""How a film is shown, and the flag that ought to say so."""
+VIEW = 720
+"""Seed of the lateral view that is put beside films."""
 
 
 def lateral_film(seed: int, rows: int = 768) -> Radiograph:
@@ -51,6 +48,30 @@ def lateral_film(seed: int, rows: int = 768) -> Radiograph:
     with torch.no_grad():
         seen = expose(phantom, aside.camera(), aside.kilovolts, aside.aluminium)
     return Radiograph(f"lateral-{seed:06d}", (255 * (1 - seen.clamp(0, 1).numpy())).astype(np.uint8))
+
+
+@functools.cache
+def lateral_view(height: int) -> Bytes:
+    """A lateral film of that many rows."""
+    film = lateral_film(VIEW).pixels
+    return np.asarray(cv2.resize(film, (round(film.shape[1] * height / len(film)), height)), np.uint8)
+
+
+def on_a_square(film: Bytes) -> Bytes:
+    """A film in the middle of a square, dark around it."""
+    room = max(0, film.shape[0] - film.shape[1])
+    return np.pad(film, ((0, 0), (room // 2, room - room // 2)))
+
+
+WAYS: dict[str, tuple[Callable[[Bytes], Bytes], str]] = {
+    "as a negative": (lambda film: 255 - film, "film_negative"),
+    "upside down": (lambda film: film[::-1, ::-1], "film_upside_down"),
+    "on its side": (lambda film: np.rot90(film), "film_on_its_side"),
+    "pale": (lambda film: film // 5, ""),
+    "on a square": (on_a_square, ""),
+    "beside a lateral view": (lambda film: np.hstack([film, lateral_view(len(film))]), ""),
+}
+"""How a film is shown, and the flag that ought to say so."""
 
 
 def compare_systems(folder: Path) -> None:

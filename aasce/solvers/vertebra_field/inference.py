@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from aasce.geometry.spine import turned_size
 from aasce.preprocess.augment import mirror_landmarks
 from aasce.preprocess.crop import View, letterbox, similarity, spine_view
 from aasce.preprocess.intensity import Bytes, standardize, to_uint8
@@ -35,6 +36,10 @@ SEEN = 30.0
 NEGATIVE_COST, TURNED_COST = 10.0, 20.0
 """How much more it has to gain than the film as it is: rendered films that end in the chest, where little is gained
 either way, gain up to 16 more upside down."""
+
+WIDE = (1.25, 4.0)
+"""Between how many widths of a canvas as high as the film a film is looked at in parts too. The challenge's films and
+the whole ones are narrower; one more than twice as wide as high rather lies on its side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,7 @@ def find_spine(
     view = spine_view(whole_column(first.column), views.fine, views.spacing)
     seen = []
     for mirrored, scale in PASSES[: views.passes]:
-        middle = (np.array([view.size[1], view.size[0]]) - 1) / 2
-        zoom = similarity(middle, scale, 0.0, view.size).matrix
+        zoom = similarity(_middle(view.size), scale, 0.0, view.size).matrix
         linear = zoom[:, :2] @ view.matrix[:, :2]
         looked = View(np.column_stack([linear, zoom[:, :2] @ view.matrix[:, 2] + zoom[:, 2]]), view.size)
         found = _see(module, pixels, looked, mirrored)
@@ -93,32 +97,73 @@ def first_look(module: nn.Module, film: Radiograph, views: ViewSettings) -> Foun
 
 
 def _first_look(module: nn.Module, pixels: Bytes, views: ViewSettings, as_it_is: bool) -> Found | None:
-    """The whole film as it is; where no column is clearly seen, as a negative and turned as well."""
+    """The whole film as it is; where no column is clearly seen, part by part, as a negative and turned as well."""
     size = (pixels.shape[0], pixels.shape[1])
 
-    def look(turns: int, negative: bool) -> Found | None:
-        canvas = letterbox(size, views.coarse, turns)
+    def look(canvas: View, negative: bool) -> Found | None:
         column = _aimed(_see(module, ~pixels if negative else pixels, canvas, mirrored=False))
         if column is None:
             return None
         corners, spread = canvas.undo(column.corners), column.spread / canvas.scale
         return Found(replace(column, corners=corners, spread=spread), canvas, negative)
 
-    given = look(0, False)
-    best, most = given, -np.inf if given is None else given.column.gain
-    if as_it_is or most >= CLEAR:
+    def best_of(turns: int, negative: bool) -> Found | None:
+        seen = [look(canvas, negative) for canvas in canvases(size, views.coarse, turns)]
+        return max((found for found in seen if found is not None), key=_gain, default=None)
+
+    given = look(letterbox(size, views.coarse), False)
+    if as_it_is or _gain(given) >= CLEAR:
         return given
+    parts = [look(canvas, False) for canvas in canvases(size, views.coarse, 0)[1:]]
+    best = max((given, *parts), key=_gain)
+    most = _gain(best)
+    if most >= CLEAR:
+        return best
     ways = [(0, True)]
     if most < LOST:
         ways += [(turns, negative) for turns in (2, 1, 3) for negative in (False, True)]
     for turns, negative in ways:
-        other = look(turns, negative)
+        other = best_of(turns, negative)
         if other is None or other.column.gain < SEEN:
             continue
         gain = other.column.gain - NEGATIVE_COST * negative - TURNED_COST * (turns > 0)
         if gain > most:
             best, most = other, gain
     return best
+
+
+def _gain(found: Found | None) -> float:
+    return -np.inf if found is None else found.column.gain
+
+
+def canvases(film: tuple[int, int], canvas: tuple[int, int], turns: int) -> list[View]:
+    """The whole film, and of a wide one also parts as high as it is, which overlap by half.
+
+    A wide film, two views side by side or one with much around the body, is too small on a canvas that holds all of it.
+
+    Args:
+        film: (H, W) as given.
+        canvas: (H, W).
+        turns: quarter turns of the film, clockwise as seen.
+    """
+    whole = letterbox(film, canvas, turns)
+    height, width = turned_size(film, turns)
+    scale = canvas[0] / height
+    shown = canvas[1] / scale
+    if not WIDE[0] * shown < width <= WIDE[1] * shown:
+        return [whole]
+    middle = _middle(canvas)
+    centre = whole.undo(middle)
+    aside = np.linspace(-1, 1, int(np.ceil(2 * width / shown)) - 1) * (width - shown) / 2
+    return [
+        whole,
+        *(similarity(centre, scale, 90.0 * turns, canvas, middle - (x * scale, 0.0)) for x in aside),
+    ]
+
+
+def _middle(canvas: tuple[int, int]) -> Floats:
+    """(2,) px of the middle of an (H, W) canvas."""
+    return (np.array([canvas[1], canvas[0]]) - 1) / 2
 
 
 def _aimed(candidates: Candidates) -> Column | None:

@@ -17,9 +17,10 @@ from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.spine import turned_size
 from aasce.preprocess.crop import letterbox
 from aasce.report.overlay import draw_overlay
+from aasce.solvers.vertebra_field.inference import canvases
 from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
 from aasce.types import Radiograph, SpinePrediction
-from tools.as_they_come import lateral_film, main
+from tools.as_they_come import lateral_film, lateral_view, main, on_a_square
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,58 @@ def test_a_pale_film_is_measured_like_the_film(
     np.testing.assert_allclose(said.angles.degrees, plain.angles.degrees, atol=2.0)
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_lateral_view_beside_the_film_is_left_out(
+    solver: VertebraFieldSolver, film: Radiograph, plain: SpinePrediction, side: str
+) -> None:
+    lateral = lateral_view(film.height)
+    views = [film.pixels, lateral] if side == "right" else [lateral, film.pixels]
+    said = solver.predict([replace(film, pixels=np.hstack(views))])[0]
+    assert said.landmarks is not None
+    assert plain.landmarks is not None
+    aside = lateral.shape[1] if side == "left" else 0
+    seen = said.first_level + np.arange(len(said.landmarks))
+    assert len(seen) >= 16
+    assert np.linalg.norm(said.landmarks - plain.landmarks[seen] - (aside, 0), axis=-1).mean() < 2.0
+    assert said.flags == (() if len(seen) == 17 else ("vertebra_missing",))
+
+
+@pytest.mark.parametrize(("quarters", "negative"), [(0, True), (1, False), (2, True)])
+def test_a_wide_film_may_lie_turned_too(
+    solver: VertebraFieldSolver, film: Radiograph, plain: SpinePrediction, quarters: int, negative: bool
+) -> None:
+    pixels = np.rot90(on_a_square(film.pixels), -quarters)
+    shown = replace(film, pixels=np.ascontiguousarray(255 - pixels if negative else pixels))
+    said = solver.predict([shown])[0]
+    assert said.angles is not None
+    assert plain.angles is not None
+    np.testing.assert_allclose(said.angles.degrees, plain.angles.degrees, atol=1.5)
+    assert ("film_negative" in said.flags) == negative
+    assert ({1: "film_on_its_side", 2: "film_upside_down"}.get(quarters) in said.flags) == (quarters > 0)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_parts_of_a_wide_film_cover_it_and_overlap(turns: int) -> None:
+    size = turned_size((1000, 1400), turns)
+    whole, *parts = canvases(size, (512, 256), turns)
+    corners = np.array([[0.0, 0.0], [size[1] - 1, size[0] - 1]])
+    upright = [np.sort(view.apply(corners), axis=0) for view in parts]
+    assert len(parts) == 5
+    assert whole.scale < 0.4 * parts[0].scale
+    for at in upright:  # as high as the film
+        np.testing.assert_allclose(at[:, 1], (0, 511), atol=0.6)
+    assert upright[0][0, 0] == pytest.approx(0, abs=0.6)
+    assert upright[-1][1, 0] == pytest.approx(255, abs=0.6)
+    steps = -np.diff([at[0, 0] for at in upright])
+    assert (steps > 0).all()
+    assert (steps <= 128).all()
+
+
+@pytest.mark.parametrize("size", [(1000, 560), (1000, 2100)])
+def test_a_film_of_usual_shape_or_on_its_side_has_no_parts(size: tuple[int, int]) -> None:
+    assert len(canvases(size, (512, 256), 0)) == 1
+
+
 def test_a_film_that_ends_early_gets_no_vertebra_squeezed_in(
     solver: VertebraFieldSolver, film: Radiograph
 ) -> None:
@@ -140,5 +193,7 @@ def test_the_tool_counts_what_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
         "as a negative: told 1 of 1, within 1 degree 1",
         "upside down: told 1 of 1, within 1 degree 1",
         "on its side: told 1 of 1, within 1 degree 1",
+        "on a square: told 0 of 1, within 1 degree 1",
+        "beside a lateral view: told 0 of 1, within 1 degree 1",
         "as it is: taken for one of these 0 of 1",
     ]
