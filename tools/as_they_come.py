@@ -118,10 +118,8 @@ def main(
             np.inf if a.angles is None or b.angles is None else np.abs(a.angles.degrees - b.angles.degrees).max()
             for a, b in zip(said, given, strict=True)
         ])  # fmt: skip
-        told = sum(flag in p.flags for p in said)
-        typer.echo(
-            f"{name}: told {told} of {len(films)}, within 1 degree {(off < 1).sum()}, median {np.median(off):.2f}"
-        )
+        told = f"told {sum(flag in p.flags for p in said)} of {len(films)}, " if flag else ""
+        typer.echo(f"{name}: {told}within 1 degree {(off < 1).sum()}, median {np.median(off):.2f}")
     if films:
         wrong = sum(any(f and f in p.flags for _, f in WAYS.values()) for p in given)
         typer.echo(f"as it is: taken for one of these {wrong} of {len(films)}")

@@ -188,12 +188,12 @@ def test_the_tool_counts_what_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
     shutil.copy(example_films()[2], tmp_path)
     main(tmp_path)
     lines = capsys.readouterr().out.splitlines()
-    assert lines.pop(3).startswith("pale: told 0 of 1")
+    assert lines.pop(3).startswith("pale: within 1 degree ")
     assert [line.split(", median")[0] for line in lines] == [
         "as a negative: told 1 of 1, within 1 degree 1",
         "upside down: told 1 of 1, within 1 degree 1",
         "on its side: told 1 of 1, within 1 degree 1",
-        "on a square: told 0 of 1, within 1 degree 1",
-        "beside a lateral view: told 0 of 1, within 1 degree 1",
+        "on a square: within 1 degree 1",
+        "beside a lateral view: within 1 degree 1",
         "as it is: taken for one of these 0 of 1",
     ]
