@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from aasce.geometry.spine import turned_size
 from aasce.preprocess.augment import mirror_landmarks
 from aasce.preprocess.crop import View, letterbox, similarity, spine_view
 from aasce.preprocess.intensity import Bytes, standardize, to_uint8
@@ -107,28 +107,23 @@ def _first_look(module: nn.Module, pixels: Bytes, views: ViewSettings, as_it_is:
         corners, spread = canvas.undo(column.corners), column.spread / canvas.scale
         return Found(replace(column, corners=corners, spread=spread), canvas, negative)
 
-    def best_of(turns: int, negative: bool) -> Found | None:
-        seen = [look(canvas, negative) for canvas in canvases(size, views.coarse, turns)]
-        return max((found for found in seen if found is not None), key=_gain, default=None)
-
     given = look(letterbox(size, views.coarse), False)
     if as_it_is or _gain(given) >= CLEAR:
         return given
-    parts = [look(canvas, False) for canvas in canvases(size, views.coarse, 0)[1:]]
-    best = max((given, *parts), key=_gain)
+    parts = wide_parts(size, views.coarse)
+    best = max((given, *(look(part, False) for part in parts)), key=_gain)
     most = _gain(best)
     if most >= CLEAR:
         return best
-    ways = [(0, True)]
+    ways = [(canvas, True, NEGATIVE_COST) for canvas in (letterbox(size, views.coarse), *parts)]
     if most < LOST:
-        ways += [(turns, negative) for turns in (2, 1, 3) for negative in (False, True)]
-    for turns, negative in ways:
-        other = best_of(turns, negative)
-        if other is None or other.column.gain < SEEN:
-            continue
-        gain = other.column.gain - NEGATIVE_COST * negative - TURNED_COST * (turns > 0)
-        if gain > most:
-            best, most = other, gain
+        for turns, negative in itertools.product((2, 1, 3), (False, True)):
+            cost = TURNED_COST + NEGATIVE_COST * negative
+            ways.append((letterbox(size, views.coarse, turns), negative, cost))
+    for canvas, negative, cost in ways:
+        other = look(canvas, negative)
+        if _gain(other) >= SEEN and _gain(other) - cost > most:
+            best, most = other, _gain(other) - cost
     return best
 
 
@@ -136,29 +131,24 @@ def _gain(found: Found | None) -> float:
     return -np.inf if found is None else found.column.gain
 
 
-def canvases(film: tuple[int, int], canvas: tuple[int, int], turns: int) -> list[View]:
-    """The whole film, and of a wide one also parts as high as it is, which overlap by half.
+def wide_parts(film: tuple[int, int], canvas: tuple[int, int]) -> list[View]:
+    """Parts as high as the film, which overlap by half at least; none of a film that is not wide.
 
     A wide film, two views side by side or one with much around the body, is too small on a canvas that holds all of it.
+    Parts are not looked at turned: a film cut short is wide too, and would be taken for upside down now and then.
 
     Args:
-        film: (H, W) as given.
+        film: (H, W).
         canvas: (H, W).
-        turns: quarter turns of the film, clockwise as seen.
     """
-    whole = letterbox(film, canvas, turns)
-    height, width = turned_size(film, turns)
+    height, width = film
     scale = canvas[0] / height
     shown = canvas[1] / scale
     if not WIDE[0] * shown < width <= WIDE[1] * shown:
-        return [whole]
-    middle = _middle(canvas)
-    centre = whole.undo(middle)
+        return []
     aside = np.linspace(-1, 1, int(np.ceil(2 * width / shown)) - 1) * (width - shown) / 2
-    return [
-        whole,
-        *(similarity(centre, scale, 90.0 * turns, canvas, middle - (x * scale, 0.0)) for x in aside),
-    ]
+    middle = (np.array([width, height]) - 1) / 2
+    return [similarity(middle + np.array([x, 0.0]), scale, 0.0, canvas) for x in aside]
 
 
 def _middle(canvas: tuple[int, int]) -> Floats:
