@@ -46,7 +46,6 @@ UNCLEAR = 40.0
 """Gain of a column below which it may be no frontal spine at all: one in a hundred of those films, none of the whole
 ones; rendered lateral films come to 37 at most."""
 
-
 UNSEEN = 28.0
 """The same of a first look's column: 161 of those films and the 82 whole ones come to 38 at least (unseen by their
 models 480 of 481 come to it), 16 rendered lateral films to 19 at most."""
