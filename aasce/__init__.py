@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aasce.commands.members import load
+    from aasce.api import load
     from aasce.geometry.cobb import cobb_angles
     from aasce.readers import read_film, read_scan
     from aasce.scoring import score
@@ -19,7 +19,7 @@ __all__ = ["cobb_angles", "load", "read_film", "read_scan", "score"]
 
 _HOMES = {
     "cobb_angles": "aasce.geometry.cobb",
-    "load": "aasce.commands.members",
+    "load": "aasce.api",
     "read_film": "aasce.readers",
     "read_scan": "aasce.readers",
     "score": "aasce.scoring",

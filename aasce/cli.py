@@ -232,8 +232,8 @@ def bench(
 ) -> None:
     """Make the leaderboard of solvers trained on the same folds; resumed when begun."""
     from aasce.commands import bench as command
-    from aasce.commands.leaderboard import board_table, caption
     from aasce.commands.terminal import show
+    from aasce.evaluation.leaderboard import board_table, caption
 
     if from_oof and (solvers or settings or config):
         raise AasceError("--from-oof trains nothing; leave out --solvers, --set and --config")
@@ -315,7 +315,7 @@ def solvers() -> None:
     from rich.table import Table
 
     from aasce.commands.terminal import show
-    from aasce.solvers import SOLVERS, SUMMARIES
+    from aasce.solvers.registry import SOLVERS, SUMMARIES
     from aasce.weights import described, packaged, released
 
     weights = released()

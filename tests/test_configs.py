@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from aasce.commands.members import DEFAULT_ENSEMBLE
+from aasce.api import DEFAULT_ENSEMBLE
 from aasce.config import Settings, load_settings, read_yaml, setting_names
 from aasce.ensemble import EnsembleSettings
-from aasce.solvers import SOLVERS, solver_class
+from aasce.solvers.registry import SOLVERS, solver_class
 from aasce.types import AasceError
 from aasce.weights import packaged
 

@@ -22,15 +22,15 @@ import typer
 from numpy.typing import NDArray
 
 import aasce
-from aasce.commands.members import Ensemble
+from aasce.api import Ensemble
+from aasce.datasets import unlabelled_films
 from aasce.ensemble import measure
 from aasce.phantom.films import draw_framing, expose
 from aasce.phantom.person import build_person, draw_person
 from aasce.preprocess.intensity import Bytes, to_uint8
-from aasce.readers import unlabelled_films
-from aasce.solvers import DEFAULT_SOLVER, SOLVERS
 from aasce.solvers.base import Solver
-from aasce.solvers.regressor import RegressingSolver
+from aasce.solvers.registry import DEFAULT_SOLVER, SOLVERS
+from aasce.solvers.shared.regressor import RegressingSolver
 from aasce.types import Radiograph
 
 VIEW = 720

@@ -16,8 +16,8 @@ import typer
 import yaml
 
 from aasce.commands.predict import training_median
-from aasce.ensemble import write_submission
 from aasce.files import write_text
+from aasce.writers import write_submission
 from tools.release import below_data
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import typer
 
 from aasce.config import load_settings
-from aasce.ensemble import EnsembleSettings, blend, write_submission
+from aasce.ensemble import EnsembleSettings, blend
 from aasce.files import write_text
 from aasce.scoring import read_angles_csv
+from aasce.writers import write_submission
 
 
 def main(

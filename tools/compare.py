@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aasce.commands.held_out import Entry, Ground, make_fold, train_run
-from aasce.commands.leaderboard import read_answers
 from aasce.commands.train import Parts, Plan, open_run
 from aasce.config import load_settings
+from aasce.evaluation.held_out import Entry, Ground, make_fold, train_run
+from aasce.evaluation.leaderboard import read_answers
 from aasce.files import write_text
 from aasce.scoring import score
 from aasce.scoring.bootstrap import bca_intervals
 from aasce.scoring.metrics import film_smape
-from aasce.solvers import solver_class
 from aasce.solvers.base import MANIFEST_FILE, WEIGHTS_FILE
+from aasce.solvers.registry import solver_class
 
 Floats = NDArray[np.float64]
 

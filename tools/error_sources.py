@@ -18,8 +18,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from aasce.datasets import FilmSet, data_root, read_challenge
 from aasce.geometry.cobb import cobb_angles
-from aasce.readers import FilmSet, data_root, read_challenge
 from aasce.scoring.metrics import film_smape
 from aasce.types import Array, as_float
 

@@ -13,8 +13,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from aasce.datasets import data_root, grouped_folds, read_challenge
 from aasce.ensemble import EnsembleSettings, blend, fit_weights
-from aasce.readers import data_root, grouped_folds, read_challenge
 from aasce.scoring import read_angles_csv, smape
 
 

@@ -17,10 +17,10 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from aasce.datasets import FilmSet, data_root, read_challenge
+from aasce.datasets.exposures import Repeated, repeated_exposures
 from aasce.geometry.cobb import tilts
 from aasce.geometry.spine import order_vertebrae, repair_corners
-from aasce.preprocess.exposures import Repeated, repeated_exposures
-from aasce.readers import FilmSet, data_root, read_challenge
 from aasce.scoring import read_angles_csv
 from aasce.scoring.metrics import film_smape
 

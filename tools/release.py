@@ -16,9 +16,9 @@ import typer
 import yaml
 
 from aasce.config import dump_settings, load_settings
-from aasce.solvers import solver_class
 from aasce.solvers.base import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE
-from aasce.solvers.confidence import fit_confidence
+from aasce.solvers.registry import solver_class
+from aasce.solvers.shared.confidence import fit_confidence
 from tools.train_released import RENDERED, commit
 
 PRIOR = (4.0, 1.0)

@@ -29,9 +29,9 @@ import numpy as np
 import typer
 
 from aasce.config import load_settings
-from aasce.readers import FilmSet, data_root, grouped_folds, grouped_holdout, read_challenge
-from aasce.solvers import solver_class
+from aasce.datasets import FilmSet, data_root, grouped_folds, grouped_holdout, read_challenge
 from aasce.solvers.base import RunFolder
+from aasce.solvers.registry import solver_class
 
 FOLDS = 5
 SEED = 0

@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from aasce.readers import FilmSet, data_root, grouped_folds, read_challenge
+from aasce.datasets import FilmSet, data_root, grouped_folds, read_challenge
 from aasce.scoring import Score, read_angles_csv, score
 from aasce.scoring.metrics import film_smape
 from tools.train_released import FOLDS, SEED

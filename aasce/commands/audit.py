@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aasce.commands.progress import progress
+from aasce.datasets import FilmSet, LabelledFilm, film_faults, read_challenge, repeated_films
+from aasce.datasets.challenge import Labels
+from aasce.datasets.exposures import repeated_exposures
 from aasce.files import atomic_write
 from aasce.geometry.audit import Fault
 from aasce.geometry.cobb import cobb_angles
-from aasce.preprocess.exposures import repeated_exposures
-from aasce.readers import FilmSet, LabelledFilm, film_faults, read_challenge, read_film, repeated_films
-from aasce.readers.dataset import Labels
-from aasce.report import draw_overlay, save_overlay
+from aasce.readers import read_film
 from aasce.types import VERTEBRAE, SpinePrediction
+from aasce.writers.overlay import draw_overlay, save_overlay
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -15,8 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from aasce.commands.held_out import Clock, Entry, Ground, limited_threads, make_fold, merge, say_if_busy
-from aasce.commands.leaderboard import (
+from aasce.api import check_device
+from aasce.commands.train import deal, run_name
+from aasce.config import load_settings, nearest
+from aasce.datasets import FilmSet, data_root, read_challenge
+from aasce.datasets.challenge import Labels
+from aasce.evaluation.held_out import Clock, Entry, Ground, limited_threads, make_fold, merge, say_if_busy
+from aasce.evaluation.leaderboard import (
     LINE_TO_BEAT,
     Answers,
     Board,
@@ -27,12 +32,7 @@ from aasce.commands.leaderboard import (
     shared_films,
     write_board,
 )
-from aasce.commands.members import check_device
-from aasce.commands.train import deal, run_name
-from aasce.config import load_settings, nearest
-from aasce.readers import FilmSet, data_root, read_challenge
-from aasce.readers.dataset import Labels
-from aasce.solvers import SOLVERS, solver_class
+from aasce.solvers.registry import SOLVERS, solver_class
 from aasce.types import AasceError
 from aasce.weights import load_solver, released
 

@@ -11,24 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aasce.commands.members import Ensemble, Measures, Single, load_ensemble, load_single
+from aasce.api import Ensemble, Measures, Single, load_ensemble, load_single
 from aasce.commands.progress import progress
 from aasce.commands.staging import staged
 from aasce.config import Settings
-from aasce.ensemble import (
-    Manifest,
-    Measurement,
-    submission_rows,
-    write_manifest,
-    write_predictions,
-    write_submission,
-)
+from aasce.ensemble import Measurement
 from aasce.readers import film_name, read_film
-from aasce.report import draw_overlay, save_overlay
-from aasce.solvers import DEFAULT_SOLVER
 from aasce.solvers.base import Solver
+from aasce.solvers.registry import DEFAULT_SOLVER
 from aasce.types import AasceError, Definition, Radiograph, SpinePrediction
 from aasce.weights import load_solver
+from aasce.writers import Manifest, submission_rows, write_manifest, write_predictions, write_submission
+from aasce.writers.overlay import draw_overlay, save_overlay
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -74,8 +74,8 @@ def synth(plan: Plan) -> int:
 
 def check(plan: Plan) -> None:
     """Raises AasceError for numbers that make no film."""
-    from aasce.phantom.curves import check_cobb, check_curve
     from aasce.phantom.person import POPULATIONS
+    from aasce.phantom.spine.curves import check_cobb, check_curve
 
     if plan.count < 1:
         raise AasceError(f"--n {plan.count}: render at least one film")

@@ -12,14 +12,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from aasce.commands.members import Single, check_device
+from aasce.api import Single, check_device
 from aasce.commands.predict import measure_films
 from aasce.config import dump_settings, load_settings
-from aasce.ensemble import Manifest, submission_rows, write_manifest, write_submission
+from aasce.datasets import FilmSet, data_root, grouped_folds, grouped_holdout, read_challenge
+from aasce.datasets.challenge import Labels
 from aasce.files import write_text
-from aasce.readers import FilmSet, data_root, grouped_folds, grouped_holdout, read_challenge
-from aasce.readers.dataset import Labels
-from aasce.solvers import matching_torchvision, solver_class
 from aasce.solvers.base import (
     CONFIG_FILE,
     MANIFEST_FILE,
@@ -29,8 +27,10 @@ from aasce.solvers.base import (
     SolverConfig,
     read_manifest,
 )
+from aasce.solvers.registry import matching_torchvision, solver_class
 from aasce.types import AasceError
 from aasce.weights import equip, resolve
+from aasce.writers import Manifest, submission_rows, write_manifest, write_submission
 
 SPLIT_FILE = "split.json"
 

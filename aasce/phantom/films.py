@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from aasce.config import Settings
+from aasce.datasets import FilmSet
+from aasce.datasets.challenge import LabelledFilm
 from aasce.phantom.person import Person, Phantom, build_person, draw_person
-from aasce.phantom.pose import LEVELS
+from aasce.phantom.spine.pose import LEVELS
 from aasce.phantom.truth import FilmTruth, film_truth
-from aasce.readers import FilmSet
-from aasce.readers.dataset import LabelledFilm
 from aasce.types import Array, Radiograph
 from aasce.xray.camera import Camera, ConeBeam, SlotScanner
 from aasce.xray.film import FilmLook, develop, draw_look

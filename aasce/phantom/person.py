@@ -9,18 +9,18 @@ import numpy as np
 import torch
 
 from aasce.config import Settings
-from aasce.phantom.ageing import draw_disc_factors
-from aasce.phantom.curves import SpineRecord, draw_spine
-from aasce.phantom.gas import GasRecord, build_gas, draw_gas
-from aasce.phantom.instruments import InstrumentsRecord, build_instruments, draw_instruments
-from aasce.phantom.limbs import LimbsRecord, build_limbs, draw_limbs
-from aasce.phantom.pelvis import PelvisRecord, build_pelvis, draw_pelvis, hip_centres
-from aasce.phantom.pose import LEVELS, SpinePose
-from aasce.phantom.skin import SkinRecord, build_skin, draw_skin, lay_skin
-from aasce.phantom.skull import SkullRecord, build_skull, draw_skull
-from aasce.phantom.statistics import scan_statistics
-from aasce.phantom.thorax import ThoraxRecord, build_thorax, draw_thorax, lay_thorax
-from aasce.phantom.vertebra import (
+from aasce.phantom.anatomy.gas import GasRecord, build_gas, draw_gas
+from aasce.phantom.anatomy.limbs import LimbsRecord, build_limbs, draw_limbs
+from aasce.phantom.anatomy.pelvis import PelvisRecord, build_pelvis, draw_pelvis, hip_centres
+from aasce.phantom.anatomy.skin import SkinRecord, build_skin, draw_skin, lay_skin
+from aasce.phantom.anatomy.skull import SkullRecord, build_skull, draw_skull
+from aasce.phantom.anatomy.thorax import ThoraxRecord, build_thorax, draw_thorax, lay_thorax
+from aasce.phantom.devices.instruments import InstrumentsRecord, build_instruments, draw_instruments
+from aasce.phantom.spine.ageing import draw_disc_factors
+from aasce.phantom.spine.curves import SpineRecord, draw_spine
+from aasce.phantom.spine.pose import LEVELS, SpinePose
+from aasce.phantom.spine.statistics import scan_statistics
+from aasce.phantom.spine.vertebra import (
     VertebraModel,
     VertebraShape,
     body_height,
@@ -101,7 +101,7 @@ def draw_person(
         seed: of every draw.
         population: one of POPULATIONS.
         cobb: nominal major Cobb angle in degrees, 0 to 100; drawn without.
-        curve: a curve type of `aasce.phantom.curves.PATTERNS`; drawn without.
+        curve: a curve type of `aasce.phantom.spine.curves.PATTERNS`; drawn without.
 
     Raises:
         AasceError: unknown population or curve type, impossible Cobb angle.

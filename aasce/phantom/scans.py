@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from aasce.phantom.person import Person, Phantom, build_person
-from aasce.phantom.pose import LEVELS
+from aasce.phantom.spine.pose import LEVELS
 from aasce.volume import Volume
 from aasce.xray.mesh import Mesh
 from aasce.xray.voxels import add_ct_noise, voxelise

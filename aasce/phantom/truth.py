@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from aasce.geometry.cobb import cobb_angles
-from aasce.phantom.pose import LEVELS, SpinePose
+from aasce.phantom.spine.pose import LEVELS, SpinePose
 from aasce.types import VERTEBRAE, Array, CobbAngles
 from aasce.xray.camera import Camera
 

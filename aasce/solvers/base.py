@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import numpy as np
 
 from aasce.config import Settings, dump_settings, load_settings
+from aasce.datasets import FilmSet
 from aasce.files import atomic_write
-from aasce.readers import FilmSet
 from aasce.types import AasceError, Array, Radiograph, SpinePrediction
 
 CONFIG_FILE = "config.yaml"

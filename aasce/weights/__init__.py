@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aasce.config import nearest
-from aasce.solvers import DEFAULT_SOLVER, SOLVERS, matching_torchvision, solver_class
 from aasce.solvers.base import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE, Solver, read_manifest
-from aasce.solvers.standing import Finder, Led, Remembering
+from aasce.solvers.registry import DEFAULT_SOLVER, SOLVERS, matching_torchvision, solver_class
+from aasce.solvers.shared.orientation import Finder, Led, Remembering
 from aasce.types import AasceError
 
 FILES = (CONFIG_FILE, WEIGHTS_FILE, MANIFEST_FILE)

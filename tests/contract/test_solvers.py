@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from aasce.config import dump_settings, load_settings
+from aasce.datasets import FilmSet, read_challenge
 from aasce.ensemble import measure
-from aasce.readers import FilmSet, read_challenge
-from aasce.solvers import SOLVERS, solver_class
 from aasce.solvers.base import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE, RunFolder, Solver
+from aasce.solvers.registry import SOLVERS, solver_class
 from aasce.types import AasceError, Radiograph, SpinePrediction
 from tests.synthetic import SIZE, bent_spine, write_challenge
 

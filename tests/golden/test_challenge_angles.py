@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from aasce.datasets import audit_dataset, read_challenge
 from aasce.geometry.cobb import cobb_angles
-from aasce.readers import audit_dataset, film_size, read_challenge
+from aasce.readers import film_size
 
 # angles.csv holds 5 significant digits: half a unit of the third decimal of an angle over 10 degrees.
 ROUNDING = 0.0055

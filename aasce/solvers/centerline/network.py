@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aasce.solvers.backbone import BackboneSettings, UpStage, make_encoder
 from aasce.solvers.centerline.settings import CenterlineConfig, NetworkSettings
+from aasce.solvers.shared.encoders import BackboneSettings, UpStage, make_encoder
 
 
 class UNet(nn.Module):

@@ -8,10 +8,10 @@ from pydantic import Field, model_validator
 
 from aasce.config import Settings
 from aasce.geometry.centerline import RATE, STEPS
-from aasce.solvers.backbone import BackboneSettings
 from aasce.solvers.base import SolverConfig
-from aasce.solvers.pictures import AugmentSettings
-from aasce.solvers.training import TrainSettings
+from aasce.solvers.shared.encoders import BackboneSettings
+from aasce.solvers.shared.samples import AugmentSettings
+from aasce.solvers.shared.trainer import TrainSettings
 from aasce.targets.curves import LEAST
 
 

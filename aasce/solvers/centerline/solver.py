@@ -28,11 +28,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from aasce.datasets import FilmSet, grouped_folds
 from aasce.geometry.cobb import tilts
 from aasce.geometry.correction import Correction, leaves, places_on
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
-from aasce.readers import FilmSet, grouped_folds
 from aasce.solvers.base import FitReport, RunFolder, read_manifest
 from aasce.solvers.centerline.curve import (
     Reading,
@@ -43,11 +43,11 @@ from aasce.solvers.centerline.curve import (
 from aasce.solvers.centerline.network import Members
 from aasce.solvers.centerline.settings import CenterlineConfig, NetworkSettings
 from aasce.solvers.centerline.task import CenterlineTask, Sampler, half, see, trimmed, trimmed_rows
-from aasce.solvers.closer import closer_look, longest_part
-from aasce.solvers.maps import film_mask
-from aasce.solvers.pictures import Box, Floats, Item, canvas_of, load_items
-from aasce.solvers.regressor import Measured, RegressingSolver
-from aasce.solvers.training import TrainSettings
+from aasce.solvers.shared.autocrop import closer_look, longest_part
+from aasce.solvers.shared.masks import film_mask
+from aasce.solvers.shared.regressor import Measured, RegressingSolver
+from aasce.solvers.shared.samples import Box, Floats, Item, canvas_of, load_items
+from aasce.solvers.shared.trainer import TrainSettings
 from aasce.targets.mask import Shares
 from aasce.types import Radiograph
 

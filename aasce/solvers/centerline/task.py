@@ -19,10 +19,10 @@ from aasce.preprocess.intensity import Bytes
 from aasce.solvers.centerline.curve import Reading, curve_angles, read_tangents, to_canvas
 from aasce.solvers.centerline.network import Cascade, Members
 from aasce.solvers.centerline.settings import CenterlineConfig
-from aasce.solvers.pictures import Floats, Item, Warper, canvas_of, to_input
-from aasce.solvers.regressor import angle_scores, film_order
-from aasce.solvers.stacks import as_bytes
-from aasce.solvers.training import native_bf16
+from aasce.solvers.shared.cascade import as_bytes
+from aasce.solvers.shared.regressor import angle_scores, film_order
+from aasce.solvers.shared.samples import Floats, Item, Warper, canvas_of, to_input
+from aasce.solvers.shared.trainer import native_bf16
 from aasce.targets.curves import encode_centerline, encode_spine, row_tilts
 from aasce.targets.mask import Shares
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from aasce.readers import FilmSet
+from aasce.datasets import FilmSet
 from aasce.solvers.base import (
     FitReport,
     RunFolder,

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aasce.phantom.pose import LEVELS
-from aasce.phantom.statistics import scan_statistics
+from aasce.phantom.spine.pose import LEVELS
+from aasce.phantom.spine.statistics import scan_statistics
 from aasce.preprocess.intensity import clahe, to_uint8
 from aasce.solvers.inverse_render.chain import best_chain, gradients_of
 from aasce.solvers.inverse_render.model import FILM_MM, Fitted, SpineModel, camera, landmarks, render, size_of

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aasce.phantom.pose import LEVELS, SpinePose
-from aasce.phantom.statistics import scan_statistics, stack
+from aasce.phantom.spine.pose import LEVELS, SpinePose
+from aasce.phantom.spine.statistics import scan_statistics, stack
+from aasce.phantom.spine.vertebra import build_vertebra
 from aasce.phantom.truth import corners_3d
-from aasce.phantom.vertebra import build_vertebra
 from aasce.solvers.inverse_render.prior import LEANS, TILTS, TURNS, shapes
 from aasce.types import VERTEBRAE
 from aasce.xray.camera import SlotScanner

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aasce.phantom.curves import draw_spine
-from aasce.phantom.statistics import SEGMENTS
+from aasce.phantom.spine.curves import draw_spine
+from aasce.phantom.spine.statistics import SEGMENTS
 from aasce.types import Array
 
 DRAWN = 800
@@ -35,7 +35,7 @@ class Shapes:
     """Shape as a point z of 74 numbers, each in units of its own spread; float32.
 
     The 74 angles in degrees are the coronal tilt and the axial rotation of each level and the sagittal lean of each
-    step (see `aasce.phantom.curves.SpineRecord`).
+    step (see `aasce.phantom.spine.curves.SpineRecord`).
 
     Attributes:
         mean: (74,) angles of z = 0: no curve, no rotation, the mean of the leans.

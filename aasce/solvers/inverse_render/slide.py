@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from aasce.phantom.curves import draw_spine
+from aasce.phantom.spine.curves import draw_spine
 from aasce.solvers.inverse_render.chain import Map, gradients_of
 from aasce.solvers.inverse_render.model import FILM_MM, Fitted, SpineModel, camera, render, size_of
 from aasce.solvers.inverse_render.prior import shapes

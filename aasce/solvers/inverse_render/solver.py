@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
+from aasce.datasets import FilmSet
 from aasce.geometry.spine import quarter_turns, turned_size
-from aasce.readers import FilmSet
 from aasce.solvers.base import (
     FitReport,
     RunFolder,
@@ -28,7 +28,6 @@ from aasce.solvers.base import (
     write_numbers,
     write_run,
 )
-from aasce.solvers.confidence import Rule, confidence
 from aasce.solvers.inverse_render.fit import descend, fit_blind, model_of
 from aasce.solvers.inverse_render.model import Fitted, camera, landmarks
 from aasce.solvers.inverse_render.settings import (
@@ -36,7 +35,8 @@ from aasce.solvers.inverse_render.settings import (
     SearchSettings,
     Stage,
 )
-from aasce.solvers.standing import NEGATIVE, Finder, Standing, standing_of
+from aasce.solvers.shared.confidence import Rule, confidence
+from aasce.solvers.shared.orientation import NEGATIVE, Finder, Standing, standing_of
 from aasce.types import AasceError, Radiograph, SpinePrediction
 
 BLIND = "blind"

@@ -8,10 +8,10 @@ from timm.models.vgg import cfgs as VGG_PLANS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aasce.solvers.angle_head import Regressed
-from aasce.solvers.backbone import UpStage, conv, make_encoder
 from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig
-from aasce.solvers.rows import AngleHead
+from aasce.solvers.shared.encoders import UpStage, conv, make_encoder
+from aasce.solvers.shared.heads import Regressed
+from aasce.solvers.shared.row_head import AngleHead
 
 
 class VggEncoder(nn.Module):

@@ -20,20 +20,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from aasce.datasets import FilmSet
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
-from aasce.readers import FilmSet
 from aasce.solvers.base import FitReport, RunFolder
-from aasce.solvers.closer import closer_look, joined, largest_part
-from aasce.solvers.maps import film_mask
 from aasce.solvers.multitask_pyramid.network import MultitaskNet
 from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig, NetworkSettings
 from aasce.solvers.multitask_pyramid.task import MultitaskTask, see
-from aasce.solvers.pictures import Box, Floats, canvas_of, load_items
-from aasce.solvers.readout import Readout, answers
-from aasce.solvers.regressor import Measured, RegressingSolver
-from aasce.solvers.rows import HeadSettings
-from aasce.solvers.training import TrainSettings
+from aasce.solvers.shared.autocrop import closer_look, joined, largest_part
+from aasce.solvers.shared.masks import film_mask
+from aasce.solvers.shared.readout import Readout, answers
+from aasce.solvers.shared.regressor import Measured, RegressingSolver
+from aasce.solvers.shared.row_head import HeadSettings
+from aasce.solvers.shared.samples import Box, Floats, canvas_of, load_items
+from aasce.solvers.shared.trainer import TrainSettings
 from aasce.targets.mask import Shares
 from aasce.types import Radiograph
 

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from aasce.preprocess.augment import intensity_pipeline, reseed
 from aasce.preprocess.crop import letterbox
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.maps import half_map, soft_dice
 from aasce.solvers.multitask_pyramid.network import MultitaskNet
 from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig
-from aasce.solvers.pictures import Item, Warper, plain_canvas, to_input
-from aasce.solvers.readout import Readout
-from aasce.solvers.regressor import angle_scores, film_order
-from aasce.solvers.rows import angle_targets, head_losses
-from aasce.solvers.stacks import as_bytes
+from aasce.solvers.shared.cascade import as_bytes
+from aasce.solvers.shared.masks import half_map, soft_dice
+from aasce.solvers.shared.readout import Readout
+from aasce.solvers.shared.regressor import angle_scores, film_order
+from aasce.solvers.shared.row_head import angle_targets, head_losses
+from aasce.solvers.shared.samples import Item, Warper, plain_canvas, to_input
 from aasce.targets.mask import Shares
 
 Batch = dict[str, Tensor]

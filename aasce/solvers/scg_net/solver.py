@@ -23,20 +23,20 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
+from aasce.datasets import FilmSet
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
-from aasce.readers import FilmSet
-from aasce.solvers.backbone import BackboneSettings
 from aasce.solvers.base import FitReport, RunFolder
-from aasce.solvers.closer import closer_look, joined, largest_part
-from aasce.solvers.pictures import Box, Floats, Item, canvas_of, load_items
-from aasce.solvers.readout import answers
-from aasce.solvers.regressor import Measured, RegressingSolver
-from aasce.solvers.rows import HeadSettings
-from aasce.solvers.scg_net.networks import ScgNet
+from aasce.solvers.scg_net.network import ScgNet
 from aasce.solvers.scg_net.settings import BoundarySettings, RegressionSettings, ScgNetConfig
-from aasce.solvers.scg_net.tasks import BoundaryTask, RegressionTask, curve_maps, make_stack, regress
-from aasce.solvers.training import TrainSettings
+from aasce.solvers.scg_net.task import BoundaryTask, RegressionTask, curve_maps, make_stack, regress
+from aasce.solvers.shared.autocrop import closer_look, joined, largest_part
+from aasce.solvers.shared.encoders import BackboneSettings
+from aasce.solvers.shared.readout import answers
+from aasce.solvers.shared.regressor import Measured, RegressingSolver
+from aasce.solvers.shared.row_head import HeadSettings
+from aasce.solvers.shared.samples import Box, Floats, Item, canvas_of, load_items
+from aasce.solvers.shared.trainer import TrainSettings
 from aasce.targets.mask import Shares
 from aasce.types import Radiograph
 

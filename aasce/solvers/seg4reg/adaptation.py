@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aasce.readers import FilmSet, data_root, unlabelled_films
+from aasce.datasets import FilmSet, data_root, unlabelled_films
 from aasce.solvers.seg4reg.settings import AdaptationSettings
 from aasce.types import AasceError
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.seg4reg.settings import Inputs
-from aasce.solvers.stacks import stack_tensor, stacked
+from aasce.solvers.shared.cascade import stack_tensor, stacked
 from aasce.types import Array
 
 

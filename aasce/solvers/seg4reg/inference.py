@@ -8,15 +8,15 @@ import numpy as np
 
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
-from aasce.solvers.closer import closer_look, largest_part
-from aasce.solvers.maps import film_mask
-from aasce.solvers.pictures import Box, Floats, canvas_of
-from aasce.solvers.readout import answers
 from aasce.solvers.seg4reg.data import make_stack
-from aasce.solvers.seg4reg.networks import Seg4RegNet
+from aasce.solvers.seg4reg.network import Seg4RegNet
 from aasce.solvers.seg4reg.regression import regress
 from aasce.solvers.seg4reg.segmentation import segment
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
+from aasce.solvers.shared.autocrop import closer_look, largest_part
+from aasce.solvers.shared.masks import film_mask
+from aasce.solvers.shared.readout import answers
+from aasce.solvers.shared.samples import Box, Floats, canvas_of
 from aasce.targets.mask import Shares, decode_mask
 from aasce.types import Radiograph
 

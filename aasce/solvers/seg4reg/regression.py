@@ -16,18 +16,18 @@ from torch import Tensor, nn
 
 from aasce.preprocess.augment import intensity_pipeline
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.angle_head import Regressed, angle_losses
-from aasce.solvers.pictures import Floats, Item, Warper
-from aasce.solvers.readout import Readout, item_angles
-from aasce.solvers.regressor import angle_scores, film_order
-from aasce.solvers.rows import angle_targets, head_losses
 from aasce.solvers.seg4reg.adaptation import Discriminator
 from aasce.solvers.seg4reg.data import make_stack, stack_input
-from aasce.solvers.seg4reg.networks import Regressor, SegmentationNet
+from aasce.solvers.seg4reg.network import Regressor, SegmentationNet
 from aasce.solvers.seg4reg.segmentation import draw_wide, segment
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
 from aasce.solvers.seg4reg.synthetic import draw_mask, shake_vertebrae
-from aasce.solvers.stacks import BULK, Looks, as_bytes, seen_items, spoil_mask
+from aasce.solvers.shared.cascade import BULK, Looks, as_bytes, seen_items, spoil_mask
+from aasce.solvers.shared.heads import Regressed, angle_losses
+from aasce.solvers.shared.readout import Readout, item_angles
+from aasce.solvers.shared.regressor import angle_scores, film_order
+from aasce.solvers.shared.row_head import angle_targets, head_losses
+from aasce.solvers.shared.samples import Floats, Item, Warper
 
 Batch = dict[str, Tensor]
 

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from aasce.preprocess.augment import intensity_pipeline, reseed
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.maps import half_map, soft_dice
-from aasce.solvers.pictures import Item, Warper, canvas_of, plain_canvas, random_box, to_input
 from aasce.solvers.seg4reg.adaptation import Discriminator
-from aasce.solvers.seg4reg.networks import SegmentationNet
+from aasce.solvers.seg4reg.network import SegmentationNet
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
-from aasce.solvers.stacks import as_bytes
-from aasce.solvers.training import native_bf16
+from aasce.solvers.shared.cascade import as_bytes
+from aasce.solvers.shared.masks import half_map, soft_dice
+from aasce.solvers.shared.samples import Item, Warper, canvas_of, plain_canvas, random_box, to_input
+from aasce.solvers.shared.trainer import native_bf16
 from aasce.targets.mask import Shares
 
 Batch = dict[str, Tensor]

@@ -7,11 +7,11 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from aasce.config import Settings
-from aasce.solvers.backbone import BackboneSettings
 from aasce.solvers.base import SolverConfig
-from aasce.solvers.pictures import AugmentSettings
-from aasce.solvers.rows import HeadSettings
-from aasce.solvers.training import TrainSettings
+from aasce.solvers.shared.encoders import BackboneSettings
+from aasce.solvers.shared.row_head import HeadSettings
+from aasce.solvers.shared.samples import AugmentSettings
+from aasce.solvers.shared.trainer import TrainSettings
 
 Inputs = Literal["image", "image+mask", "mask"]
 

@@ -23,15 +23,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from aasce.datasets import FilmSet
 from aasce.preprocess.intensity import Bytes
-from aasce.readers import FilmSet
-from aasce.solvers.backbone import BackboneSettings
 from aasce.solvers.base import FitReport, RunFolder, read_manifest
-from aasce.solvers.pictures import Item, load_items, load_pictures
-from aasce.solvers.regressor import Measured, RegressingSolver
 from aasce.solvers.seg4reg.adaptation import target_films
 from aasce.solvers.seg4reg.inference import measure as read_film
-from aasce.solvers.seg4reg.networks import Seg4RegNet
+from aasce.solvers.seg4reg.network import Seg4RegNet
 from aasce.solvers.seg4reg.regression import RegressionTask
 from aasce.solvers.seg4reg.segmentation import SegmentationTask
 from aasce.solvers.seg4reg.settings import (
@@ -39,7 +36,10 @@ from aasce.solvers.seg4reg.settings import (
     Seg4RegConfig,
     SegmentationSettings,
 )
-from aasce.solvers.training import TrainSettings
+from aasce.solvers.shared.encoders import BackboneSettings
+from aasce.solvers.shared.regressor import Measured, RegressingSolver
+from aasce.solvers.shared.samples import Item, load_items, load_pictures
+from aasce.solvers.shared.trainer import TrainSettings
 from aasce.types import Radiograph
 
 Floats = NDArray[np.float64]

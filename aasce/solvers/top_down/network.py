@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aasce.solvers.backbone import conv
+from aasce.solvers.shared.encoders import conv
 from aasce.solvers.top_down.settings import NetworkSettings
 
 MAPS = 2

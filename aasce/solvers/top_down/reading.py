@@ -13,8 +13,8 @@ from aasce.geometry.correction import Correction, sliced_angles
 from aasce.geometry.pipe import SpineFunction, main_curve, trace_pipe
 from aasce.preprocess.crop import View, letterbox
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.closer import joined
-from aasce.solvers.pictures import KEPT_HEIGHT, Box, Item, even_out, shrunk
+from aasce.solvers.shared.autocrop import joined
+from aasce.solvers.shared.samples import KEPT_HEIGHT, Box, Item, even_out, shrunk
 from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.settings import EdgeSettings, PipeSettings
 from aasce.targets.curves import mask_borders

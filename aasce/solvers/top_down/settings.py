@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from aasce.config import Settings
 from aasce.solvers.base import SolverConfig
-from aasce.solvers.pictures import AugmentSettings
-from aasce.solvers.training import TrainSettings
+from aasce.solvers.shared.samples import AugmentSettings
+from aasce.solvers.shared.trainer import TrainSettings
 
 
 class NetworkSettings(Settings):

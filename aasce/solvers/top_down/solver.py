@@ -26,16 +26,17 @@ from typing import ClassVar
 
 import numpy as np
 
+from aasce.datasets import FilmSet
 from aasce.geometry.cobb import tilts
 from aasce.geometry.correction import Correction, leaves, places_on
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
-from aasce.readers import FilmSet
 from aasce.solvers.base import FitReport, RunFolder, read_manifest
-from aasce.solvers.closer import closer_look, longest_part
-from aasce.solvers.maps import film_mask
-from aasce.solvers.pictures import Box, Floats, Item, Warper, load_items
-from aasce.solvers.regressor import Measured, RegressingSolver
+from aasce.solvers.shared.autocrop import closer_look, longest_part
+from aasce.solvers.shared.masks import film_mask
+from aasce.solvers.shared.regressor import Measured, RegressingSolver
+from aasce.solvers.shared.samples import Box, Floats, Item, Warper, load_items
+from aasce.solvers.shared.trainer import TrainSettings
 from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.network import RUNet
 from aasce.solvers.top_down.reading import (
@@ -49,7 +50,6 @@ from aasce.solvers.top_down.reading import (
 )
 from aasce.solvers.top_down.settings import NetworkSettings, TopDownConfig
 from aasce.solvers.top_down.task import TopDownTask, see
-from aasce.solvers.training import TrainSettings
 from aasce.targets.mask import Shares
 from aasce.types import Radiograph
 

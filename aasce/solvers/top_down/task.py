@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from aasce.geometry.cobb import tilts
 from aasce.geometry.correction import Correction
 from aasce.preprocess.augment import intensity_pipeline, reseed
-from aasce.solvers.pictures import Item, Warper, to_input
-from aasce.solvers.regressor import angle_scores, film_order
-from aasce.solvers.stacks import as_bytes
+from aasce.solvers.shared.cascade import as_bytes
+from aasce.solvers.shared.regressor import angle_scores, film_order
+from aasce.solvers.shared.samples import Item, Warper, to_input
+from aasce.solvers.shared.trainer import native_bf16
 from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.network import RUNet
 from aasce.solvers.top_down.reading import Rules, measure_scene, read_spine, scene_of_item
 from aasce.solvers.top_down.settings import TopDownConfig
-from aasce.solvers.training import native_bf16
 from aasce.targets.curves import encode_spine
 from aasce.targets.mask import Shares
 from aasce.types import Array

@@ -13,9 +13,9 @@ from torch import nn
 from aasce.preprocess.augment import mirror_landmarks
 from aasce.preprocess.crop import View, letterbox, similarity, spine_view
 from aasce.preprocess.intensity import Bytes, standardize, to_uint8
-from aasce.solvers.vertebra_field.data import prepare_image
 from aasce.solvers.vertebra_field.network import VertebraFieldNet, to_field
 from aasce.solvers.vertebra_field.settings import ViewSettings
+from aasce.solvers.vertebra_field.task import prepare_image
 from aasce.targets.field import LEVELS, ROOM, Candidates, Column, choose_column, gather_votes
 from aasce.types import Radiograph, as_float
 

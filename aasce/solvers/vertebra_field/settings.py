@@ -6,7 +6,7 @@ from pydantic import Field
 
 from aasce.config import Settings
 from aasce.solvers.base import SolverConfig
-from aasce.solvers.training import TrainSettings
+from aasce.solvers.shared.trainer import TrainSettings
 
 
 class NetworkSettings(Settings):

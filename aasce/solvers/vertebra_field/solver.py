@@ -18,18 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from aasce.datasets import FilmSet
 from aasce.geometry.expectation import expected_angles
 from aasce.geometry.spine import quarter_turns, set_upright
-from aasce.readers import FilmSet
 from aasce.solvers.base import FitReport, RunFolder, read_manifest
-from aasce.solvers.checkpoint import load_solver, load_weights, save_solver
-from aasce.solvers.confidence import confidence
-from aasce.solvers.standing import Standing
-from aasce.solvers.training import Trainer, TrainSettings, resolve_device, seed_everything
-from aasce.solvers.vertebra_field.data import FieldTask, Scorer
+from aasce.solvers.shared.checkpoint import load_solver, load_weights, save_solver
+from aasce.solvers.shared.confidence import confidence
+from aasce.solvers.shared.orientation import Standing
+from aasce.solvers.shared.trainer import Trainer, TrainSettings, resolve_device, seed_everything
 from aasce.solvers.vertebra_field.inference import Found, find_spine, first_look, whole_column
 from aasce.solvers.vertebra_field.network import VertebraFieldNet
 from aasce.solvers.vertebra_field.settings import NetworkSettings, VertebraFieldConfig, ViewSettings
+from aasce.solvers.vertebra_field.task import FieldTask, Scorer
 from aasce.targets.field import LEVELS, UNSURE
 from aasce.types import CobbAngles, Radiograph, SpinePrediction
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from aasce.commands import bench
-from aasce.readers import grouped_folds, read_challenge
+from aasce.datasets import grouped_folds, read_challenge
 from aasce.scoring import score
-from aasce.solvers import SOLVERS
 from aasce.solvers.constant.solver import ConstantSolver
+from aasce.solvers.registry import SOLVERS
 from aasce.types import AasceError
 from tests.commandline import Run, rows
 
@@ -23,7 +23,7 @@ STUB = """
 from dataclasses import replace
 from pathlib import Path
 
-from aasce.readers import data_root
+from aasce.datasets import data_root
 from aasce.solvers.constant.solver import ConstantSolver
 
 

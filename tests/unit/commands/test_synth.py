@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from aasce.datasets import read_challenge
 from aasce.geometry.cobb import cobb_angles
-from aasce.readers import read_challenge, read_scan
+from aasce.readers import read_scan
 from tests.commandline import Run
 
 SMALL = ("--rows", "256", "--workers", "1")

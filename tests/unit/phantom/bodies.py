@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aasce.phantom.pose import LEVELS, SpinePose, straight
-from aasce.phantom.statistics import axis_rotation, scan_statistics, stack
-from aasce.phantom.vertebra import build_vertebra
+from aasce.phantom.spine.pose import LEVELS, SpinePose, straight
+from aasce.phantom.spine.statistics import axis_rotation, scan_statistics, stack
+from aasce.phantom.spine.vertebra import build_vertebra
 from aasce.xray.mesh import Mesh
 
 Points = dict[str, dict[str, torch.Tensor]]

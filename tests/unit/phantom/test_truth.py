@@ -11,8 +11,8 @@ import torch
 from aasce.geometry.cobb import cobb_angles
 from aasce.phantom.films import Framing, RenderedFilms, draw_framing, render_film, rendered_label
 from aasce.phantom.person import POPULATIONS, Person, Phantom, build_person, draw_person
-from aasce.phantom.pose import LEVELS, SpinePose, straight
-from aasce.phantom.statistics import axis_rotation
+from aasce.phantom.spine.pose import LEVELS, SpinePose, straight
+from aasce.phantom.spine.statistics import axis_rotation
 from aasce.phantom.truth import film_truth, maximum_curvature, vertebra_masks
 from aasce.types import VERTEBRAE, AasceError
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from aasce.geometry.cobb import cobb_angles, spine_shape, tilts
 from aasce.preprocess.augment import augment
 from aasce.preprocess.augment_angles import Stretch, random_stretch
-from aasce.solvers.pictures import AugmentSettings, Item, Warper, shrunk
+from aasce.solvers.shared.samples import AugmentSettings, Item, Warper, shrunk
 from tests.conftest import straight_spine
 
 FILM = (1100, 400)

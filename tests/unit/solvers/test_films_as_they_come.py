@@ -16,10 +16,10 @@ from aasce.examples import LANDMARKS, example_films
 from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.spine import turned_size
 from aasce.preprocess.crop import letterbox
-from aasce.report.overlay import draw_overlay
 from aasce.solvers.vertebra_field.inference import wide_parts
 from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
 from aasce.types import Radiograph, SpinePrediction
+from aasce.writers.overlay import draw_overlay
 from tools.as_they_come import lateral_film, lateral_view, main, on_a_square
 
 

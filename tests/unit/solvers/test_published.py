@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from aasce.solvers import SOLVERS
 from aasce.solvers.published import HIDDEN, PUBLISHED, Figure, published
+from aasce.solvers.registry import SOLVERS
 
 
 def test_every_solver_is_looked_up() -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aasce.commands.held_out import Ground
 from aasce.config import load_settings
-from aasce.readers import read_challenge
+from aasce.datasets import read_challenge
+from aasce.evaluation.held_out import Ground
 from aasce.scoring import smape
-from aasce.solvers import SOLVERS, solver_class
+from aasce.solvers.registry import SOLVERS, solver_class
 from aasce.types import AasceError
 from tests.synthetic import bent_spine, write_challenge
 from tools.compare import Comparison, Row, Side, compare, entry_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aasce.readers import read_challenge
+from aasce.datasets import read_challenge
 from tests.conftest import straight_spine
 from tests.synthetic import write_repeated
 from tools.error_sources import branch, level_shift, main

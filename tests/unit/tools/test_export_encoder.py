@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from aasce.solvers.backbone import BackboneSettings, make_encoder
+from aasce.solvers.shared.encoders import BackboneSettings, make_encoder
 from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
 from tools.export_encoder import main
 

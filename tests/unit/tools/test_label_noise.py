@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aasce.datasets import read_challenge
 from aasce.geometry.cobb import tilts
-from aasce.readers import read_challenge
 from aasce.scoring import smape
 from aasce.scoring.tables import HEADER
 from tests.synthetic import write_repeated

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aasce.readers import grouped_folds
+from aasce.datasets import grouped_folds
 from aasce.scoring.tables import HEADER
 from tools.train_released import FOLDS, SEED
 from tools.write_card import by_fold

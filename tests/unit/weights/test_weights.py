@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from aasce.solvers import SOLVERS
 from aasce.solvers.base import read_manifest
+from aasce.solvers.registry import SOLVERS
 from aasce.types import AasceError
 from aasce.weights import FILES, load_solver, released, resolve
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aasce.readers import FilmSet, LabelledFilm
+from aasce.datasets import FilmSet, LabelledFilm
 from aasce.solvers.base import RunFolder
 from aasce.solvers.constant.solver import ConstantConfig, ConstantSolver
 from aasce.types import AasceError, Radiograph
