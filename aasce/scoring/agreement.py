@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,9 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from aasce.scoring.bootstrap import Interval, bca_intervals
 from aasce.scoring.metrics import bland_altman, checked_pair, film_smape, icc_2_1, pearson, smape
 from aasce.scoring.tables import AngleTable, align, read_table
-
-if TYPE_CHECKING:
-    from rich.console import Group
 
 Floats = NDArray[np.float64]
 
@@ -100,28 +96,6 @@ class Score:
     def by_angle(self) -> tuple[tuple[str, Agreement], ...]:
         """("an1", ...), ("an2", ...), ("an3", ...), ("all", ...)."""
         return ("an1", self.an1), ("an2", self.an2), ("an3", self.an3), ("all", self.overall)
-
-    def to_json(self) -> str:
-        """Everything but the angles themselves, indented, keys in a fixed order, no NaN."""
-        from aasce.scoring.present import score_json
-
-        return score_json(self)
-
-    def to_table(self) -> Group:
-        """For the terminal: `rich.print(score.to_table())`."""
-        from aasce.scoring.present import score_table
-
-        return score_table(self)
-
-    def save_figure(self, path: Path | str) -> None:
-        """Scatter and Bland-Altman plot of each angle; the suffix (.png, .pdf, .svg) is the format.
-
-        Raises:
-            AasceError: the suffix is no picture format, or the file cannot be written.
-        """
-        from aasce.scoring.present import save_score_figure
-
-        save_score_figure(self, path)
 
 
 def score(predicted: ArrayLike | str | Path, truth: ArrayLike | str | Path, partial: bool = False) -> Score:

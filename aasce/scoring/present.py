@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aasce.files import atomic_write
+from aasce.scoring.agreement import Agreement, Floats, Score
 from aasce.scoring.bootstrap import RESAMPLES, SEED, Interval
 from aasce.types import AasceError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from rich.console import Group
     from rich.table import Table
-
-    from aasce.scoring.agreement import Score
 
 DOTS: dict[str, Any] = {"markersize": 3.5, "alpha": 0.6, "color": "#0072B2", "markeredgewidth": 0}
 FORMATS = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 
 
 def score_json(score: Score) -> str:
+    """Everything in a score but the angles themselves: indented JSON, keys in a fixed order, no NaN."""
     content = {
         "n": score.n,
         "smape": score.smape,
@@ -36,6 +37,7 @@ def score_json(score: Score) -> str:
 
 
 def score_table(score: Score) -> Group:
+    """A score for the terminal: `rich.print(score_table(score))`."""
     from rich.console import Group
     from rich.text import Text
 
@@ -106,6 +108,15 @@ def _three(angles: tuple[float, ...]) -> str:
 
 
 def save_score_figure(score: Score, path: Path | str) -> None:
+    """Draws each angle as a scatter plot and as a Bland-Altman plot.
+
+    Args:
+        score: with the (N, 3) angles it was computed from.
+        path: of the figure; its suffix (.png, .pdf, .svg, .jpg) is the format.
+
+    Raises:
+        AasceError: the suffix is no figure format, or the file cannot be written.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise AasceError(f"{path}: is no figure format; end the name with one of {', '.join(FORMATS)}")
@@ -125,7 +136,7 @@ def save_score_figure(score: Score, path: Path | str) -> None:
         figure.savefig(temporary, format=suffix[1:], dpi=150)
 
 
-def _scatter(axes: Any, truth: Any, predicted: Any, name: str, agreement: Any) -> None:
+def _scatter(axes: Axes, truth: Floats, predicted: Floats, name: str, agreement: Agreement) -> None:
     top = 1.05 * max(float(truth.max()), float(predicted.max()), 1.0)
     axes.fill_between([0, top], [-5, top - 5], [5, top + 5], color="0.92", label="≤ 5°")
     axes.plot([0, top], [0, top], color="0.5", linewidth=1)
@@ -135,7 +146,7 @@ def _scatter(axes: Any, truth: Any, predicted: Any, name: str, agreement: Any) -
     axes.set_title(f"{name}: MAE {agreement.mae:.2f}°, r {r}, ICC {icc}")
 
 
-def _bland_altman(axes: Any, truth: Any, predicted: Any, agreement: Any) -> None:
+def _bland_altman(axes: Axes, truth: Floats, predicted: Floats, agreement: Agreement) -> None:
     axes.plot((truth + predicted) / 2, predicted - truth, "o", **DOTS)
     axes.axhline(agreement.bias, color="#D55E00", linewidth=1.2)
     for limit in agreement.limits or ():

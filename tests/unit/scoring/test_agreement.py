@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from aasce.scoring import Score, score
+from aasce.scoring import Score, save_score_figure, score, score_json, score_table
 from aasce.types import AasceError
 
 HEAD = "name,an1,an2,an3\n"
@@ -29,7 +29,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 def rendered(result: Score, width: int = 80) -> str:
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(result.to_table())
+    console.print(score_table(result))
     return console.export_text()
 
 
@@ -128,7 +128,7 @@ def test_missing_and_surplus_films_are_named(files: tuple[Path, Path], predicted
 
 
 def test_json_says_everything_without_nan(files: tuple[Path, Path]) -> None:
-    content = json.loads(score(*files).to_json(), parse_constant=lambda text: pytest.fail(f"holds {text}"))
+    content = json.loads(score_json(score(*files)), parse_constant=lambda text: pytest.fail(f"holds {text}"))
     assert round(content["smape"], 6) == 5.974026
     assert content["n"] == 2
     assert list(content["angles"]) == ["an1", "an2", "an3", "all"]
@@ -158,18 +158,19 @@ def test_table_tells_the_columns_it_left_out(files: tuple[Path, Path]) -> None:
 
 @pytest.mark.parametrize(("name", "start"), [("f.png", b"\x89PNG"), ("f.svg", b"<?xml"), ("f.pdf", b"%PDF")])
 def test_figure_is_written(tmp_path: Path, files: tuple[Path, Path], name: str, start: bytes) -> None:
-    score(*files).save_figure(tmp_path / name)
+    save_score_figure(score(*files), tmp_path / name)
     assert (tmp_path / name).read_bytes().startswith(start)
 
 
 def test_figure_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AasceError, match=r"f\.doc: is no figure format"):
-        score(PREDICTED, TRUTH).save_figure(tmp_path / "f.doc")
+        save_score_figure(score(PREDICTED, TRUTH), tmp_path / "f.doc")
 
 
 def test_scoring_loads_nothing_slow(files: tuple[Path, Path]) -> None:
     program = (
-        "import sys; from aasce.scoring import score; s = score(*sys.argv[1:]); s.to_table(); s.to_json(); "
+        "import sys; from aasce.scoring import score, score_json, score_table; s = score(*sys.argv[1:]); "
+        "score_table(s); score_json(s); "
         "print([m for m in ('torch', 'scipy', 'pandas', 'matplotlib', 'cv2', 'PIL') if m in sys.modules])"
     )
     done = subprocess.run(
