@@ -32,9 +32,20 @@ def checked_pair(predicted: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats
 
 
 def film_smape(predicted: Floats, truth: Floats) -> Floats:
-    """(N,) percent: sum |A - B| / sum (A + B) over the three angles of each film; 0/0 counts 0."""
+    """Each film's part of the challenge's score: sum |A - B| / sum (A + B) over its three angles.
+
+    The challenge's only SMAPE in NumPy: solvers score their validation films with it too.
+
+    Args:
+        predicted: (N, 3) degrees. A regression may undershoot zero: the sum then takes the angle's size, so that no
+            ratio is over 100 %.
+        truth: (N, 3) degrees, rows in the same order.
+
+    Returns:
+        (N,) percent; 0/0 counts 0.
+    """
     difference = np.abs(predicted - truth).sum(axis=1)
-    total = (predicted + truth).sum(axis=1)
+    total = (np.abs(predicted) + np.abs(truth)).sum(axis=1)
     ratio: Floats = np.zeros_like(total)
     np.divide(difference, total, out=ratio, where=total > 0)
     return 100.0 * ratio

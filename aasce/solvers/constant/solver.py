@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aasce.datasets import FilmSet
+from aasce.scoring.metrics import film_smape
 from aasce.solvers.base import (
     FitReport,
     RunFolder,
@@ -71,7 +72,7 @@ class ConstantSolver:
         self.confidence = float(np.mean(np.abs(table[:, 0] - self.angles[0]) <= CLOSE))
         self.manifest = {"films": len(train), "labels": train.labels, "part": train.name}
         score = (
-            _smape(self.angles, _angles(validation)) if validation is not None and len(validation) else None
+            _score(self.angles, _angles(validation)) if validation is not None and len(validation) else None
         )
         return FitReport(1, 1, score, time.monotonic() - started)
 
@@ -123,7 +124,6 @@ def _angles(films: FilmSet) -> NDArray[np.float64]:
     return np.array([film.angles for film in films], dtype=np.float64)
 
 
-def _smape(answer: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
-    """The challenge's score of one answer for all films; 0/0 counts 0 (see `aasce.scoring`)."""
-    gap, total = np.abs(truth - answer).sum(axis=1), (truth + answer).sum(axis=1)
-    return float(100 * np.divide(gap, total, out=np.zeros_like(gap), where=total > 0).mean())
+def _score(angles: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    """The challenge's score of the same three angles for all films."""
+    return float(film_smape(np.broadcast_to(angles, truth.shape), truth).mean())

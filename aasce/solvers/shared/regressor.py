@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import functools
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from aasce.datasets import FilmSet
-from aasce.preprocess.intensity import Bytes
-from aasce.solvers.base import FitReport, RunFolder, SolverConfig, read_manifest
-from aasce.solvers.shared.checkpoint import load_solver, load_weights, round_weights, save_solver
+from aasce.preprocess.intensity import Bytes, is_blank
+from aasce.preprocess.orientation import map_as_read, points_as_read, upright_film
+from aasce.scoring.metrics import smape
+from aasce.solvers.base import (
+    BLANK_FILM,
+    FitReport,
+    Localization,
+    RunFolder,
+    SolverConfig,
+    failed,
+    merged_flags,
+    restore,
+)
+from aasce.solvers.shared.checkpoint import NetworkSolver, load_weights, round_weights
 from aasce.solvers.shared.confidence import confidence, fit_confidence
-from aasce.solvers.shared.orientation import Finder, standing_of
-from aasce.solvers.shared.samples import Floats, smape
-from aasce.solvers.shared.trainer import Trainer, TrainSettings, resolve_device, seed_everything
+from aasce.solvers.shared.samples import Floats
+from aasce.solvers.shared.trainer import Trainer, TrainSettings, resolve_device, seeded
 from aasce.types import Array, CobbAngles, Radiograph, SpinePrediction
 
 CALIBRATION = (1.2, 0.35)
@@ -37,53 +46,49 @@ def film_order(films: int, steps: int, batch: int, rng: np.random.Generator) -> 
 def angle_scores(found: Array, truth: Array) -> dict[str, float]:
     """The SMAPE of (N, 3) degrees, as "score", and the mean absolute error of each angle."""
     errors = np.abs(found - truth).mean(axis=0)
-    return {"score": smape(found, truth), **{f"mae_an{k + 1}": float(e) for k, e in enumerate(errors)}}
+    score = float(film_smape(found, truth).mean())
+    return {"score": score, **{f"mae_an{k + 1}": float(e) for k, e in enumerate(errors)}}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What was read from a film.
+class FilmReading:
+    """What a method reads from a film.
 
     Attributes:
-        angles: (2, 3) degrees, from the film and from its mirror image.
+        angles: (2, 3) degrees, from the film and from its mirror image; how far they differ says how sure they are.
         mask: (H, W) uint8 of the film, 1 on vertebrae; None from a method that makes none.
         centerline: (N, 2) film px from the top, None from a method that makes none.
         flags: beside those of the film.
-        answer: (3,) degrees where the answer is not the mean of the two.
+        combined: (3,) degrees from both passes together; None takes the mean of the two.
     """
 
     angles: Floats
     mask: Bytes | None = None
     centerline: Floats | None = None
     flags: tuple[str, ...] = ()
-    answer: Floats | None = None
+    combined: Floats | None = None
 
     @property
     def degrees(self) -> Floats:
-        """(3,) what the film is answered with."""
-        return np.asarray(self.angles.mean(axis=0) if self.answer is None else self.answer, np.float64)
+        """(3,) the angles of the film."""
+        return np.asarray(self.angles.mean(axis=0) if self.combined is None else self.combined, np.float64)
 
 
-class RegressingSolver(ABC):
-    """Answers angles without landmarks; a solver adds its networks, its training and how it measures a film.
+class RegressingSolver(NetworkSolver):
+    """Predicts angles without landmarks; a solver adds its networks, its training and how it reads a film.
 
-    Attributes:
-        module: all networks, under the names their weights are saved by.
-        manifest: what training left to say, saved beside the weights.
-        finder: tells how a film stands; None takes it to be upright, bone bright.
+    Its networks have seen films that lie upright, show bone bright and are cropped to the spine, so films are
+    localized first.
     """
 
-    name: ClassVar[str]
-    Config: ClassVar[type[Any]]
+    needs_localizer: ClassVar[bool] = True
 
     def __init__(self, config: SolverConfig | None = None, device: str = "cpu") -> None:
         self.config: Any = config or self.Config()
-        seed_everything(self.config.seed)
         self.device = resolve_device(device)
+        self.learned = self.Learned()
         self.module = self._placed(start=False)
-        self.manifest: dict[str, Any] = {}
-        self._begun = False
-        self.finder: Finder | None = None
+        self.continues = False
 
     @abstractmethod
     def networks(self, start: bool) -> nn.Module:
@@ -94,89 +99,82 @@ class RegressingSolver(ABC):
         """Whether the settings ask for pretrained weights."""
 
     @abstractmethod
-    def measure(self, film: Radiograph, spine: Floats | None = None) -> Measured | str:
+    def read(self, film: Radiograph, spine: Floats | None = None) -> FilmReading | str:
         """Angles of a film, or the reason why there are none.
 
         Args:
-            film: upright, bone bright.
-            spine: (x0, y0, x1, y1) px around T1 to L5 where a finder saw them, see `closer.closer_look`.
+            film: upright, bone bright, not blank.
+            spine: (x0, y0, x1, y1) px around T1 to L5 where the localizer found them, see `autocrop`.
         """
 
-    @abstractmethod
-    def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
-        """See `base.Solver`."""
-
     def _placed(self, start: bool) -> Any:
-        module = self.networks(start).to(memory_format=torch.channels_last)
+        with seeded(self.config.seed):
+            module = self.networks(start).to(memory_format=torch.channels_last)
         return module.to(self.device).eval()
 
     def start_from(self, folder: Path) -> None:
-        """Goes on from another run: its weights, and its calibration until a validation part sets it."""
-        manifest = read_manifest(folder, self.name)
+        """Goes on from another run: its weights, and what it learned until training learns it anew."""
+        restore(self, folder)
         load_weights(self.module, folder)
-        self._begun = True
-        self.manifest |= {k: manifest[k] for k in ("calibration",) if k in manifest}
+        self.training = {}
+        self.continues = True
 
     def begin(self) -> None:
         """Before training: fetches pretrained weights where asked for, unless another run's were taken."""
-        if not self._begun and self.pretrained():
-            seed_everything(self.config.seed)
+        if not self.continues and self.pretrained():
             self.module = self._placed(start=True)
 
     def trained(self, task: Any, settings: TrainSettings, run: RunFolder, stage: str = "") -> FitReport:
-        """Trains a `training.Task` in the folder of the run, or of a stage; rounds the weights as a file would."""
-        folder = RunFolder(run.path / stage, run.device, run.resume, run.quiet)
-        report = Trainer(task, settings, folder, self.config.seed).fit()
+        """Trains a `trainer.Task` in the folder of the run, or of a stage; rounds the weights as a file would."""
+        folder = replace(run, path=run.path / stage)
+        report = Trainer(task, settings.stage(self.continues), folder, self.config.seed).fit()
         self.module.to(self.device).eval().requires_grad_(True)
         round_weights(self.module)
         return report
 
-    def calibrate(self, films: FilmSet | None) -> None:
-        """Sets the confidence's rule, and says the score reached, by films never trained on."""
-        pairs, answers, truth = [], [], []
-        for index, film in enumerate(films or ()):
-            assert films is not None
-            found = self.measure(films.radiograph(index))
-            if isinstance(found, Measured) and film.angles is not None:
-                pairs.append(found.angles)
-                answers.append(found.degrees)
-                truth.append(film.angles)
-        if films is None or not pairs:
-            return
-        both, plain, true = np.stack(pairs), np.stack(answers), np.stack(truth)
-        right = np.abs(plain[:, 0] - true[:, 0]) <= 5.0
+    def calibrate(self, films: FilmSet | None) -> dict[str, float]:
+        """Sets the confidence's rule by films never trained on; returns the scores reached on them."""
+        readings = [] if films is None else [self._labelled_reading(films, k) for k in range(len(films))]
+        known = [(reading, truth) for reading, truth in readings if isinstance(reading, FilmReading)]
+        if not known:
+            return {}
+        both = np.stack([reading.angles for reading, _ in known])
+        found, true = np.stack([reading.degrees for reading, _ in known]), np.stack([t for _, t in known])
+        right = np.abs(found[:, 0] - true[:, 0]) <= 5.0
         rule = fit_confidence(np.abs(both[:, 0, 0] - both[:, 1, 0]), right, CALIBRATION)
-        failed = len(films) - len(pairs)
-        scores = {"validation_smape": smape(plain, true), "validation_failed": failed}
-        self.manifest |= {"calibration": list(rule), **scores}
+        self.learned = self.learned.model_copy(update={"calibration": rule})
+        return {"validation_smape": smape(found, true), "validation_failed": len(readings) - len(known)}
+
+    def _labelled_reading(self, films: FilmSet, index: int) -> tuple[FilmReading | str, Array]:
+        truth = films[index].angles
+        if truth is None:
+            return "the film has no angles", np.zeros(3)
+        return self._localized_reading(films.radiograph(index))[0], truth
 
     def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
-        """Looks at each film by itself, so that batching changes nothing."""
+        """Each film by itself, so that batching changes nothing."""
         return [self._one(film) for film in films]
 
+    def _localized_reading(self, film: Radiograph) -> tuple[FilmReading | str, Localization]:
+        if is_blank(film.pixels):
+            return BLANK_FILM, Localization()
+        found = self.localized(film)
+        return self.read(upright_film(film, found.orientation), found.spine), found
+
     def _one(self, film: Radiograph) -> SpinePrediction:
-        answer = functools.partial(SpinePrediction, film.film_id, film.size, solver=self.name)
-        standing = standing_of(film, self.finder)
-        found = self.measure(standing.upright(film), standing.spine)
-        flags = (*film.flags, *standing.flags)
-        if isinstance(found, str):
-            return answer(failure=found, flags=flags)
-        rule = self.manifest.get("calibration", CALIBRATION)
-        apart = abs(float(found.angles[0, 0] - found.angles[1, 0]))
-        line, mask = found.centerline, found.mask
-        return answer(
-            mask=None if mask is None else standing.pixels_as_given(mask),
-            centerline=None if line is None else standing.points_as_given(line, film.size),
-            flags=(*flags, *found.flags),
-            angles=CobbAngles(found.degrees, "challenge"),
-            confidence=standing.believed(confidence(apart, (rule[0], rule[1]))),
-        )  # fmt: skip
-
-    def save(self, folder: Path) -> None:
-        """Settings, manifest, and weights: half precision but for norms and biases."""
-        save_solver(self, folder)
-
-    @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> Self:
-        """Reads what `save` wrote."""
-        return load_solver(cls, folder, device)
+        reading, found = self._localized_reading(film)
+        if isinstance(reading, str):
+            return failed(film, self.name, reading, found)
+        spread = abs(float(reading.angles[0, 0] - reading.angles[1, 0]))
+        line, mask, lay = reading.centerline, reading.mask, found.orientation
+        return SpinePrediction(
+            film.film_id,
+            film.size,
+            mask=None if mask is None else map_as_read(mask, lay),
+            centerline=None if line is None else points_as_read(line, film.size, lay),
+            angles=CobbAngles(reading.degrees, "challenge"),
+            orientation=lay,
+            confidence=found.limited(confidence(spread, self.learned.calibration or CALIBRATION)),
+            flags=merged_flags(film.flags, found.flags, reading.flags),
+            solver=self.name,
+        )

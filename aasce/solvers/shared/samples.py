@@ -18,7 +18,7 @@ from aasce.preprocess.augment import augment, reseed
 from aasce.preprocess.augment_angles import SpineWarp
 from aasce.preprocess.crop import View, letterbox
 from aasce.preprocess.intensity import Bytes, clahe, equalize, standardize, to_uint8
-from aasce.types import AasceError, Array
+from aasce.types import AasceError
 
 Floats = NDArray[np.float64]
 Box = tuple[int, int, int, int]
@@ -183,10 +183,3 @@ def plain_canvas(item: Item, size: tuple[int, int]) -> tuple[Bytes, Floats]:
     """A kept film letterboxed to the canvas, and its landmarks there."""
     view = letterbox((item.pixels.shape[0], item.pixels.shape[1]), size)
     return np.asarray(view.render(item.pixels[..., 0]), np.uint8), view.apply(item.landmarks)
-
-
-def smape(predicted: Array, truth: Array) -> float:
-    """The challenge's score over (N, 3) degrees, in per cent; a film of six zeros counts 0."""
-    difference = np.abs(predicted - truth).sum(axis=1)
-    total = (np.abs(predicted) + np.abs(truth)).sum(axis=1)
-    return float(100 * np.mean(np.divide(difference, total, out=np.zeros_like(total), where=total > 0)))

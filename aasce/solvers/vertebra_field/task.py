@@ -17,6 +17,7 @@ from aasce.geometry.spine import order_vertebrae, repair_corners
 from aasce.preprocess.augment import intensity_pipeline, mirror_landmarks, reseed
 from aasce.preprocess.crop import View, similarity, spine_view
 from aasce.preprocess.intensity import Bytes, clahe, to_uint8
+from aasce.scoring.metrics import film_smape
 from aasce.solvers.shared.rendered import FreshFilms
 from aasce.solvers.vertebra_field.settings import VertebraFieldConfig
 from aasce.targets.field import LEVELS, encode_members
@@ -229,10 +230,10 @@ class Scorer:
             landmarks = self.measure(module, film)
             if landmarks is None or len(landmarks) != LEVELS or truth is None:
                 missing += 1
-                ratios.append(1.0)
+                ratios.append(100.0)
                 continue
             found = cobb_angles(landmarks, film.height).degrees
-            ratios.append(float(np.abs(found - angles).sum() / (found + angles).sum()))
+            ratios.append(float(film_smape(found[None], angles[None])[0]))
             errors.append(np.abs(tilts(landmarks) - tilts(repair_corners(order_vertebrae(truth)))).mean())
         tilt = float(np.mean(errors)) if errors else float("nan")
-        return {"score": 100 * float(np.mean(ratios)), "tilt": tilt, "missing": float(missing)}
+        return {"score": float(np.mean(ratios)), "tilt": tilt, "missing": float(missing)}

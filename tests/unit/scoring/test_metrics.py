@@ -35,6 +35,13 @@ def test_film_smape_is_taken_per_film() -> None:
     assert film_smape(PREDICTED, TRUTH) == pytest.approx([400 / 140, 600 / 66])
 
 
+def test_film_smape_of_an_angle_regressed_below_zero_stays_within_100() -> None:
+    """|-2 - 6| + 0 + 0 = 8 over 2 + 6; and of six zeros nothing over nothing."""
+    predicted, truth = np.zeros((2, 3)), np.zeros((2, 3))
+    predicted[0, 0], truth[0, 0] = -2.0, 6.0
+    assert film_smape(predicted, truth).tolist() == [100.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("predicted", "truth", "message"),
     [

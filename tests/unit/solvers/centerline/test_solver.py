@@ -16,6 +16,7 @@ from aasce.geometry.cobb import tilts
 from aasce.geometry.correction import Correction, leaves, places_on
 from aasce.geometry.spine import order_vertebrae, repair_corners
 from aasce.preprocess.crop import View, letterbox
+from aasce.scoring import smape
 from aasce.solvers.base import RunFolder
 from aasce.solvers.centerline.curve import curve_angles, read_tangents, to_canvas
 from aasce.solvers.centerline.network import Cascade, EncodedUNet, Members, UNet
@@ -32,7 +33,7 @@ from aasce.solvers.centerline.task import (
     trimmed_rows,
 )
 from aasce.solvers.shared.encoders import BackboneSettings, make_encoder
-from aasce.solvers.shared.samples import Item, smape
+from aasce.solvers.shared.samples import Item
 from aasce.targets.curves import encode_centerline
 from aasce.types import AasceError, Radiograph
 from tests.synthetic import bent_spine, write_challenge

@@ -15,8 +15,9 @@ from aasce.datasets import FilmSet, read_challenge
 from aasce.geometry.cobb import tilts
 from aasce.geometry.correction import Correction
 from aasce.preprocess.crop import View
+from aasce.scoring import smape
 from aasce.solvers.base import RunFolder
-from aasce.solvers.shared.samples import Item, load_items, smape
+from aasce.solvers.shared.samples import Item, load_items
 from aasce.solvers.top_down.edges import EdgeResponse, canny, cut_patch, gaussian_derivative
 from aasce.solvers.top_down.network import Residual, RUNet
 from aasce.solvers.top_down.reading import (
