@@ -68,7 +68,7 @@ class Volume:
     @property
     def axcodes(self) -> tuple[str, str, str]:
         """Where each axis of the grid points, nearest first: ("R", "A", "S") for one that follows the world."""
-        from nibabel.orientations import aff2axcodes
+        from nibabel.orientations import aff2axcodes  # saves import time where only films are read
 
         first, second, third = (str(code) for code in aff2axcodes(self.affine))
         return first, second, third
@@ -91,7 +91,7 @@ class Volume:
         Raises:
             AasceError: letters that name no orientation.
         """
-        from nibabel import orientations
+        from nibabel import orientations  # as above
 
         codes = tuple(str(code).upper() for code in axcodes)
         if sorted(codes, key="RLAPSI".find) not in [[r, a, s] for r in "RL" for a in "AP" for s in "SI"]:
@@ -178,7 +178,7 @@ def _interpolated(
     data: Array, ratio: NDArray[np.float64], offset: NDArray[np.float64], shape: tuple[int, ...], order: int
 ) -> Array:
     """Samples `data` at `ratio` * index + `offset`, the outermost voxels going on beyond the grid."""
-    from scipy import ndimage
+    from scipy import ndimage  # as above
 
     if order > 0:
         data = np.asarray(data, dtype=np.float32)

@@ -1,0 +1,1 @@
+"""From shape to angle: order of landmarks, centrelines, Cobb angles and the audit of labels."""

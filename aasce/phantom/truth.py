@@ -13,6 +13,7 @@ from aasce.geometry.cobb import cobb_angles
 from aasce.phantom.spine.pose import LEVELS, SpinePose
 from aasce.types import VERTEBRAE, Array, CobbAngles
 from aasce.xray.camera import Camera
+from aasce.xray.raster import path_length
 
 FILM_LEVELS: tuple[int, ...] = tuple(LEVELS.index(level) for level in VERTEBRAE)
 
@@ -149,8 +150,6 @@ def vertebra_masks(phantom: Spine, camera: Camera, least_mm: float = 1.0) -> Arr
         camera: of the film.
         least_mm: shorter ways are left out.
     """
-    from aasce.xray.raster import path_length
-
     surfaces = phantom.bones()
     best = np.full(camera.size, least_mm, np.float32)
     label = np.zeros(camera.size, np.uint8)

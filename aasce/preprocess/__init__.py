@@ -1,0 +1,1 @@
+"""Grey values, crops with their inverse, and augmentation of films with their landmarks."""

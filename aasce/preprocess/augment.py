@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 def intensity_pipeline(strength: float = 1.0) -> A.Compose:
     """Random exposure, contrast, processing, blur, noise and hidden patches on (H, W) uint8 films."""
-    import albumentations as A  # most of a second, for training alone
+    import albumentations as A  # takes most of a second, and only training needs it
 
     s = strength
     return A.Compose(
@@ -50,7 +50,7 @@ def geometric_pipeline(
     scale: tuple[float, float] = (0.85, 1.25), rotation: float = 45.0, mirror: float = 0.5
 ) -> A.Compose:
     """Random isotropic scale, turn and mirror with landmarks; each of them keeps angles between vertebrae."""
-    import albumentations as A
+    import albumentations as A  # as above
 
     affine = A.Affine(scale=scale, rotate=(-rotation, rotation), keep_ratio=True, balanced_scale=True, p=1.0)
     return A.Compose(

@@ -1,0 +1,1 @@
+"""Training targets: landmarks encoded as fields, masks and curves, and decoded again."""

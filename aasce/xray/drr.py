@@ -83,7 +83,7 @@ def _integrals(
     density: Array, tissue: Array, volume: Volume, camera: Camera, step_mm: float | None
 ) -> torch.Tensor:
     """(C, H, W) mm: density along every ray, shared out to the tissues."""
-    from nanodrr.drr import render
+    from nanodrr.drr import render  # seconds to import, and needed for films of scans alone
 
     origin, direction = (part.float() for part in camera.rays())
     device = origin.device
@@ -114,7 +114,7 @@ def _integrals(
 
 def _subject(density: Array, tissue: Array, volume: Volume) -> Any:
     """nanodrr's view of a volume; it takes attenuation as it is given."""
-    from nanodrr.data import Subject
+    from nanodrr.data import Subject  # as above
     from torchio import LabelMap, ScalarImage
 
     image = ScalarImage(tensor=torch.from_numpy(density)[None], affine=volume.affine)

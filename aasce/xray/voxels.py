@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from aasce.types import AasceError, Array
 from aasce.volume import Kind, Volume
@@ -114,8 +115,6 @@ def add_ct_noise(
         sd: HU.
         correlation_mm: sd of the narrower Gaussian, the kernel's softness.
     """
-    from scipy import ndimage
-
     white = rng.standard_normal(volume.shape, dtype=np.float32)
     narrow = np.maximum(correlation_mm / volume.spacing * np.array([1, 1, 0.5]), 0.3)
     wide = narrow * np.array([2.5, 2.5, 1.0])

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import trimesh
 
-from aasce.phantom.spine.pose import straight
+from aasce.phantom.spine.statistics import average_pose
 from aasce.phantom.spine.templates import template
 from tools.phantom.fields import Field, Grid, cut, join, patch, surface
 from tools.phantom.skull_fields import jaw, skull, teeth
@@ -135,7 +135,7 @@ def _acetabular_opening(grid: Grid) -> Field:
 def _sacrum(grid: Grid) -> Field:
     """Distance to the template of the sacrum, placed as in the mean pose; large away from its ala."""
     shape = template("S1")
-    placed = straight().place("S1", torch.tensor(shape.outer)).numpy()
+    placed = average_pose().place("S1", torch.tensor(shape.outer)).numpy()
     coarse = Grid((20, -80, -100), (74, 24, 34), 3.0)
     points = np.stack(np.broadcast_arrays(coarse.x, coarse.y, coarse.z), -1).reshape(-1, 3)
     sacrum = trimesh.Trimesh(placed, shape.faces, process=False)

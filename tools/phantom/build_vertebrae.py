@@ -21,10 +21,12 @@ from typing import Any
 import fast_simplification
 import numpy as np
 import trimesh
+from scipy.ndimage import map_coordinates
 from skimage.measure import marching_cubes
 
 from aasce.phantom.spine.anthropometry import Dimensions, means
 from aasce.phantom.spine.pose import LEVELS
+from aasce.phantom.spine.templates import mirrored
 from aasce.types import Array
 from tools.phantom.sacrum_shape import sacrum
 from tools.phantom.vertebra_fields import Bone, Grid
@@ -129,8 +131,6 @@ def opened(v: Array, f: Array) -> tuple[Array, Array]:
 
 def whole(vertices: Array, faces: Array) -> trimesh.Trimesh:
     """Both halves, welded on x = 0."""
-    from aasce.phantom.spine.templates import mirrored
-
     both, all_faces, _ = mirrored(vertices, faces)
     return trimesh.Trimesh(both, all_faces, process=False)
 
@@ -180,8 +180,6 @@ def flipped(outer: Array, inner: Array, faces: Array) -> Array:
 
 def sample(g: Grid, values: Array, at: Array) -> Array:
     """(V,) values at points, trilinear."""
-    from scipy.ndimage import map_coordinates
-
     origin = np.array([g.x.flat[0], g.y.flat[0], g.z.flat[0]])
     return np.asarray(map_coordinates(values, ((at - origin) / FINE_MM).T, order=1, mode="nearest"))
 

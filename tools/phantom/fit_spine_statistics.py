@@ -16,8 +16,9 @@ import pandas as pd
 import typer
 
 from aasce.datasets import data_root
+from aasce.phantom.person import draw_person
 from aasce.phantom.spine.pose import LEVELS
-from aasce.phantom.spine.statistics import DATA
+from aasce.phantom.spine.statistics import DATA, scan_statistics
 from aasce.types import Array
 
 MOBILE = LEVELS[:-1]
@@ -86,9 +87,6 @@ def fit(data: Annotated[Path | None, typer.Option()] = None) -> None:
 @app.command()
 def compare(people: int = 500, seed: int = 0) -> None:
     """Prints, level by level, spacing and sagittal direction of the scans and of drawn adults."""
-    from aasce.phantom.person import draw_person
-    from aasce.phantom.spine.statistics import scan_statistics
-
     real = scan_statistics()
     drawn = [draw_person(seed + k, population="adults").pose() for k in range(people)]
     centres = np.stack([pose.centre.numpy() for pose in drawn])

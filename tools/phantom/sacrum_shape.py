@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from aasce.phantom.spine.anthropometry import means, reach
 from aasce.types import Array
@@ -36,8 +37,6 @@ def along_axis(g: Grid) -> tuple[Array, Array]:
 
 
 def _smooth_axis() -> tuple[Array, Array]:
-    from scipy.interpolate import CubicSpline
-
     knots = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(AXIS, axis=0).T))])
     curve = CubicSpline(knots, AXIS)(np.linspace(-12, knots[-1] + 10, 260))
     return curve[:, 0], curve[:, 1]

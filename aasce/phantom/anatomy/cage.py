@@ -21,7 +21,8 @@ import torch
 
 from aasce.config import Settings
 from aasce.phantom.solids.loft import bezier, smoothstep, tangents, unit
-from aasce.phantom.spine.pose import LEVELS, SpinePose, straight
+from aasce.phantom.spine.pose import LEVELS, SpinePose
+from aasce.phantom.spine.statistics import average_pose
 from aasce.types import Array
 
 Points = Mapping[str, Mapping[str, torch.Tensor]]
@@ -173,7 +174,7 @@ def lean_frames(coronal: Array, sagittal: Array, axial: Array) -> Array:
 @lru_cache(maxsize=1)
 def _usual_lean() -> Array:
     """(12,) radians, sagittal lean of T1 to T12 in the average spine, for which the inclinations hold."""
-    return leans(straight().rotation.numpy()[THORACIC])[1]
+    return leans(average_pose().rotation.numpy()[THORACIC])[1]
 
 
 def build_cage(record: RibRecord, pose: SpinePose, points: Points) -> RibCage:

@@ -22,8 +22,7 @@ from scipy.interpolate import PchipInterpolator
 from aasce.config import Settings
 from aasce.phantom.solids.loft import smoothstep
 from aasce.phantom.solids.primitives import mesh_of, stored, thinned
-from aasce.phantom.spine.pose import LEVELS, SpinePose
-from aasce.phantom.spine.statistics import BODY_OF_S1_MM, SACRAL_SLOPE_DEGREES
+from aasce.phantom.spine.pose import BODY_OF_S1_MM, LEVELS, SACRAL_SLOPE_DEGREES, SpinePose
 from aasce.types import Array
 from aasce.xray.mesh import Mesh
 

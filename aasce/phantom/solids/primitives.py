@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aasce.phantom.solids.loft import circle, close, loft_faces, unit
+from aasce.phantom.solids.loft import circle, close, loft_faces, signed_volume, unit
 from aasce.types import Array
 from aasce.xray.mesh import Mesh
 
@@ -65,14 +65,9 @@ def merged(name: str, material: str, inside: str, solids: Iterable[Solid], dtype
     parts, faces, count = [], [], 0
     for vertices, triangles in solids:
         parts.append(vertices)
-        faces.append((triangles if _volume(vertices, triangles) > 0 else triangles[:, ::-1]) + count)
+        faces.append((triangles if signed_volume(vertices, triangles) > 0 else triangles[:, ::-1]) + count)
         count += len(vertices)
     return mesh_of(name, material, inside, np.concatenate(parts), np.concatenate(faces), dtype)
-
-
-def _volume(vertices: Array, faces: Array) -> float:
-    a, b, c = (vertices[faces[:, k]] - vertices[0] for k in range(3))
-    return float((a * np.cross(b, c)).sum())
 
 
 def rod(

@@ -18,8 +18,8 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
 from aasce.config import Settings
-from aasce.phantom.spine.pose import LEVELS, SpinePose
-from aasce.phantom.spine.statistics import SEGMENTS, correlated, scan_statistics, stack
+from aasce.phantom.spine.pose import LEVELS, SpinePose, pose_from_angles
+from aasce.phantom.spine.statistics import SEGMENTS, correlated, scan_statistics
 from aasce.types import AasceError, Array
 
 MAX_COBB = 100.0
@@ -100,7 +100,7 @@ class SpineRecord(Settings):
         """The frames of all levels, float64."""
         numbers = (self.spacing, self.coronal, self.sagittal, self.axial)
         spacing, coronal, sagittal, axial = (torch.tensor(n, dtype=torch.float64) for n in numbers)
-        return stack(spacing, coronal, sagittal, axial, self.stature)
+        return pose_from_angles(spacing, coronal, sagittal, axial, self.stature)
 
 
 def check_cobb(cobb: float) -> None:

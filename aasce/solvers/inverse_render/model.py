@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aasce.phantom.spine.pose import LEVELS, SpinePose
-from aasce.phantom.spine.statistics import scan_statistics, stack
+from aasce.phantom.spine.pose import LEVELS, SpinePose, pose_from_angles
+from aasce.phantom.spine.statistics import scan_statistics
 from aasce.phantom.spine.vertebra import build_vertebra
 from aasce.phantom.truth import corners_3d
 from aasce.solvers.inverse_render.prior import LEANS, TILTS, TURNS, shapes
@@ -127,7 +127,7 @@ class SpineModel:
         mean, spread = (torch.as_tensor(v, dtype=angles.dtype) for v in (real.spacing_mean, real.spacing_sd))
         scale = torch.exp(0.1 * self.size)
         spacing = scale * mean * torch.exp(self.step * spread / mean)
-        pose = stack(spacing, coronal, sagittal, axial)
+        pose = pose_from_angles(spacing, coronal, sagittal, axial)
         middle = pose.centre[LEVELS.index("T12")]
         place = torch.stack([10 * self.shift[0], middle.new_zeros(()), 10 * self.shift[1]])
         return SpinePose(pose.rotation, pose.centre - middle + place)

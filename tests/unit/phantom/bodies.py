@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aasce.phantom.spine.pose import LEVELS, SpinePose, straight
-from aasce.phantom.spine.statistics import axis_rotation, scan_statistics, stack
+from aasce.phantom.spine.pose import LEVELS, SpinePose, axis_rotation, pose_from_angles
+from aasce.phantom.spine.statistics import average_pose, scan_statistics
 from aasce.phantom.spine.vertebra import build_vertebra
 from aasce.xray.mesh import Mesh
 
@@ -20,7 +20,7 @@ T8 = LEVELS.index("T8")
 @cache
 def upright() -> tuple[SpinePose, Points]:
     """The average spine and its points."""
-    pose = straight()
+    pose = average_pose()
     return pose, points_of(pose)
 
 
@@ -32,7 +32,7 @@ def scoliotic(cobb: float = 40.0, turn: float = 20.0) -> tuple[SpinePose, Points
     inside = np.clip((level - 11) / 7, 0, 1)
     coronal = -cobb / 2 * np.cos(np.pi * inside) * np.exp(-(((level - 14.5) / 6) ** 2))
     axial = turn * np.exp(-(((level - T8) / 3) ** 2))
-    pose = stack(
+    pose = pose_from_angles(
         torch.as_tensor(measured.spacing_mean),
         torch.as_tensor(coronal),
         torch.as_tensor(measured.sagittal_mean),

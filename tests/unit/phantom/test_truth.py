@@ -11,8 +11,8 @@ import torch
 from aasce.geometry.cobb import cobb_angles
 from aasce.phantom.films import Framing, RenderedFilms, draw_framing, render_film, rendered_label
 from aasce.phantom.person import POPULATIONS, Person, Phantom, build_person, draw_person
-from aasce.phantom.spine.pose import LEVELS, SpinePose, straight
-from aasce.phantom.spine.statistics import axis_rotation
+from aasce.phantom.spine.pose import LEVELS, SpinePose, axis_rotation
+from aasce.phantom.spine.statistics import average_pose
 from aasce.phantom.truth import film_truth, maximum_curvature, vertebra_masks
 from aasce.types import VERTEBRAE, AasceError
 
@@ -96,7 +96,7 @@ class TestMaximumCurvature:
         for row, values in enumerate((coronal, sagittal)):
             angles[row, 7 : 7 + len(values)] = torch.tensor(values, dtype=torch.float64)
         rotation = axis_rotation(angles[0], angles[1], torch.zeros(len(LEVELS), dtype=torch.float64))
-        return SpinePose(rotation, straight().centre)
+        return SpinePose(rotation, average_pose().centre)
 
     def test_a_bend_in_the_frontal_plane_is_the_angle_itself(self) -> None:
         found = maximum_curvature(self.pose([20.0, 0.0, -20.0], [0.0, 0.0, 0.0]))

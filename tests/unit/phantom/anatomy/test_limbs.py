@@ -8,7 +8,7 @@ import torch
 
 from aasce.phantom.anatomy.limbs import Arms, LimbsRecord, arm_joints, build_limbs, draw_limbs
 from aasce.phantom.anatomy.pelvis import build_pelvis, draw_pelvis, hip_centres
-from aasce.phantom.spine.pose import straight
+from aasce.phantom.spine.statistics import average_pose
 from aasce.xray.mesh import Mesh
 from tests.unit.phantom.surfaces import assert_closed, extent, volume
 
@@ -18,7 +18,7 @@ def named(meshes: list[Mesh], name: str) -> Mesh:
 
 
 def test_draws_are_closed_within_the_budget() -> None:
-    pose = straight()
+    pose = average_pose()
     for seed in range(20):
         record = draw_limbs(np.random.default_rng(seed), age=9.0 + 3 * seed, female=seed % 2 == 0)
         meshes = build_limbs(record, pose)
@@ -32,7 +32,7 @@ def test_draws_are_closed_within_the_budget() -> None:
 
 
 def test_femoral_head_sits_in_the_socket_with_a_joint_space() -> None:
-    pose = straight()
+    pose = average_pose()
     pelvis = draw_pelvis(np.random.default_rng(2), age=30, female=True)
     hips = hip_centres(pelvis, pose)
     femur = named(build_limbs(LimbsRecord(), pose, hips), "femur right")
@@ -44,7 +44,7 @@ def test_femoral_head_sits_in_the_socket_with_a_joint_space() -> None:
 
 
 def test_neck_angle_moves_the_shaft_and_not_the_head() -> None:
-    pose = straight()
+    pose = average_pose()
     plain, steep = (
         named(build_limbs(LimbsRecord(neck_angle=angle), pose), "femur left").vertices for angle in (0.0, 8.0)
     )
@@ -56,7 +56,7 @@ def test_neck_angle_moves_the_shaft_and_not_the_head() -> None:
 
 @pytest.mark.parametrize("arms", ["hanging", "folded", "forward"])
 def test_arm_bones_run_from_joint_to_joint(arms: Arms) -> None:
-    pose = straight()
+    pose = average_pose()
     joints = arm_joints(arms, pose)
     meshes = build_limbs(LimbsRecord(arms=arms), pose, joints=joints)
     for index, side in enumerate(("right", "left")):
@@ -72,7 +72,7 @@ def test_arm_bones_run_from_joint_to_joint(arms: Arms) -> None:
 
 
 def test_right_and_left_mirror_each_other() -> None:
-    meshes = build_limbs(LimbsRecord(), straight())
+    meshes = build_limbs(LimbsRecord(), average_pose())
     for bone in ("femur", "humerus", "forearm"):
         right, left = named(meshes, f"{bone} right"), named(meshes, f"{bone} left")
         assert volume(right) == pytest.approx(volume(left), rel=2e-3)
@@ -83,7 +83,7 @@ def test_sizes_determinism_and_arms_off_the_film() -> None:
     record = draw_limbs(np.random.default_rng(5), arms="folded")
     assert record == draw_limbs(np.random.default_rng(5), arms="folded")
     assert record.arms == "folded"
-    few = build_limbs(LimbsRecord(with_arms=False), straight())
+    few = build_limbs(LimbsRecord(with_arms=False), average_pose())
     assert [mesh.name for mesh in few] == [
         "femur right",
         "femur right/marrow",

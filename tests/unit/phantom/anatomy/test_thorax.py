@@ -14,7 +14,8 @@ from aasce.phantom.anatomy.girdle import GirdleRecord
 from aasce.phantom.anatomy.heart import HeartRecord
 from aasce.phantom.anatomy.lungs import LungRecord
 from aasce.phantom.anatomy.thorax import PsoasRecord, ThoraxRecord, build_thorax, draw_thorax, lay_thorax
-from aasce.phantom.spine.pose import LEVELS, SpinePose, straight
+from aasce.phantom.spine.pose import LEVELS, SpinePose
+from aasce.phantom.spine.statistics import average_pose
 from tests.unit.phantom.bodies import (
     T8,
     array,
@@ -203,7 +204,7 @@ def test_size_of_the_heart() -> None:
 
 
 def test_scale_scales_everything() -> None:
-    small = straight(0.8)
+    small = average_pose(0.8)
     one = by_name(build_thorax(ThoraxRecord(), *upright()))
     other = by_name(build_thorax(ThoraxRecord(), small, points_of(small)))
     for name in ("rib 6 left", "lung right", "clavicle left", "scapula right", "heart"):

@@ -12,7 +12,8 @@ from aasce.phantom.devices.belongings import Thing
 from aasce.phantom.devices.brace import Brace
 from aasce.phantom.devices.implants import Anchor, Cage, Construct, draw_construct, pedicle
 from aasce.phantom.devices.instruments import FACES, InstrumentsRecord, build_instruments, draw_instruments
-from aasce.phantom.spine.pose import LEVELS, SpinePose, straight
+from aasce.phantom.spine.pose import LEVELS, SpinePose
+from aasce.phantom.spine.statistics import average_pose
 from tests.unit.phantom.surfaces import assert_closed, extent, volume
 
 KINDS = (
@@ -23,7 +24,7 @@ KINDS = (
 
 def bent(degrees: float = 40.0) -> SpinePose:
     """A spine with one C-shaped curve: every level leans a little more than the one below it."""
-    pose = straight()
+    pose = average_pose()
     lean = torch.deg2rad(torch.linspace(degrees / 2, -degrees / 2, len(LEVELS), dtype=torch.float64))
     turn = torch.zeros(len(LEVELS), 3, 3, dtype=torch.float64)
     turn[:, 1, 1] = 1
@@ -58,7 +59,7 @@ def test_constructs_are_closed_within_the_budget() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_things_are_closed(kind: str) -> None:
     thing = Thing.model_validate({"kind": kind, "level": "T7", "count": 2, "seed": 5, "turn": 10.0})
-    meshes = build_instruments(InstrumentsRecord(things=(thing,)), straight(), {})
+    meshes = build_instruments(InstrumentsRecord(things=(thing,)), average_pose(), {})
     assert len(meshes) == 1
     assert_closed(meshes[0])
 
@@ -85,7 +86,7 @@ def test_screw_runs_through_the_pedicle_into_the_body() -> None:
 def test_rods_follow_the_curve_of_the_spine() -> None:
     levels = [LEVELS[k] for k in range(LEVELS.index("T3"), LEVELS.index("L4"))]
     record = screws(levels)
-    for pose in (straight(), bent(60)):
+    for pose in (average_pose(), bent(60)):
         meshes = build_instruments(record, pose, {})
         rods = next(mesh for mesh in meshes if mesh.name == "rods").vertices.numpy()
         for level in levels[::3]:
@@ -95,7 +96,7 @@ def test_rods_follow_the_curve_of_the_spine() -> None:
 
 
 def test_known_pedicles_are_used_where_given() -> None:
-    pose = straight()
+    pose = average_pose()
     place = torch.tensor([17.0, -20.0, float(pose.centre[LEVELS.index("T8"), 2])], dtype=torch.float64)
     found = pedicle(pose, {"T8": {"right_pedicle": place}}, "T8", "right")
     assert found.tolist() == place.tolist()
@@ -122,7 +123,7 @@ def test_brace_is_a_thin_closed_shell_round_the_trunk(style: str) -> None:
         {"style": style, "top": "T6", "bottom": 90.0, "thickness": 4.0, "gap": 4.0, "push": 12.0, "side": 1}
         | {"buckles": 3, "front": True}
     )
-    shell, straps = build_instruments(InstrumentsRecord(brace=brace), straight(), {})
+    shell, straps = build_instruments(InstrumentsRecord(brace=brace), average_pose(), {})
     assert_closed(shell)
     assert_closed(straps)
     # About 2 pi * 125 mm round, 400 mm high, 4 mm thick.

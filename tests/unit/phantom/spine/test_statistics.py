@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from aasce.phantom.spine.curves import draw_spine
-from aasce.phantom.spine.pose import LEVELS, straight
-from aasce.phantom.spine.statistics import axis_rotation, correlated, scan_statistics, stack
+from aasce.phantom.spine.pose import LEVELS, axis_rotation, pose_from_angles
+from aasce.phantom.spine.statistics import average_pose, correlated, scan_statistics
 
 
 def angles_of(axis: torch.Tensor) -> tuple[float, float]:
@@ -33,11 +33,11 @@ class TestAxisRotation:
 
 class TestStack:
     def test_spacing_is_kept(self) -> None:
-        steps = (straight().centre[:-1] - straight().centre[1:]).norm(dim=1).numpy()
+        steps = (average_pose().centre[:-1] - average_pose().centre[1:]).norm(dim=1).numpy()
         assert steps == pytest.approx(scan_statistics().spacing_mean)
 
     def test_the_origin_is_the_upper_endplate_of_the_sacrum(self) -> None:
-        pose = straight(1.2)
+        pose = average_pose(1.2)
         top = pose.place("S1", torch.tensor([[0.0, 0.0, 15.0]]))
         assert top[0].tolist() == pytest.approx([0, 0, 0], abs=1e-9)
 
@@ -45,13 +45,13 @@ class TestStack:
         coronal = torch.zeros(25, dtype=torch.float64)
         coronal[12] = 17.0
         mean = torch.as_tensor(scan_statistics().sagittal_mean)
-        pose = stack(torch.full((24,), 25.0, dtype=torch.float64), coronal, mean, 0 * coronal)
+        pose = pose_from_angles(torch.full((24,), 25.0, dtype=torch.float64), coronal, mean, 0 * coronal)
         assert angles_of(pose.rotation[12, :, 2])[0] == pytest.approx(17)
 
     def test_gradients_reach_every_number(self) -> None:
         numbers = [torch.full((n,), v, dtype=torch.float64, requires_grad=True) for n, v in
                    ((24, 25.0), (25, 3.0), (24, 5.0), (25, 2.0))]  # fmt: skip
-        pose = stack(*numbers)
+        pose = pose_from_angles(*numbers)
         (pose.rotation[:, 0].sum() + pose.centre.sum()).backward()
         assert all(n.grad is not None and (n.grad != 0).any() for n in numbers)
 
