@@ -146,44 +146,54 @@ def random_bend(landmarks: Array, degrees: float, exaggerate: float, rng: np.ran
     return make_bend(float(centres[:, 0].mean()), rows, turn - turn.mean())
 
 
-class SpineWarp(A.DualTransform):  # type: ignore[misc]
-    """Bend, turn, scale and shift in one resampling, to a canvas of fixed size, the aspect kept.
+@dataclass(frozen=True, slots=True)
+class WarpRanges:
+    """Ranges and chances from which `SpineWarp` draws.
 
-    The film is letterboxed to the canvas and then moved. The spine never leaves the canvas: the scale gives
-    way where a turn would push it out, because angles of a spine that is cut off are no label. Afterwards
+    Attributes:
+        zoom: smallest and largest scale, drawn log-uniformly; 1 is the letterboxed film.
+        far_zoom: the same for samples on which the spine is small, as on a film of the whole body.
+        far: share of samples drawn from `far_zoom` instead of `zoom`.
+        rotation: largest rotation in degrees, for the share `turned` of the samples.
+        lean: largest rotation in degrees of the other samples.
+        turned: see `rotation`.
+        shift: standard deviation of the shift, as a share of the canvas.
+        bend: standard deviation in degrees, see `random_bend`.
+        exaggerate: see `random_bend`.
+        bent: share of samples that are bent.
+        stretch: largest change of the ratio of height to width, see `random_stretch`; 0 for none.
+    """
+
+    zoom: tuple[float, float] = (0.85, 1.25)
+    far_zoom: tuple[float, float] = (0.4, 0.85)
+    far: float = 0.0
+    rotation: float = 45.0
+    lean: float = 8.0
+    turned: float = 0.15
+    shift: float = 0.04
+    bend: float = 10.0
+    exaggerate: float = 0.4
+    bent: float = 0.5
+    stretch: float = 0.0
+
+
+class SpineWarp(A.DualTransform):  # type: ignore[misc]
+    """Bends, rotates, scales and shifts a film in one resampling, onto a canvas of fixed size; the aspect is kept.
+
+    The film is letterboxed to the canvas and then moved. The spine never leaves the canvas: where a rotation would push
+    it out the scale is reduced, because the angles of a spine that is cut off are no label. Afterwards
     `get_applied_params()["bent"]` holds the (V, 4, 2) landmarks, stretched and bent but not yet moved, in px of
     the source, and None where neither was done.
 
     Args:
         size: (H, W) of the canvas.
-        zoom: range of the scale, log-uniform, 1 is the letterboxed film.
-        far: share of samples drawn from `far_zoom` instead: a spine that stands small on a whole film.
-        rotation: largest turn in degrees, of `turned` of the samples; the others turn by at most `lean`.
-        shift: spread of the shift as a share of the canvas.
-        bend, exaggerate: see `random_bend`; `bent` is the share of bent samples.
-        stretch: largest change of the ratio of height to width, either way; 0 for none. See `random_stretch`.
+        ranges: what is drawn from; the defaults of `WarpRanges` when None.
+        p: share of samples that are warped.
     """
 
-    def __init__(
-        self,
-        size: tuple[int, int],
-        zoom: tuple[float, float] = (0.85, 1.25),
-        far_zoom: tuple[float, float] = (0.4, 0.85),
-        far: float = 0.0,
-        rotation: float = 45.0,
-        lean: float = 8.0,
-        turned: float = 0.15,
-        shift: float = 0.04,
-        bend: float = 10.0,
-        exaggerate: float = 0.4,
-        bent: float = 0.5,
-        stretch: float = 0.0,
-        p: float = 1.0,
-    ) -> None:
+    def __init__(self, size: tuple[int, int], ranges: WarpRanges | None = None, p: float = 1.0) -> None:
         super().__init__(p=p)
-        self.size, self.zoom, self.far_zoom, self.far = size, zoom, far_zoom, far
-        self.rotation, self.lean, self.turned, self.shift = rotation, lean, turned, shift
-        self.bend, self.exaggerate, self.bent, self.stretch = bend, exaggerate, bent, stretch
+        self.size, self.ranges = size, ranges or WarpRanges()
 
     @property
     def targets_as_params(self) -> list[str]:
@@ -193,20 +203,21 @@ class SpineWarp(A.DualTransform):  # type: ignore[misc]
         rng: np.random.Generator = self.random_generator
         landmarks = as_float(np.asarray(data["keypoints"]))[:, :2].reshape(-1, 4, 2)
         film = data["image"].shape[:2]
-        change: Bend | Stretch | None = random_stretch(film, self.stretch, rng) if self.stretch > 0 else None
-        if rng.random() < self.bent:
+        r = self.ranges
+        change: Bend | Stretch | None = random_stretch(film, r.stretch, rng) if r.stretch > 0 else None
+        if rng.random() < r.bent:
             stretched = landmarks if change is None else change.apply(landmarks)
-            bend = random_bend(stretched, self.bend, self.exaggerate, rng)
+            bend = random_bend(stretched, r.bend, r.exaggerate, rng)
             change = replace(change, bend=bend) if isinstance(change, Stretch) else bend
         bent = None if change is None else change.apply(landmarks)
         view = self._view(film, landmarks if bent is None else bent, rng)
         return {"change": change, "bent": bent, "view": view}
 
     def _view(self, film: tuple[int, int], landmarks: Floats, rng: np.random.Generator) -> View:
-        height, width = self.size
-        low, high = self.far_zoom if rng.random() < self.far else self.zoom
+        (height, width), r = self.size, self.ranges
+        low, high = r.far_zoom if rng.random() < r.far else r.zoom
         scale = float(np.exp(rng.uniform(np.log(low), np.log(high)))) * min(height / film[0], width / film[1])
-        limit = self.rotation if rng.random() < self.turned else self.lean
+        limit = r.rotation if rng.random() < r.turned else r.lean
         turn = float(rng.uniform(-limit, limit))
         middle = ((film[1] - 1) / 2, (film[0] - 1) / 2)
         room = 0.98 * np.array([width, height])
@@ -215,7 +226,7 @@ class SpineWarp(A.DualTransform):  # type: ignore[misc]
         box = _box(similarity(middle, scale, turn, self.size), landmarks)  # type: ignore[arg-type]
         edge = 0.01 * np.array([width, height])
         least, most = edge - box[0], np.array([width, height]) - 1 - edge - box[1]
-        shift = rng.normal(0, self.shift, 2) * np.array([width, height])
+        shift = rng.normal(0, r.shift, 2) * np.array([width, height])
         moved = np.clip(shift, least, np.maximum(least, most))
         target = np.array([(width - 1) / 2, (height - 1) / 2]) + moved
         return similarity(middle, scale, turn, self.size, target)  # type: ignore[arg-type]
@@ -239,10 +250,7 @@ class SpineWarp(A.DualTransform):  # type: ignore[misc]
         return moved
 
     def get_transform_init_args_names(self) -> tuple[str, ...]:
-        return (
-            "size", "zoom", "far_zoom", "far", "rotation", "lean", "turned", "shift", "bend", "exaggerate",
-            "bent", "stretch",
-        )  # fmt: skip
+        return ("size", "ranges")
 
 
 def _box(view: View, landmarks: Floats) -> Floats:

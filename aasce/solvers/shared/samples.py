@@ -15,7 +15,7 @@ from aasce.datasets import FilmSet
 from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.spine import order_vertebrae, repair_corners
 from aasce.preprocess.augment import augment, reseed
-from aasce.preprocess.augment_angles import SpineWarp
+from aasce.preprocess.augment_angles import SpineWarp, WarpRanges
 from aasce.preprocess.crop import View, letterbox
 from aasce.preprocess.intensity import Bytes, clahe, equalize, standardize, to_uint8
 from aasce.types import AasceError
@@ -28,7 +28,7 @@ KEPT_HEIGHT = 640
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Sample:
     """A labelled picture to draw samples from.
 
     Attributes:
@@ -61,7 +61,7 @@ def shrunk(size: tuple[int, int], rows: int) -> View:
     return View(np.array([[scale, 0.0, offset], [0.0, scale, offset]]), canvas)
 
 
-def load_items(films: FilmSet, intensity: str) -> list[Item]:
+def load_samples(films: FilmSet, intensity: str) -> list[Sample]:
     """Decodes labelled films once.
 
     Raises:
@@ -75,11 +75,11 @@ def load_items(films: FilmSet, intensity: str) -> list[Item]:
         view = shrunk(radiograph.size, KEPT_HEIGHT)
         pixels = np.asarray(view.render(even_out(to_uint8(radiograph.pixels), intensity)), np.uint8)
         landmarks = view.apply(repair_corners(order_vertebrae(film.landmarks)))
-        items.append(Item(pixels[..., None], landmarks, film.angles, view, radiograph.height))
+        items.append(Sample(pixels[..., None], landmarks, film.angles, view, radiograph.height))
     return items
 
 
-def load_pictures(films: FilmSet | None) -> list[Bytes]:
+def load_images(films: FilmSet | None) -> list[Bytes]:
     """Unlabelled films at `KEPT_HEIGHT` rows, not yet evened out."""
     pictures = []
     for index in range(0 if films is None else len(films)):
@@ -152,16 +152,26 @@ class Warper:
 
     def __init__(self, size: tuple[int, int], settings: AugmentSettings, far: float) -> None:
         a = settings
-        self.warp = SpineWarp(
-            size, a.zoom, a.far_zoom, far, a.rotation, a.lean, a.turned, a.shift, a.bend, a.exaggerate, a.bent,
+        ranges = WarpRanges(
+            a.zoom,
+            a.far_zoom,
+            far,
+            a.rotation,
+            a.lean,
+            a.turned,
+            a.shift,
+            a.bend,
+            a.exaggerate,
+            a.bent,
             a.stretch,
-        )  # fmt: skip
+        )
+        self.warp = SpineWarp(size, ranges)
         self.pipeline = A.Compose(
             [A.HorizontalFlip(p=a.mirror), self.warp],
             keypoint_params=A.KeypointParams(format="xy", remove_invisible=False),
         )
 
-    def draw(self, item: Item, rng: np.random.Generator) -> tuple[Bytes, Floats, Floats]:
+    def draw(self, item: Sample, rng: np.random.Generator) -> tuple[Bytes, Floats, Floats]:
         """Canvas (H, W, C) uint8, its landmarks (17, 4, 2) px, and its angles (3,) degrees.
 
         Turn, isotropic scale, shift and mirror keep every angle between vertebrae, and labels are kept as given
@@ -179,7 +189,7 @@ class Warper:
         return np.asarray(canvas, np.uint8).reshape(*canvas.shape[:2], -1), landmarks, angles
 
 
-def plain_canvas(item: Item, size: tuple[int, int]) -> tuple[Bytes, Floats]:
+def plain_canvas(item: Sample, size: tuple[int, int]) -> tuple[Bytes, Floats]:
     """A kept film letterboxed to the canvas, and its landmarks there."""
     view = letterbox((item.pixels.shape[0], item.pixels.shape[1]), size)
     return np.asarray(view.render(item.pixels[..., 0]), np.uint8), view.apply(item.landmarks)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from aasce.geometry.cobb import cobb_angles, spine_shape, tilts
 from aasce.preprocess.augment import augment
 from aasce.preprocess.augment_angles import Stretch, random_stretch
-from aasce.solvers.shared.samples import AugmentSettings, Item, Warper, shrunk
+from aasce.solvers.shared.samples import AugmentSettings, Sample, Warper, shrunk
 from tests.conftest import straight_spine
 
 FILM = (1100, 400)
@@ -36,20 +36,20 @@ def stretched_angles(ratio: float) -> list[float]:
     return [t6 - l1, t6 - t1, l5 - l1]
 
 
-def item() -> Item:
+def sample() -> Sample:
     """The film as it waits in memory: shrunk to 640 rows."""
     view = shrunk(FILM, 640)
-    return Item(np.zeros((*view.size, 1), np.uint8), view.apply(SPINE), np.array(ANGLES), view, FILM[0])
+    return Sample(np.zeros((*view.size, 1), np.uint8), view.apply(SPINE), np.array(ANGLES), view, FILM[0])
 
 
-Sample = tuple[NDArray[np.float64], NDArray[np.float64], Any]
+Drawn = tuple[NDArray[np.float64], NDArray[np.float64], Any]
 
 
-def drawn(count: int = 1, **settings: object) -> Iterator[Sample]:
+def drawn(count: int = 1, **settings: object) -> Iterator[Drawn]:
     """Of `count` samples the landmarks on the canvas, the label, and how the film was changed."""
     warper = Warper((512, 256), AugmentSettings.model_validate({**STILL, **settings}), 0.0)
     for seed in range(count):
-        _, landmarks, label = warper.draw(item(), np.random.default_rng(seed))
+        _, landmarks, label = warper.draw(sample(), np.random.default_rng(seed))
         yield landmarks, label, warper.warp.get_applied_params()["change"]
 
 
@@ -86,7 +86,7 @@ def test_a_mirrored_film_keeps_its_angles() -> None:
     (plain, _, _), (landmarks, label, _) = *drawn(), *drawn(mirror=1.0)
     assert tilts(landmarks) == pytest.approx(-tilts(plain), abs=1e-3)
     assert label == pytest.approx(ANGLES, abs=0)
-    scale = 640 / 1100 * 0.8  # film to item to canvas, both letterboxed by their rows
+    scale = 640 / 1100 * 0.8  # film to sample to canvas, both letterboxed by their rows
     assert cobb_angles(landmarks, round(FILM[0] * scale)).degrees == pytest.approx(ANGLES, abs=2e-3)
 
 

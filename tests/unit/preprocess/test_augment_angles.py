@@ -8,7 +8,7 @@ import pytest
 
 from aasce.geometry.cobb import cobb_angles, tilts
 from aasce.preprocess.augment import augment, reseed
-from aasce.preprocess.augment_angles import SpineWarp, make_bend, random_bend, source_map
+from aasce.preprocess.augment_angles import SpineWarp, WarpRanges, make_bend, random_bend, source_map
 from aasce.preprocess.crop import similarity
 from aasce.targets.mask import encode_mask
 from tests.conftest import straight_spine
@@ -57,7 +57,7 @@ def test_picture_and_landmarks_move_together(stretch: float) -> None:
     """The mask drawn from the moved landmarks is the moved mask, to a thin rim."""
     landmarks = straight_spine(tilt=np.linspace(-15, 15, 17))
     picture = np.round(encode_mask(landmarks, SIZE)[1:].transpose(1, 2, 0) * 255).astype(np.uint8)
-    warp = SpineWarp((512, 256), stretch=stretch)
+    warp = SpineWarp((512, 256), WarpRanges(stretch=stretch))
     steps, rng = pipeline(warp), np.random.default_rng(3)
     seen = set()
     for _ in range(12):
@@ -75,7 +75,7 @@ def test_picture_and_landmarks_move_together(stretch: float) -> None:
 def test_without_a_bend_every_angle_stays() -> None:
     tilt = np.array([0, 4, 9, 15, 20, 22, 18, 9, -2, -13, -21, -25, -24, -18, -10, -4, 0.0])
     landmarks = straight_spine(tilt=tilt)
-    steps, rng = pipeline(SpineWarp((512, 256), turned=1.0, bent=0.0)), np.random.default_rng(4)
+    steps, rng = pipeline(SpineWarp((512, 256), WarpRanges(turned=1.0, bent=0.0))), np.random.default_rng(4)
     for _ in range(8):
         reseed(steps, rng)
         _, points = augment(steps, np.zeros((*SIZE, 1), np.uint8), landmarks)
