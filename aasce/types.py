@@ -24,6 +24,30 @@ CORNERS: tuple[str, ...] = ("TL", "TR", "BL", "BR")
 
 
 @dataclass(frozen=True, slots=True)
+class Orientation:
+    """How a film lay when it was read.
+
+    Attributes:
+        turns: clockwise quarter turns that set it upright, 0 to 3.
+        negative: whether it shows bone dark.
+    """
+
+    turns: int = 0
+    negative: bool = False
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a reader must know of it."""
+        turned = TURNED_FLAGS.get(self.turns)
+        return (*((turned,) if turned else ()), *((NEGATIVE_FLAG,) if self.negative else ()))
+
+
+NEGATIVE_FLAG = "film_negative"
+TURNED_FLAGS = {1: "film_on_its_side", 2: "film_upside_down", 3: "film_on_its_side"}
+"""Clockwise quarter turns that set a film upright to the flag that says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Radiograph:
     """One film as read.
 
@@ -88,14 +112,15 @@ class SpinePrediction:
         film_id: that of the film.
         size: (H, W) of the film as read.
         landmarks: (V, 4, 2) float64 px, corners TL, TR, BL, BR, vertebrae from the top; V is 17 unless the
-            film shows fewer. Where the flags say that the film lies turned, top and left are those of the film set
-            upright; the px stay those of the film as read.
+            film shows fewer. Top and left are those of the film set upright (`orientation`); the px stay those of
+            the film as read.
         landmark_confidence: (V, 4) in [0, 1].
         centerline: (N, 2) px, from the top.
         mask: (H, W) uint8, 1 on vertebrae.
         angles: set only by a solver that regresses angles directly.
+        orientation: how the film lay; nothing after the solver works it out again.
         confidence: [0, 1], calibrated: the chance that the major angle is within 5 degrees.
-        flags: what a reader must know: "vertebra_missing", "curve_leaves_film", ...
+        flags: every flag of the film and of the solver, once each: "vertebra_missing", "curve_leaves_film", ...
         solver: name of the method.
         failure: a reason, or None. A failed film stays in every table.
         first_level: index into `VERTEBRAE` of the uppermost vertebra in `landmarks`.
@@ -108,6 +133,7 @@ class SpinePrediction:
     centerline: Array | None = None
     mask: Array | None = None
     angles: CobbAngles | None = None
+    orientation: Orientation = Orientation()  # noqa: RUF009  (frozen)
     confidence: float = 0.0
     flags: tuple[str, ...] = ()
     solver: str = ""

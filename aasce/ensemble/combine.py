@@ -73,7 +73,9 @@ def measure(prediction: SpinePrediction, definition: Definition = "challenge") -
         if prediction.landmarks is None:
             return _failed(prediction, "the solver gave neither angles nor landmarks")
         try:
-            landmarks, (height, _) = set_upright(prediction.landmarks, prediction.size)
+            landmarks, (height, _) = set_upright(
+                prediction.landmarks, prediction.size, prediction.orientation.turns
+            )
             angles = cobb_angles(landmarks, height, definition)
         except ValueError as error:
             return _failed(prediction, f"its landmarks cannot be measured: {error}")

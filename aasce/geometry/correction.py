@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,18 +61,6 @@ class Correction:
         matrix = plain.matrix + change
         matrix *= _stretch(np.ptp(x @ matrix.T, axis=1), np.ptp(tilts[good], axis=1))
         return cls(np.round(matrix, 5), np.round(places[good].mean(axis=0), 5))
-
-    @classmethod
-    def of(cls, manifest: dict[str, Any], levels: int) -> Self:
-        """The one that training left in a manifest, else the plain one."""
-        kept = manifest.get("correction")
-        if kept is None:
-            return cls.plain(levels)
-        return cls(np.array(kept["matrix"], np.float64), np.array(kept["places"], np.float64))
-
-    def kept(self) -> dict[str, Any]:
-        """For a manifest."""
-        return {"matrix": self.matrix.tolist(), "places": self.places.tolist()}
 
     def apply(self, tangents: Array) -> Floats:
         """(..., levels) degrees to (..., 17) degrees."""

@@ -80,14 +80,14 @@ def quarter_turns(landmarks: Array) -> int:
     return int(np.round(np.degrees(np.arctan2(chord[0], chord[1])) / 90)) % 4
 
 
-def set_upright(landmarks: Array, size: tuple[int, int]) -> tuple[Floats, tuple[int, int]]:
-    """Landmarks on the film turned by `quarter_turns`, and (H, W) of that film; both as they are for an upright one.
+def set_upright(landmarks: Array, size: tuple[int, int], turns: int) -> tuple[Floats, tuple[int, int]]:
+    """Landmarks on the film turned upright, and (H, W) of that film; both as they are for an upright one.
 
     Args:
         landmarks: (V, 4, 2) px, from the head's side.
         size: (H, W) of the film.
+        turns: clockwise quarter turns that set the film upright, see `quarter_turns`.
     """
-    turns = quarter_turns(as_float(landmarks))
     return turn_points(landmarks, size, turns), turned_size(size, turns)
 
 

@@ -43,3 +43,9 @@ def equalize(image: Bytes) -> Bytes:
 def standardize(image: Bytes) -> NDArray[np.float32]:
     """(H, W) float32 of about zero mean and unit spread; a fixed rule, so that batching changes nothing."""
     return (image.astype(np.float32) - 127.5) / 64.0
+
+
+def is_blank(pixels: Array) -> bool:
+    """Whether a film of any depth shows one grey value (of 256) and nothing else."""
+    shown = to_uint8(pixels)
+    return int(shown.max()) - int(shown.min()) < 2

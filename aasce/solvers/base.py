@@ -1,29 +1,75 @@
-"""The contract of every solver, and the folder a run leaves behind."""
+"""The contract of every solver, and the folder that a trained one is kept in.
+
+A solver is all that the rest of the kit knows of a method: films in, predictions out. What only some methods can do
+or need is declared here with a default, so that nobody has to ask whether a method is there.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from aasce.config import Settings, dump_settings, load_settings
 from aasce.datasets import FilmSet
-from aasce.files import atomic_write
-from aasce.types import AasceError, Array, Radiograph, SpinePrediction
+from aasce.files import atomic_write, write_text
+from aasce.types import AasceError, Array, Orientation, Radiograph, SpinePrediction
 
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "weights.safetensors"
-MANIFEST_FILE = "manifest.json"
+STATE_FILE = "state.json"
+
+BLANK_FILM = "the film is blank (one grey value)"
+UNCLEAR_FLAG = "spine_unclear"
+UNCLEAR_CONFIDENCE = 0.3
+"""Highest confidence in a film on which hardly a spine is seen: about what `vertebra_field` grants at its limit."""
 
 
 class SolverConfig(Settings):
     """Settings of a solver; each solver's own class adds to them."""
 
     seed: int = 0
+
+
+class LearnedState(Settings):
+    """What training learned besides weights; a solver that learns more adds to it.
+
+    Attributes:
+        calibration: (offset, slope) of the confidence's logistic rule, None while nothing has set it.
+    """
+
+    calibration: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Localization:
+    """How a film lies and where its spine is.
+
+    Attributes:
+        orientation: how it lies.
+        unclear: whether hardly a frontal spine is seen on it.
+        spine: (x0, y0, x1, y1) px of the film set upright, around T1 to L5; None where they are not clearly seen.
+    """
+
+    orientation: Orientation = Orientation()  # noqa: RUF009  (frozen)
+    unclear: bool = False
+    spine: NDArray[np.float64] | None = None
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a reader must know."""
+        return (*self.orientation.flags, *((UNCLEAR_FLAG,) if self.unclear else ()))
+
+    def limited(self, confidence: float) -> float:
+        """A solver's confidence, and no more than a film without a clear spine allows."""
+        return min(confidence, UNCLEAR_CONFIDENCE) if self.unclear else confidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +81,14 @@ class RunFolder:
         device: "cpu", "cuda", "mps" or "auto".
         resume: go on from checkpoint.pt when it is there.
         quiet: no progress bar.
+        data: folder of the data set, below which a solver finds unlabelled films; None is AASCE_DATA.
     """
 
     path: Path
     device: str = "auto"
     resume: bool = False
     quiet: bool = False
+    data: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +100,7 @@ class FitReport:
         best_epoch: the one whose weights were kept.
         best_score: its score on the validation part, lower is better; None without one.
         seconds: wall time of this call.
-        notes: anything else worth a line in the manifest.
+        notes: anything else worth keeping, such as scores of the validation part.
     """
 
     epochs: int = 0
@@ -62,59 +110,158 @@ class FitReport:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-@runtime_checkable
-class Solver(Protocol):
-    """Same films in, same prediction type out; the whole of what the commands know of a method."""
+class Solver(ABC):
+    """Same films in, same prediction type out; the whole of what the kit knows of a method.
+
+    A class takes its settings and a device: `MySolver(config, device="cpu")`.
+
+    Attributes:
+        name: of the method, as in the registry.
+        Config: its settings; `Config.tiny()` trains in seconds.
+        Learned: what training learns besides weights.
+        needs_localizer: whether films have to be localized before the method can measure them.
+        can_localize: whether `localize` looks at the film.
+        config: the settings in use.
+        learned: what training learned, read and written with the weights.
+        training: how the weights came about (films, epochs, commit, ...), as its folder says; {} before.
+        localizer: the solver that localizes films for this one; None takes every film to lie upright, bone bright.
+    """
 
     name: ClassVar[str]
     Config: ClassVar[type[SolverConfig]]
+    Learned: ClassVar[type[LearnedState]] = LearnedState
+    needs_localizer: ClassVar[bool] = False
+    can_localize: ClassVar[bool] = False
+    config: Any
+    learned: Any = LearnedState()
+    training: Mapping[str, Any] = {}
+    localizer: Solver | None = None
 
+    @abstractmethod
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains on `train`, chooses weights on `validation`, writes only below `run.path`."""
-        ...
 
+    @abstractmethod
     def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
-        """One prediction a film, in order; a film that cannot be measured carries its `failure`."""
-        ...
+        """One prediction a film, in order, with every flag of the film; one that cannot be measured has a `failure`."""
 
+    @abstractmethod
     def save(self, folder: Path) -> None:
-        """Writes config.yaml, weights.safetensors and manifest.json; no pickle."""
-        ...
+        """Writes config.yaml, weights.safetensors and state.json; no pickle."""
 
     @classmethod
+    @abstractmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
         """Reads what `save` wrote."""
-        ...
+
+    def localize(self, film: Radiograph) -> Localization:
+        """How the film lies and where its spine is; without the power to tell, upright and anywhere."""
+        return Localization()
+
+    def start_from(self, folder: Path) -> None:
+        """Takes the weights of another run of the same method to train on from.
+
+        Raises:
+            AasceError: the method has none, or the folder's do not fit.
+        """
+        raise AasceError(f"--start {folder}: {self.name} has no weights to go on from; leave --start out")
+
+    def localized(self, film: Radiograph) -> Localization:
+        """What this solver's localizer says of a film."""
+        return Localization() if self.localizer is None else self.localizer.localize(film)
 
 
-def write_run(
-    folder: Path, solver: str, config: SolverConfig, manifest: dict[str, Any] | None = None
-) -> None:
-    """Writes config.yaml and manifest.json of a solver beside its weights."""
+def failed(film: Radiograph, solver: str, reason: str, found: Localization | None = None) -> SpinePrediction:
+    """The prediction of a film that could not be measured."""
+    found = found or Localization()
+    flags = merged_flags(film.flags, found.flags)
+    return SpinePrediction(
+        film.film_id, film.size, orientation=found.orientation, flags=flags, solver=solver, failure=reason
+    )
+
+
+def merged_flags(*groups: Sequence[str]) -> tuple[str, ...]:
+    """All flags once, in order."""
+    return tuple(dict.fromkeys(flag for group in groups for flag in group))
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What state.json holds.
+
+    Attributes:
+        solver: name of the method.
+        target: its class as "module:Class".
+        learned: values of the solver's `LearnedState`.
+        training: how the weights came about.
+    """
+
+    solver: str
+    target: str
+    learned: dict[str, Any]
+    training: dict[str, Any]
+
+
+def class_target(cls: type[Solver]) -> str:
+    """A class as "module:Class"."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def write_run(folder: Path, solver: Solver) -> None:
+    """Writes config.yaml and state.json of a solver beside its weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG_FILE).write_text(dump_settings(config), encoding="utf-8")
-    body = {"solver": solver, **(manifest or {})}
-    (folder / MANIFEST_FILE).write_text(json.dumps(body, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_text(folder / CONFIG_FILE, dump_settings(solver.config))
+    learned = solver.learned.model_dump(mode="json")
+    write_state(folder, RunState(solver.name, class_target(type(solver)), learned, dict(solver.training)))
 
 
-def read_manifest(folder: Path, solver: str | None = None) -> dict[str, Any]:
-    """Reads manifest.json and checks that it is the named solver's.
+def write_state(folder: Path, state: RunState) -> None:
+    """Writes state.json."""
+    body = {
+        "solver": state.solver,
+        "class": state.target,
+        "learned": state.learned,
+        "training": state.training,
+    }
+    write_text(folder / STATE_FILE, json.dumps(body, indent=2, sort_keys=True) + "\n")
+
+
+def read_state(folder: Path, solver: str | None = None) -> RunState:
+    """Reads state.json and checks that it is the named solver's.
 
     Raises:
         AasceError: the folder holds no run, or one of another solver.
     """
-    path = folder / MANIFEST_FILE
+    path = folder / STATE_FILE
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(manifest, dict):
-            raise ValueError("no mapping")
-    except (OSError, ValueError) as error:
-        fault = f"holds no trained solver ({MANIFEST_FILE} cannot be read)"
+        body = json.loads(path.read_text(encoding="utf-8"))
+        name = str(body["solver"])
+        state = RunState(name, str(body.get("class", name)), dict(body["learned"]), dict(body["training"]))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        fault = f"holds no trained solver ({STATE_FILE} cannot be read)"
         raise AasceError(f"{folder}: {fault}; train one with 'aasce train --out {folder}'") from error
-    found = str(manifest.get("solver"))
-    if solver is not None and found != solver:
-        raise AasceError(f"{folder}: holds weights of {found!r}, not of {solver!r}; ask for --solver {found}")
-    return dict(manifest)
+    if solver is not None and state.solver != solver:
+        raise AasceError(
+            f"{folder}: holds weights of {state.solver!r}, not of {solver!r}; ask for --solver {state.solver}"
+        )
+    return state
+
+
+def restore(solver: Solver, folder: Path) -> None:
+    """Gives a solver what training learned, and the record of it, from its folder.
+
+    Raises:
+        AasceError: state.json is missing, of another solver, or damaged.
+    """
+    state = read_state(folder, solver.name)
+    try:
+        solver.learned = solver.Learned.model_validate_json(json.dumps(state.learned))
+    except ValidationError as error:
+        line = str(error.errors(include_url=False)[0]["msg"])
+        raise AasceError(
+            f"{folder / STATE_FILE}: what was learned is damaged ({line}); train again"
+        ) from error
+    solver.training = state.training
 
 
 def read_config(folder: Path, cls: type[SolverConfig]) -> Any:

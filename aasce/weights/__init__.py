@@ -1,7 +1,7 @@
 """The released solvers, and where weights are found.
 
-Weights are a folder: config.yaml, weights.safetensors, manifest.json (its "solver" names the method), and for
-a released one card.md. Nothing here needs torch until a solver is loaded.
+Weights are a folder: config.yaml, weights.safetensors, state.json (it names the method and its class), and for a
+released one card.md. Nothing here needs torch until a solver is loaded.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aasce.config import nearest
-from aasce.solvers.base import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE, Solver, read_manifest
+from aasce.solvers.base import CONFIG_FILE, STATE_FILE, WEIGHTS_FILE, Solver, read_state
 from aasce.solvers.registry import DEFAULT_SOLVER, SOLVERS, matching_torchvision, solver_class
-from aasce.solvers.shared.orientation import Finder, Led, Remembering
 from aasce.types import AasceError
 
-FILES = (CONFIG_FILE, WEIGHTS_FILE, MANIFEST_FILE)
+FILES = (CONFIG_FILE, WEIGHTS_FILE, STATE_FILE)
 HUB = "hf:"
+DEFAULT_LOCALIZER = DEFAULT_SOLVER
+UNSEEN_LOCALIZER = "vertebra_field_rendered"
+"""Weights that have seen rendered films alone, so that they localize the films of any fold as unseen ones."""
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Ends of the names of a norm's statistics, which are kept with the weights."""
 
@@ -37,23 +39,23 @@ def released() -> dict[str, Path]:
     for home in homes:
         folders = sorted(home.iterdir()) if home.is_dir() else []
         for folder in folders:
-            if (folder / MANIFEST_FILE).is_file():
+            if (folder / STATE_FILE).is_file():
                 found.setdefault(folder.name, folder)
     return found
 
 
 def packaged(name: str) -> bool:
     """Whether weights of this name come with the package."""
-    return (PACKAGE / name / MANIFEST_FILE).is_file()
+    return (PACKAGE / name / STATE_FILE).is_file()
 
 
 def described(folder: Path) -> str:
     """One line on weights that go by another name than their solver's: whose they are, and what they saw."""
     try:
-        manifest = read_manifest(folder)
+        state = read_state(folder)
     except AasceError:
         return str(folder)  # one damaged folder must not keep the others from being listed
-    return f"weights of {manifest.get('solver')}, trained on {manifest.get('data', folder)}"
+    return f"weights of {state.solver}, trained on {state.training.get('data', folder)}"
 
 
 def resolve(name: str | Path, solver: str | None = None) -> Path:
@@ -86,29 +88,54 @@ def resolve(name: str | Path, solver: str | None = None) -> Path:
         raise AasceError(
             f"{folder}: is no folder of weights, {', '.join(missing)} missing; name a run folder"
         )
-    read_manifest(folder, solver)
+    read_state(folder, solver)
     return folder
 
 
-def load_solver(name_or_folder: str | Path, device: str = "cpu") -> Solver:
-    """Loads a solver with its weights, ready to predict.
+def load_solver(
+    name_or_folder: str | Path, device: str = "cpu", localizer: str | Path = DEFAULT_LOCALIZER
+) -> Solver:
+    """Loads a solver with its weights and, where it needs one, its localizer: ready to predict.
+
+    The one way by which every command and Python get a solver, so that what is scored is what is used.
 
     Args:
         name_or_folder: what `resolve` takes.
         device: "cpu", "cuda", "cuda:1", "mps".
+        localizer: weights of the solver that localizes films for one that needs it; for the model of a fold
+            `UNSEEN_LOCALIZER`, which has seen no real film.
 
     Raises:
         AasceError: the weights cannot be found or read.
     """
     folder = resolve(name_or_folder)
-    solver = str(read_manifest(folder).get("solver"))
-    if str(name_or_folder).startswith(HUB) and solver not in SOLVERS:
-        # A stranger's manifest must not choose which module is imported.
+    state = read_state(folder)
+    if str(name_or_folder).startswith(HUB) and state.solver not in SOLVERS:
+        # A stranger's state must not choose which module is imported.
         raise AasceError(
-            f"{name_or_folder}: made by {solver!r}, which this kit lacks{nearest(solver, SOLVERS)}"
+            f"{name_or_folder}: made by {state.solver!r}, which this kit lacks{nearest(state.solver, SOLVERS)}"
         )
-    with matching_torchvision(solver):
-        return lead(equip(solver_class(solver).load(folder, device), device), device)
+    cls = solver_class(state.solver if state.solver in SOLVERS else state.target)
+    with matching_torchvision(state.solver):
+        return with_localizer(cls.load(folder, device), device, localizer)
+
+
+def with_localizer(solver: Solver, device: str = "cpu", localizer: str | Path = DEFAULT_LOCALIZER) -> Solver:
+    """Gives a solver that needs one its localizer; the solver is returned."""
+    if solver.needs_localizer:
+        solver.localizer = _localizer(resolve(localizer), device)
+    return solver
+
+
+@functools.cache
+def _localizer(folder: Path, device: str) -> Solver:
+    """One localizer for all solvers that need it, so that a film is localized once."""
+    localizer = load_solver(folder, device)
+    if not localizer.can_localize:
+        raise AasceError(
+            f"{folder}: {localizer.name} cannot localize films; name weights of {DEFAULT_SOLVER}"
+        )
+    return localizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,30 +162,6 @@ def weights_size(folder: Path) -> WeightsSize:
         raise AasceError(f"{path}: holds no weights ({error}); train again") from error
     learned = (math.prod(shape) for name, shape in shapes.items() if not name.endswith(STATISTICS))
     return WeightsSize(sum(learned), megabytes)
-
-
-def equip(solver: Solver, device: str = "cpu") -> Solver:
-    """Loads, for a solver that starts from another one's answer, that other one; the solver itself is returned."""
-    needs = getattr(solver, "needs", None)
-    if needs is not None:
-        solver.start_with(load_solver(needs, device))  # type: ignore[attr-defined]
-    return solver
-
-
-def lead(solver: Solver, device: str = "cpu") -> Solver:
-    """Gives a solver that cannot tell how a film stands one that can; the solver is returned."""
-    if isinstance(solver, Led):
-        solver.finder = _finder(released()[DEFAULT_SOLVER], device)
-    return solver
-
-
-@functools.cache
-def _finder(folder: Path, device: str) -> Finder:
-    """The default solver, one for all whom it leads."""
-    finder = load_solver(folder, device)
-    if not isinstance(finder, Finder):
-        raise AasceError(f"{folder}: its solver cannot tell how a film stands")
-    return Remembering(finder)
 
 
 def _from_hub(name: str) -> Path:

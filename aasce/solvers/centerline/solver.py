@@ -23,7 +23,6 @@ depend on the film's height; on a cropped whole film they are those of the crop.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -33,7 +32,7 @@ from aasce.geometry.cobb import tilts
 from aasce.geometry.correction import Correction, leaves, places_on
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
-from aasce.solvers.base import FitReport, RunFolder, read_manifest
+from aasce.solvers.base import FitReport, LearnedState, RunFolder
 from aasce.solvers.centerline.curve import (
     Reading,
     curve_angles,
@@ -43,10 +42,11 @@ from aasce.solvers.centerline.curve import (
 from aasce.solvers.centerline.network import Members
 from aasce.solvers.centerline.settings import CenterlineConfig, NetworkSettings
 from aasce.solvers.centerline.task import CenterlineTask, Sampler, half, see, trimmed, trimmed_rows
-from aasce.solvers.shared.autocrop import closer_look, longest_part
+from aasce.solvers.shared.autocrop import autocrop, longest_part
+from aasce.solvers.shared.correction import CorrectionState, correction_of
 from aasce.solvers.shared.masks import film_mask
-from aasce.solvers.shared.regressor import Measured, RegressingSolver
-from aasce.solvers.shared.samples import Box, Floats, Item, canvas_of, load_items
+from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
+from aasce.solvers.shared.samples import Box, Floats, Sample, canvas_of, load_samples
 from aasce.solvers.shared.trainer import TrainSettings
 from aasce.targets.mask import Shares
 from aasce.types import Radiograph
@@ -56,8 +56,8 @@ CORRECTED = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look at a rectangle of a film.
+class LinePass:
+    """What the networks find in a rectangle of a film.
 
     Attributes:
         view: film px to canvas px.
@@ -81,12 +81,24 @@ class Look:
         return longest_part(self.mask > 0.5, self.view)
 
 
+class CenterlineState(LearnedState):
+    """What training learns besides weights.
+
+    Attributes:
+        correction: from tangents to tilts, None before it is fitted.
+    """
+
+    correction: CorrectionState | None = None
+
+
 class CenterlineSolver(RegressingSolver):
     """See the module. Answers angles, a centreline and a mask, no landmarks."""
 
     name: ClassVar[str] = "centerline"
     Config: ClassVar[type[CenterlineConfig]] = CenterlineConfig
+    Learned: ClassVar[type[CenterlineState]] = CenterlineState
     config: CenterlineConfig
+    learned: CenterlineState
     module: Members
 
     @classmethod
@@ -104,12 +116,6 @@ class CenterlineSolver(RegressingSolver):
         encoder = self.config.network.encoder
         return encoder is not None and encoder.asked
 
-    def start_from(self, folder: Path) -> None:
-        """Goes on from another run: its weights, its calibration, its correction."""
-        super().start_from(folder)
-        manifest = read_manifest(folder, self.name)
-        self.manifest |= {k: manifest[k] for k in ("correction",) if k in manifest}
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains each member (in member-0/, member-1/, ... of the run), then fits the correction.
 
@@ -125,17 +131,16 @@ class CenterlineSolver(RegressingSolver):
             reports.append(self.trained(task, self.config.train, run, f"member-{member}"))
         last = reports[-1]
         epochs, seconds = sum(r.epochs for r in reports), sum(r.seconds for r in reports)
-        self.manifest |= {"epochs": epochs, "best_epoch": last.best_epoch}
-        if last.best_score is not None:
-            self.manifest["validation_tilt"] = last.best_score
         if self.config.curve.correct:
             self.fit_correction(items)
-        self.calibrate(validation)
-        return FitReport(epochs, last.best_epoch, last.best_score, seconds)
+        notes = self.calibrate(validation)
+        if last.best_score is not None:
+            notes["validation_tilt"] = last.best_score
+        return FitReport(epochs, last.best_epoch, last.best_score, seconds, notes)
 
-    def items(self, films: FilmSet) -> list[Item]:
+    def items(self, films: FilmSet) -> list[Sample]:
         """Films decoded once, trimmed where the settings ask for it."""
-        found = load_items(films, self.config.intensity)
+        found = load_samples(films, self.config.intensity)
         trim = self.config.trim
         return found if trim is None else [trimmed(item, trim) for item in found]
 
@@ -147,7 +152,7 @@ class CenterlineSolver(RegressingSolver):
         folds = grouped_folds(train.studies, self.config.subsets, self.config.seed)
         return [sorted(kept) for kept, _ in folds[: self.config.members]]
 
-    def fit_correction(self, items: list[Item]) -> None:
+    def fit_correction(self, items: list[Sample]) -> None:
         """Fits tangents to tilts on augmented training films, whose maps are less sure than the films' own."""
         rng = np.random.default_rng((self.config.seed, 8))
         sampler, rows = Sampler(self.config), []
@@ -160,42 +165,40 @@ class CenterlineSolver(RegressingSolver):
         if rows:
             tangents, wanted, places = (np.stack(column) for column in zip(*rows, strict=True))
             correction = Correction.fitted(tangents, wanted, places, self.config.curve.ridge)
-            self.manifest["correction"] = correction.kept()
+            self.learned = self.learned.model_copy(update={"correction": CorrectionState.of(correction)})
 
     def tangents(self, lines: Shares) -> Reading | None:
         """Curve and tangents of the mean of (N, h, w) maps."""
         return read_tangents(np.asarray(lines.mean(axis=0), np.float32), self.config)
 
-    def measure(self, film: Radiograph, spine: Floats | None = None) -> Measured | str:
+    def read(self, film: Radiograph, spine: Floats | None = None) -> FilmReading | str:
         """Centreline, angles and mask of a film, or the reason why there are none."""
         pixels = to_uint8(film.pixels)
-        if int(pixels.max()) - int(pixels.min()) < 2:
-            return "the film is blank (one grey value)"
-        whole = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below, spine)
-        seen = self.trimmed_look(pixels, whole)
+        whole = autocrop(lambda box: self.run(pixels, box), film.size, self.config.crop_below, spine)
+        seen = self.trimmed_pass(pixels, whole)
         both = self.tangents(seen.lines)
         if both is None:
             return "no centreline found on the film"
-        # Each view by itself only says how sure the mean is; a view without a curve says nothing.
-        views = [self.tangents(seen.lines[k : k + 1]) or both for k in (0, 1)]
-        angles = np.stack([self.angles(read, seen.view, whole.box) for read in views])
+        # Each pass by itself only says how sure the mean is; a pass without a curve says nothing.
+        passes = [self.tangents(seen.lines[k : k + 1]) or both for k in (0, 1)]
+        angles = np.stack([self.angles(each, seen.view, whole.box) for each in passes])
         curve = self.on_film(both, seen.view)
         flags = ("curve_leaves_film",) if leaves(curve, film.size) else ()
         mask = film_mask(whole.mask, whole.view, film.size)
-        return Measured(angles, mask, curve, flags, self.angles(both, seen.view, whole.box))
+        return FilmReading(angles, mask, curve, flags, self.angles(both, seen.view, whole.box))
 
-    def trimmed_look(self, pixels: Bytes, whole: Look) -> Look:
-        """A look at the rows of the spine alone, where the settings ask for it and a spine is seen."""
+    def trimmed_pass(self, pixels: Bytes, whole: LinePass) -> LinePass:
+        """A pass over the rows of the spine alone, where the settings ask for it and a spine is found."""
         spine, trim = whole.spine, self.config.trim
         if trim is None or spine is None:
             return whole
         top, bottom = trimmed_rows(spine[1], spine[3], trim, pixels.shape[0])
-        return self.look(pixels, (whole.box[0], top, whole.box[2], bottom))
+        return self.run(pixels, (whole.box[0], top, whole.box[2], bottom))
 
-    def look(self, pixels: Bytes, box: Box) -> Look:
+    def run(self, pixels: Bytes, box: Box) -> LinePass:
         """Maps of a rectangle of a film, plain and mirrored."""
         canvas, view = canvas_of(pixels, box, self.config.size, self.config.intensity)
-        return Look(view, box, *see(self.module, canvas))
+        return LinePass(view, box, *see(self.module, canvas))
 
     def on_film(self, read: Reading, view: View) -> Floats:
         """(N, 2) film px of a curve on the map."""
@@ -204,5 +207,5 @@ class CenterlineSolver(RegressingSolver):
     def angles(self, read: Reading, view: View, frame: Box) -> Floats:
         """(3,) degrees of a reading on the map of a view, in the frame of a rectangle of the film."""
         curve = self.on_film(read, view) - np.array(frame[:2], np.float64)
-        correction = Correction.of(self.manifest, self.config.curve.levels)
+        correction = correction_of(self.learned.correction, self.config.curve.levels)
         return curve_angles(curve, read.tilts, frame[3] - frame[1], correction, self.config.curve)

@@ -21,8 +21,9 @@ from aasce.solvers.centerline.network import Cascade, Members
 from aasce.solvers.centerline.settings import CenterlineConfig
 from aasce.solvers.shared.cascade import as_bytes
 from aasce.solvers.shared.regressor import angle_scores, film_order
-from aasce.solvers.shared.samples import Floats, Item, Warper, canvas_of, to_input
+from aasce.solvers.shared.samples import Floats, Sample, Warper, canvas_of, to_input
 from aasce.solvers.shared.trainer import native_bf16
+from aasce.solvers.shared.tta import mirrored_back, with_mirror
 from aasce.targets.curves import encode_centerline, encode_spine, row_tilts
 from aasce.targets.mask import Shares
 
@@ -96,7 +97,12 @@ class CenterlineTask:
     """`training.Task` of one cascade; `member` tells its draws from those of the others."""
 
     def __init__(
-        self, config: CenterlineConfig, net: Cascade, train: list[Item], validation: list[Item], member: int
+        self,
+        config: CenterlineConfig,
+        net: Cascade,
+        train: list[Sample],
+        validation: list[Sample],
+        member: int,
     ) -> None:
         self.config, self.train, self.validation, self.member = config, train, validation, member
         self.module = CenterlineLoss(net, config)
@@ -141,7 +147,7 @@ def trimmed_rows(top: float, bottom: float, trim: float, rows: int) -> tuple[int
     return first, max(first + 1, min(rows, int(np.ceil(bottom + edge)) + 1))
 
 
-def trimmed(item: Item, trim: float) -> Item:
+def trimmed(item: Sample, trim: float) -> Sample:
     """An item cut above T1 and below L5; its height stays that of the film, where angles are measured."""
     y = item.landmarks[..., 1]
     first, last = trimmed_rows(float(y.min()), float(y.max()), trim, item.pixels.shape[0])
@@ -159,7 +165,7 @@ class Sampler:
         self.warper = Warper(config.size, config.augment, config.augment.far)
         self.intensity = intensity_pipeline(config.augment.intensity)
 
-    def draw(self, item: Item, rng: np.random.Generator) -> tuple[Bytes, Floats]:
+    def draw(self, item: Sample, rng: np.random.Generator) -> tuple[Bytes, Floats]:
         """Canvas (H, W) uint8 and its landmarks (17, 4, 2) px."""
         canvas, landmarks, _ = self.warper.draw(item, rng)
         reseed(self.intensity, rng)
@@ -203,11 +209,11 @@ def see(net: Cascade | Members, canvas: Bytes, fast: bool = False) -> tuple[Shar
         the cascade has no map of the spine; the line stands for it.
     """
     device = next(net.parameters()).device
-    x = to_input(np.stack([canvas, canvas[:, ::-1]])).to(device)
+    x = to_input(with_mirror(canvas)).to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=fast and native_bf16(device.type)):
         spine, line = net.maps(x)
     found = [np.asarray(m.float().cpu().numpy(), np.float32) for m in (spine, line)]
-    spines, lines = (np.stack([m[0], m[1][:, ::-1]]) for m in found)
+    spines, lines = (mirrored_back(m) for m in found)
     return spines, lines
 
 
@@ -217,7 +223,9 @@ def half(share: Shares, canvas: tuple[int, int]) -> Shares:
     return np.asarray(cv2.resize(share, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def read_item(net: Cascade | Members, item: Item, config: CenterlineConfig) -> tuple[Reading | None, Floats]:
+def read_item(
+    net: Cascade | Members, item: Sample, config: CenterlineConfig
+) -> tuple[Reading | None, Floats]:
     """Tangents of a kept film as it is, and its curve (N, 2) item px."""
     size = (item.pixels.shape[0], item.pixels.shape[1])
     canvas, view = canvas_of(item.pixels[..., 0], (0, 0, size[1], size[0]), config.size, "none")

@@ -1,7 +1,7 @@
 """The constant predictor: one answer for every film, the middle of the training films' angles.
 
-It measures nothing. It is the score that every other method has to beat (SMAPE 25.5 on the 481 training
-films), the angles that a submission holds where all else failed, and the smallest example of a solver.
+It measures nothing. It is the baseline of every other method (SMAPE 25.5 on the 481 training films), the angles that a
+submission holds where all else failed, and the smallest example of a solver.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,31 +19,23 @@ from aasce.scoring.metrics import film_smape
 from aasce.solvers.base import (
     FitReport,
     RunFolder,
-    SolverConfig,
+    Solver,
+    merged_flags,
     read_config,
-    read_manifest,
     read_numbers,
+    restore,
     write_numbers,
     write_run,
 )
+from aasce.solvers.constant.settings import ConstantConfig
 from aasce.types import AasceError, CobbAngles, Radiograph, SpinePrediction
 
 CLOSE = 5.0
 """Degrees: a major angle this near counts as right, as in `SpinePrediction.confidence`."""
 
 
-class ConstantConfig(SolverConfig):
-    """Settings of the constant predictor.
-
-    Attributes:
-        statistic: "median" (least absolute error, what SMAPE rewards) or "mean" of each angle.
-    """
-
-    statistic: Literal["median", "mean"] = "median"
-
-
-class ConstantSolver:
-    """Answers the training films' median angles (challenge definition) for every film."""
+class ConstantSolver(Solver):
+    """Predicts the training films' median angles (challenge definition) for every film."""
 
     name: ClassVar[str] = "constant"
     Config: ClassVar[type[ConstantConfig]] = ConstantConfig
@@ -52,7 +44,6 @@ class ConstantSolver:
         self.config = config or ConstantConfig()
         self.angles: NDArray[np.float64] | None = None  # (3,) degrees
         self.confidence = 0.0
-        self.manifest: dict[str, Any] = {}
 
     @classmethod
     def tiny(cls) -> ConstantConfig:
@@ -70,7 +61,6 @@ class ConstantSolver:
         self.angles = np.median(table, axis=0) if self.config.statistic == "median" else table.mean(axis=0)
         # How often the answer is right is known from the training films: the chance for any new one.
         self.confidence = float(np.mean(np.abs(table[:, 0] - self.angles[0]) <= CLOSE))
-        self.manifest = {"films": len(train), "labels": train.labels, "part": train.name}
         score = (
             _score(self.angles, _angles(validation)) if validation is not None and len(validation) else None
         )
@@ -80,23 +70,23 @@ class ConstantSolver:
         """The same three angles for each film, flagged "not_measured"."""
         if self.angles is None:
             raise AasceError("constant: neither trained nor loaded; call fit, or aasce.load('constant')")
-        return [self._answer(film, self.angles) for film in films]
+        return [self._prediction(film, self.angles) for film in films]
 
-    def _answer(self, film: Radiograph, angles: NDArray[np.float64]) -> SpinePrediction:
+    def _prediction(self, film: Radiograph, angles: NDArray[np.float64]) -> SpinePrediction:
         return SpinePrediction(
             film_id=film.film_id,
             size=film.size,
             angles=CobbAngles(angles.copy(), "challenge"),
             confidence=self.confidence,
-            flags=("not_measured",),
+            flags=merged_flags(film.flags, ("not_measured",)),
             solver=self.name,
         )
 
     def save(self, folder: Path) -> None:
-        """Writes config.yaml, weights.safetensors (angles, confidence) and manifest.json."""
+        """Writes config.yaml, weights.safetensors (angles, confidence) and state.json."""
         if self.angles is None:
             raise AasceError("constant: nothing to save; call fit first")
-        write_run(folder, self.name, self.config, self.manifest)
+        write_run(folder, self)
         write_numbers(folder, {"angles": self.angles, "confidence": np.array([self.confidence])})
 
     @classmethod
@@ -107,11 +97,10 @@ class ConstantSolver:
             AasceError: a file is missing, damaged, or of another solver.
         """
         folder = Path(folder)
-        manifest = read_manifest(folder, cls.name)
         solver = cls(read_config(folder, ConstantConfig), device)
+        restore(solver, folder)
         numbers = read_numbers(folder, cls.name, {"angles": (3,), "confidence": ()})
         solver.angles, solver.confidence = numbers["angles"], float(numbers["confidence"])
-        solver.manifest = {key: value for key, value in manifest.items() if key != "solver"}
         return solver
 
 

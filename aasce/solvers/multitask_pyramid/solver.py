@@ -17,7 +17,7 @@ on the film's height; on a cropped whole film they are those of the crop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from aasce.datasets import FilmSet
@@ -27,20 +27,20 @@ from aasce.solvers.base import FitReport, RunFolder
 from aasce.solvers.multitask_pyramid.network import MultitaskNet
 from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig, NetworkSettings
 from aasce.solvers.multitask_pyramid.task import MultitaskTask, see
-from aasce.solvers.shared.autocrop import closer_look, joined, largest_part
+from aasce.solvers.shared.autocrop import autocrop, joined, largest_part
 from aasce.solvers.shared.masks import film_mask
-from aasce.solvers.shared.readout import Readout, answers
-from aasce.solvers.shared.regressor import Measured, RegressingSolver
+from aasce.solvers.shared.readout import Readout, pass_angles
+from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
 from aasce.solvers.shared.row_head import HeadSettings
-from aasce.solvers.shared.samples import Box, Floats, canvas_of, load_items
+from aasce.solvers.shared.samples import Box, Floats, canvas_of, load_samples
 from aasce.solvers.shared.trainer import TrainSettings
 from aasce.targets.mask import Shares
 from aasce.types import Radiograph
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look at a rectangle of a film.
+class MaskPass:
+    """What the network finds in a rectangle of a film.
 
     Attributes:
         view: film px to canvas px.
@@ -90,29 +90,25 @@ class MultitaskPyramidSolver(RegressingSolver):
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the network; weights are kept by SMAPE on `validation`, which also sets the confidence."""
         self.begin()
-        held = load_items(validation, self.config.intensity) if validation is not None else []
-        items = load_items(train, self.config.intensity)
+        held = load_samples(validation, self.config.intensity) if validation is not None else []
+        items = load_samples(train, self.config.intensity)
         task = MultitaskTask(self.config, self.module, items, held)
         report = self.trained(task, self.config.train, run)
-        self.manifest |= {"epochs": report.epochs, "best_epoch": report.best_epoch}
-        self.calibrate(validation)
-        return report
+        return replace(report, notes=self.calibrate(validation))
 
-    def measure(self, film: Radiograph, spine: Floats | None = None) -> Measured | str:
+    def read(self, film: Radiograph, spine: Floats | None = None) -> FilmReading | str:
         """Mask and angles of a film, or the reason why there are none."""
         pixels = to_uint8(film.pixels)
-        if int(pixels.max()) - int(pixels.min()) < 2:
-            return "the film is blank (one grey value)"
-        seen = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below, spine)
+        seen = autocrop(lambda box: self.run(pixels, box), film.size, self.config.crop_below, spine)
         if not seen.both.finite:
-            return "the network answered no number"
+            return "the network gave no number"
         if seen.vertebra is not None and float((seen.vertebra > 0.5).mean()) < self.config.least_mask:
             return "no vertebra found on the film"
         mask = None if seen.vertebra is None else film_mask(seen.vertebra, seen.view, film.size)
-        angles, answer = answers(seen.both, seen.view, seen.box, self.config.head)
-        return Measured(angles, mask, answer=answer)
+        angles, combined = pass_angles(seen.both, seen.view, seen.box, self.config.head)
+        return FilmReading(angles, mask, combined=combined)
 
-    def look(self, pixels: Bytes, box: Box) -> Look:
-        """Measures a rectangle of a film, plain and mirrored."""
+    def run(self, pixels: Bytes, box: Box) -> MaskPass:
+        """Passes a rectangle of a film through the network, plain and mirrored."""
         canvas, view = canvas_of(pixels, box, self.config.size, self.config.intensity)
-        return Look(view, box, *see(self.module, canvas))
+        return MaskPass(view, box, *see(self.module, canvas))

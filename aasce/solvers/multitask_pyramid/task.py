@@ -18,7 +18,8 @@ from aasce.solvers.shared.masks import half_map, soft_dice
 from aasce.solvers.shared.readout import Readout
 from aasce.solvers.shared.regressor import angle_scores, film_order
 from aasce.solvers.shared.row_head import angle_targets, head_losses
-from aasce.solvers.shared.samples import Item, Warper, plain_canvas, to_input
+from aasce.solvers.shared.samples import Sample, Warper, plain_canvas, to_input
+from aasce.solvers.shared.tta import with_mirror
 from aasce.targets.mask import Shares
 
 Batch = dict[str, Tensor]
@@ -50,7 +51,7 @@ class MultitaskTask:
     """`training.Task` of the network."""
 
     def __init__(
-        self, config: MultitaskPyramidConfig, net: MultitaskNet, train: list[Item], validation: list[Item]
+        self, config: MultitaskPyramidConfig, net: MultitaskNet, train: list[Sample], validation: list[Sample]
     ) -> None:
         self.config, self.train, self.validation = config, train, validation
         self.module = MultitaskLoss(net, config)
@@ -104,7 +105,7 @@ def see(net: MultitaskNet, canvas: Bytes) -> tuple[Readout, Shares | None]:
         the two in the frame of the canvas, None where the network makes no mask.
     """
     device = next(net.parameters()).device
-    logits, found = net(to_input(np.stack([canvas, canvas[:, ::-1]])).to(device))
+    logits, found = net(to_input(with_mirror(canvas)).to(device))
     both = Readout.of(found)
     if logits is None:
         return both, None

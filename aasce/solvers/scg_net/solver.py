@@ -30,23 +30,24 @@ from aasce.solvers.base import FitReport, RunFolder
 from aasce.solvers.scg_net.network import ScgNet
 from aasce.solvers.scg_net.settings import BoundarySettings, RegressionSettings, ScgNetConfig
 from aasce.solvers.scg_net.task import BoundaryTask, RegressionTask, curve_maps, make_stack, regress
-from aasce.solvers.shared.autocrop import closer_look, joined, largest_part
+from aasce.solvers.shared.autocrop import autocrop, joined, largest_part
 from aasce.solvers.shared.encoders import BackboneSettings
-from aasce.solvers.shared.readout import answers
-from aasce.solvers.shared.regressor import Measured, RegressingSolver
+from aasce.solvers.shared.readout import pass_angles
+from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
 from aasce.solvers.shared.row_head import HeadSettings
-from aasce.solvers.shared.samples import Box, Floats, Item, canvas_of, load_items
+from aasce.solvers.shared.samples import Box, Floats, Sample, canvas_of, load_samples
 from aasce.solvers.shared.trainer import TrainSettings
+from aasce.solvers.shared.tta import with_mirror
 from aasce.targets.mask import Shares
 from aasce.types import Radiograph
 
-Films = tuple[list[Item], list[Item]]
+Films = tuple[list[Sample], list[Sample]]
 """Training and validation films, as they wait in memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look at a rectangle of a film.
+class BorderPass:
+    """What the segmenter finds in a rectangle of a film.
 
     Attributes:
         canvas: (H, W) uint8.
@@ -120,52 +121,43 @@ class ScgNetSolver(RegressingSolver):
         Weights are kept by Dice and by SMAPE on `validation`, which also sets the confidence.
         """
         self.begin()
-        held = load_items(validation, self.config.intensity) if validation is not None else []
-        films = load_items(train, self.config.intensity), held
+        held = load_samples(validation, self.config.intensity) if validation is not None else []
+        films = load_samples(train, self.config.intensity), held
         first = self.fit_boundaries(films, run)
         second = self.fit_regression(films, run)
-        self.calibrate(validation)
         epochs, seconds = first.epochs + second.epochs, first.seconds + second.seconds
-        notes = {"boundary_score": first.best_score}
+        notes = self.calibrate(validation)
+        if first.best_score is not None:
+            notes["validation_dice"] = 1 - first.best_score
         return FitReport(epochs, second.best_epoch, second.best_score, seconds, notes)
 
     def fit_boundaries(self, films: Films, run: RunFolder) -> FitReport:
         """Trains the segmenter alone."""
         task = BoundaryTask(self.config, self.module.boundaries, *films)
-        report = self.trained(task, self.config.boundaries.train, run, "curves")
-        self.manifest |= {"boundary_epochs": report.epochs}
-        if report.best_score is not None:
-            self.manifest["validation_dice"] = 1 - report.best_score
-        return report
+        return self.trained(task, self.config.boundaries.train, run, "curves")
 
     def fit_regression(self, films: Films, run: RunFolder) -> FitReport:
         """Trains the regressor on the maps of the segmenter as it is."""
         task = RegressionTask(self.config, (self.module.boundaries, self.module.regression), *films)
-        report = self.trained(task, self.config.regression.train, run, "reg")
-        self.manifest |= {"regression_epochs": report.epochs, "best_epoch": report.best_epoch}
-        return report
+        return self.trained(task, self.config.regression.train, run, "reg")
 
-    def measure(self, film: Radiograph, spine: Floats | None = None) -> Measured | str:
+    def read(self, film: Radiograph, spine: Floats | None = None) -> FilmReading | str:
         """Angles of a film and the middle of its spine, or the reason why there are none."""
         pixels = to_uint8(film.pixels)
-        if int(pixels.max()) - int(pixels.min()) < 2:
-            return "the film is blank (one grey value)"
-        seen = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below, spine)
+        seen = autocrop(lambda box: self.run(pixels, box), film.size, self.config.crop_below, spine)
         middle = seen.middle
         if len(middle) < max(2, self.config.least_rows * len(seen.canvas)):
             return "no spine found on the film"
         size, kind = self.config.regression.size, self.config.regression.input
-        canvases = (seen.canvas, seen.canvas[:, ::-1])
+        canvases = with_mirror(seen.canvas)
         stacks = [make_stack(c, curves, size, kind) for c, curves in zip(canvases, seen.curves, strict=True)]
         both = regress(self.module.regression, np.stack(stacks), kind)
         if not both.finite:
-            return "the regressor answered no number"
-        angles, answer = answers(both, seen.view, seen.box, self.config.regression.head)
-        return Measured(angles, centerline=middle, answer=answer)
+            return "the regressor gave no number"
+        angles, combined = pass_angles(both, seen.view, seen.box, self.config.regression.head)
+        return FilmReading(angles, centerline=middle, combined=combined)
 
-    def look(self, pixels: Bytes, box: Box) -> Look:
+    def run(self, pixels: Bytes, box: Box) -> BorderPass:
         """Draws the borders in a rectangle of a film, plain and mirrored."""
         canvas, view = canvas_of(pixels, box, self.config.boundaries.size, self.config.intensity)
-        return Look(
-            canvas, view, box, curve_maps(self.module.boundaries, np.stack([canvas, canvas[:, ::-1]]))
-        )
+        return BorderPass(canvas, view, box, curve_maps(self.module.boundaries, with_mirror(canvas)))

@@ -18,7 +18,7 @@ from aasce.solvers.shared.masks import soft_dice
 from aasce.solvers.shared.readout import Readout, item_angles
 from aasce.solvers.shared.regressor import angle_scores, film_order
 from aasce.solvers.shared.row_head import angle_targets, head_losses
-from aasce.solvers.shared.samples import Floats, Item, Warper, plain_canvas, to_input
+from aasce.solvers.shared.samples import Floats, Sample, Warper, plain_canvas, to_input
 from aasce.solvers.shared.trainer import native_bf16
 from aasce.targets.curves import encode_boundaries
 from aasce.targets.mask import Shares
@@ -45,7 +45,7 @@ class BoundaryTask:
     """`training.Task` of the segmenter."""
 
     def __init__(
-        self, config: ScgNetConfig, net: BoundaryNet, train: list[Item], validation: list[Item]
+        self, config: ScgNetConfig, net: BoundaryNet, train: list[Sample], validation: list[Sample]
     ) -> None:
         self.config, self.settings = config, config.boundaries
         self.train, self.validation = train, validation
@@ -125,8 +125,8 @@ class RegressionTask:
         self,
         config: ScgNetConfig,
         nets: tuple[BoundaryNet, CurveRegressor],
-        train: list[Item],
-        validation: list[Item],
+        train: list[Sample],
+        validation: list[Sample],
     ) -> None:
         self.config, self.settings = config, config.regression
         self.films = len(train)
@@ -137,7 +137,7 @@ class RegressionTask:
         kind, strength = self.settings.input, config.augment.intensity
         self.looks = Looks(kind != "curves", 0 if kind == "image" else 2, strength, self.settings.spoil, 0.6)
 
-    def _seen(self, net: BoundaryNet, films: list[Item], variants: int) -> list[Item]:
+    def _seen(self, net: BoundaryNet, films: list[Sample], variants: int) -> list[Sample]:
         size, kind = self.settings.size, self.settings.input
 
         def read(canvases: Bytes) -> list[Bytes]:

@@ -57,15 +57,19 @@ class Discriminator(nn.Module):
         return F.binary_cross_entropy_with_logits(logits.float(), target.float())
 
 
-def target_films(settings: AdaptationSettings) -> FilmSet | None:
+def target_films(settings: AdaptationSettings, data: Path | None = None) -> FilmSet | None:
     """The unlabelled films to adapt to, None when adaptation is off.
+
+    Args:
+        settings: names their folder, or leaves it to the data set.
+        data: folder of the data set; None takes the one that AASCE_DATA names.
 
     Raises:
         AasceError: the folder is missing or holds no film.
     """
     if not settings.enabled:
         return None
-    folder = Path(settings.films).expanduser() if settings.films else data_root() / "aasce19_wide"
+    folder = Path(settings.films).expanduser() if settings.films else data_root(data) / "aasce19_wide"
     if not folder.is_dir():
         remedy = "set adaptation.films, or adaptation.enabled to false"
         raise AasceError(f"{folder}: no such folder of unlabelled films; {remedy}")

@@ -27,7 +27,7 @@ from aasce.solvers.shared.heads import Regressed, angle_losses
 from aasce.solvers.shared.readout import Readout, item_angles
 from aasce.solvers.shared.regressor import angle_scores, film_order
 from aasce.solvers.shared.row_head import angle_targets, head_losses
-from aasce.solvers.shared.samples import Floats, Item, Warper
+from aasce.solvers.shared.samples import Floats, Sample, Warper
 
 Batch = dict[str, Tensor]
 
@@ -62,8 +62,8 @@ class RegressionLoss(nn.Module):
 
 
 def predicted_items(
-    net: SegmentationNet, films: list[Item], config: Seg4RegConfig, variants: int, seed: int
-) -> list[Item]:
+    net: SegmentationNet, films: list[Sample], config: Seg4RegConfig, variants: int, seed: int
+) -> list[Sample]:
     """The segmenter's predictions as items, see `stacks.seen_items`."""
     size, kind = config.regression.size, config.regression.input
 
@@ -81,8 +81,8 @@ class RegressionTask:
         self,
         config: Seg4RegConfig,
         nets: tuple[SegmentationNet, Regressor],
-        train: list[Item],
-        validation: list[Item],
+        train: list[Sample],
+        validation: list[Sample],
         wide: list[Bytes],
     ) -> None:
         self.config, self.settings = config, config.regression

@@ -16,7 +16,7 @@ from aasce.solvers.seg4reg.network import SegmentationNet
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
 from aasce.solvers.shared.cascade import as_bytes
 from aasce.solvers.shared.masks import half_map, soft_dice
-from aasce.solvers.shared.samples import Item, Warper, canvas_of, plain_canvas, random_box, to_input
+from aasce.solvers.shared.samples import Sample, Warper, canvas_of, plain_canvas, random_box, to_input
 from aasce.solvers.shared.trainer import native_bf16
 from aasce.targets.mask import Shares
 
@@ -59,8 +59,8 @@ class SegmentationTask:
         self,
         config: Seg4RegConfig,
         net: SegmentationNet,
-        train: list[Item],
-        validation: list[Item],
+        train: list[Sample],
+        validation: list[Sample],
         wide: list[Bytes],
     ) -> None:
         self.config, self.train, self.validation, self.wide = config, train, validation, wide

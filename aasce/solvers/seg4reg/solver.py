@@ -17,7 +17,7 @@ second and third angle depend on the film's height; on a cropped whole film they
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from aasce.datasets import FilmSet
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.base import FitReport, RunFolder, read_manifest
+from aasce.solvers.base import FitReport, LearnedState, RunFolder
 from aasce.solvers.seg4reg.adaptation import target_films
-from aasce.solvers.seg4reg.inference import measure as read_film
+from aasce.solvers.seg4reg.inference import read_film
 from aasce.solvers.seg4reg.network import Seg4RegNet
 from aasce.solvers.seg4reg.regression import RegressionTask
 from aasce.solvers.seg4reg.segmentation import SegmentationTask
@@ -37,17 +37,27 @@ from aasce.solvers.seg4reg.settings import (
     SegmentationSettings,
 )
 from aasce.solvers.shared.encoders import BackboneSettings
-from aasce.solvers.shared.regressor import Measured, RegressingSolver
-from aasce.solvers.shared.samples import Item, load_items, load_pictures
+from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
+from aasce.solvers.shared.samples import Sample, load_images, load_samples
 from aasce.solvers.shared.trainer import TrainSettings
 from aasce.types import Radiograph
 
 Floats = NDArray[np.float64]
-Films = tuple[list[Item], list[Item], list[Bytes]]
+Films = tuple[list[Sample], list[Sample], list[Bytes]]
 """Training films, validation films, unlabelled target films, as they wait in memory."""
 
 SMALL = 4.0
 """Degrees under which an angle may be set to zero (Seg4Reg, section 3.2)."""
+
+
+class Seg4RegState(LearnedState):
+    """What training learns besides weights.
+
+    Attributes:
+        small_angles_to_zero: whether angles under 4 degrees become zero; None before validation films decide.
+    """
+
+    small_angles_to_zero: bool | None = None
 
 
 class Seg4RegSolver(RegressingSolver):
@@ -55,6 +65,8 @@ class Seg4RegSolver(RegressingSolver):
 
     name: ClassVar[str] = "seg4reg"
     Config: ClassVar[type[Seg4RegConfig]] = Seg4RegConfig
+    Learned: ClassVar[type[Seg4RegState]] = Seg4RegState
+    learned: Seg4RegState
 
     @classmethod
     def tiny(cls) -> Seg4RegConfig:
@@ -77,88 +89,75 @@ class Seg4RegSolver(RegressingSolver):
         wanted = (self.config.segmentation.encoder, self.config.regression.backbone)
         return any(backbone.asked for backbone in wanted)
 
-    def start_from(self, folder: Path) -> None:
-        """Goes on from another run: its weights, its calibration, and whether small angles become zero."""
-        super().start_from(folder)
-        manifest = read_manifest(folder, self.name)
-        self.manifest |= {k: manifest[k] for k in ("small_angles_to_zero",) if k in manifest}
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the segmenter (in seg/ of the run), then the regressor on its masks (in reg/).
 
         Weights are kept by mean intersection over union and by SMAPE on `validation`; the confidence's rule
         and whether small angles become zero are set there too.
         """
-        films = self._films(train, validation)
+        films = self._films(train, validation, run)
         first = self._fit_segmentation(films, run)
         second = self._fit_regression(films, validation, run)
         epochs, seconds = first.epochs + second.epochs, first.seconds + second.seconds
-        notes = {"segmentation_score": first.best_score, **second.notes}
+        notes = {**first.notes, **second.notes}
         return FitReport(epochs, second.best_epoch, second.best_score, seconds, notes)
 
     def fit_segmentation(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the segmenter alone."""
-        return self._fit_segmentation(self._films(train, validation), run)
+        return self._fit_segmentation(self._films(train, validation, run), run)
 
     def fit_regression(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the regressor on the masks of the segmenter as it is, and calibrates the answers."""
-        return self._fit_regression(self._films(train, validation), validation, run)
+        return self._fit_regression(self._films(train, validation, run), validation, run)
 
-    def _films(self, train: FilmSet, validation: FilmSet | None) -> Films:
+    def _films(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> Films:
         """Decodes everything once for both stages."""
-        held = load_items(validation, self.config.intensity) if validation is not None else []
-        wide = load_pictures(target_films(self.config.adaptation))
-        return load_items(train, self.config.intensity), held, wide
+        held = load_samples(validation, self.config.intensity) if validation is not None else []
+        wide = load_images(target_films(self.config.adaptation, run.data))
+        return load_samples(train, self.config.intensity), held, wide
 
     def _fit_segmentation(self, films: Films, run: RunFolder) -> FitReport:
         self.begin()
         task = SegmentationTask(self.config, self.module.segmentation, *films)
         report = self.trained(task, self.config.segmentation.train, run, "seg")
-        self.manifest |= {"segmentation_epochs": report.epochs}
-        if report.best_score is not None:
-            self.manifest["validation_miou"] = 1 - report.best_score
-        return report
+        if report.best_score is None:
+            return report
+        return replace(report, notes={"validation_miou": 1 - report.best_score})
 
     def _fit_regression(self, films: Films, validation: FilmSet | None, run: RunFolder) -> FitReport:
         task = RegressionTask(self.config, (self.module.segmentation, self.module.regression), *films)
         report = self.trained(task, self.config.regression.train, run, "reg")
-        self.manifest |= {"regression_epochs": report.epochs, "best_epoch": report.best_epoch}
-        self.calibrate(validation)
-        kept = ("validation_smape", "small_angles_to_zero")
-        notes = {k: self.manifest[k] for k in kept if k in self.manifest}
-        return FitReport(report.epochs, report.best_epoch, report.best_score, report.seconds, notes)
+        return replace(report, notes=self.calibrate(validation))
 
     def adopt_segmenter(self, other: Seg4RegSolver) -> None:
         """Takes over the trained segmenter of a solver with the same segmentation settings."""
         self.begin()
         self.module.segmentation.load_state_dict(other.module.segmentation.state_dict())
-        kept = ("segmentation_epochs", "validation_miou")
-        self.manifest |= {k: v for k, v in other.manifest.items() if k in kept}
 
-    def calibrate(self, films: FilmSet | None) -> None:
+    def calibrate(self, films: FilmSet | None) -> dict[str, float]:
         """Sets whether small angles become zero, where the settings leave it open, and the confidence's rule."""
         if films is None or not len(films):
-            return
+            return {}
         chosen = self.config.small_angles_to_zero
-        tried = []
+        tried: list[tuple[dict[str, float], Seg4RegState]] = []
         for zero in (False, True) if chosen is None else (chosen,):
-            self.manifest["small_angles_to_zero"] = zero
-            super().calibrate(films)
-            tried.append(dict(self.manifest))
-        self.manifest = min(tried, key=lambda said: float(said.get("validation_smape", math.inf)))
+            self.learned = self.learned.model_copy(update={"small_angles_to_zero": zero})
+            tried.append((super().calibrate(films), self.learned))
+        scores, self.learned = min(tried, key=lambda pair: pair[0].get("validation_smape", math.inf))
+        return scores
 
-    def measure(self, film: Radiograph, spine: Floats | None = None) -> Measured | str:
+    def read(self, film: Radiograph, spine: Floats | None = None) -> FilmReading | str:
         """Angles and mask of a film, or the reason why there are none."""
         found = read_film(self.module, film, self.config, spine)
         if isinstance(found, str):
             return found
         flags = () if found.vertebrae >= 17 else ("vertebra_missing",)
-        answer = without_small(found.answer) if self._zeroes() else found.answer
-        return Measured(found.angles, found.mask, flags=flags, answer=answer)
+        combined = without_small(found.combined) if self._zeroes() else found.combined
+        return FilmReading(found.angles, found.mask, flags=flags, combined=combined)
 
     def _zeroes(self) -> bool:
         chosen = self.config.small_angles_to_zero
-        return bool(self.manifest.get("small_angles_to_zero", False)) if chosen is None else chosen
+        return bool(self.learned.small_angles_to_zero) if chosen is None else chosen
 
 
 def without_small(degrees: Floats) -> Floats:

@@ -1,8 +1,8 @@
-"""A second, closer look where the spine stands small: the crop of whole films that the papers make by hand.
+"""Automatic crop of whole films, which the papers make by hand.
 
 The films of the challenge are cropped around T1 to L5. On a whole film the spine is found first; where it fills
-too little of the height, the film is cropped to it with the margins of the training films and looked at again,
-wider where the spine runs on beyond the crop.
+too little of the height, the film is cropped to it with the margins of the training films and passed through the
+network again, with a larger crop where the spine runs on beyond it.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from aasce.types import Array
 
 Floats = NDArray[np.float64]
 
-LOOKS = 3
-"""Crops tried at most before a film is measured as it is seen."""
+CROPS = 3
+"""Crops tried at most before a film is measured from the last one."""
 
 ABOVE, BELOW = 0.03, 0.07
 """Margins over and under the spine as shares of a crop's height: medians of the training films."""
 
 FILLED = 0.7
-"""Share of a film's height from which a spine that is told fills it: on the challenge's films it fills 0.72 and more,
-on 82 whole films 0.68 at most. A spine that a solver finds by itself may be torn, hence its own setting."""
+"""Share of a film's height from which a localized spine fills it: on the challenge's films it fills 0.72 and more, on
+82 whole films 0.68 at most. A spine that a method finds by itself may be torn, hence a setting of its own."""
 
 
-class Look(Protocol):
-    """What a look at a rectangle of a film leaves behind."""
+class Pass(Protocol):
+    """What the networks of a method find in a rectangle of a film."""
 
     @property
     def box(self) -> Box:
@@ -41,49 +41,49 @@ class Look(Protocol):
 
     @property
     def spine(self) -> Floats | None:
-        """(x0, y0, x1, y1) film px around the spine seen, None without one."""
+        """(x0, y0, x1, y1) film px around the spine, None where none is found."""
         ...
 
 
-L = TypeVar("L", bound=Look)
+P = TypeVar("P", bound=Pass)
 
 
-def closer_look(
-    see: Callable[[Box], L], film: tuple[int, int], crop_below: float, spine: Floats | None = None
-) -> L:
-    """The look that a film is measured from.
+def autocrop(
+    run: Callable[[Box], P], film: tuple[int, int], crop_below: float, spine: Floats | None = None
+) -> P:
+    """The pass that a film is measured from.
 
     Args:
-        see: looks at a rectangle of the film.
+        run: passes a rectangle of the film through the networks.
         film: (H, W) of the film.
         crop_below: a spine shorter than this share of the film's height is cropped to.
-        spine: (x0, y0, x1, y1) film px around T1 to L5 where these are told; None finds them by own looks.
+        spine: (x0, y0, x1, y1) film px around T1 to L5 as localized; None lets the method find it by itself.
     """
     height, width = film
     whole = (0, 0, width, height)
     if spine is not None:
         small = spine[3] - spine[1] < max(FILLED, crop_below) * height
-        seen = see(crop_box(spine, film) if small else whole)
-        if seen.spine is not None:
-            return seen
-    seen = see(whole)
-    spine = seen.spine
+        found = run(crop_box(spine, film) if small else whole)
+        if found.spine is not None:
+            return found
+    found = run(whole)
+    spine = found.spine
     if spine is None or spine[3] - spine[1] >= crop_below * height:
-        return seen
-    for _ in range(LOOKS):
+        return found
+    for _ in range(CROPS):
         box = crop_box(spine, film)
-        if box == seen.box:
+        if box == found.box:
             break
-        again = see(box)
+        again = run(box)
         nearer = again.spine
         if nearer is None:
             break
-        seen = again
+        found = again
         grown = _grown(nearer, box, film)
         if grown is None:
             break
         spine = grown
-    return seen
+    return found
 
 
 def crop_box(spine: Floats, film: tuple[int, int]) -> Box:
@@ -121,7 +121,7 @@ def largest_part(inside: Array, view: View) -> Floats | None:
 
 
 def longest_part(inside: Array, view: View) -> Floats | None:
-    """`largest_part` of a spine that may be seen in pieces, a sixth of the canvas apart at most."""
+    """`largest_part` of a spine that may be found in pieces, a sixth of the canvas apart at most."""
     reach = inside.shape[0] // 6 | 1
     return largest_part(joined(inside, (reach, reach // 3 | 1)), view)
 

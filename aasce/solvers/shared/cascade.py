@@ -18,7 +18,7 @@ from torch import Tensor
 from aasce.preprocess.augment import intensity_pipeline, mirror_landmarks, reseed
 from aasce.preprocess.crop import View, letterbox, similarity
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.shared.samples import Item
+from aasce.solvers.shared.samples import Sample
 from aasce.types import Array, as_float
 
 Floats32 = NDArray[np.float32]
@@ -65,12 +65,12 @@ def stack_tensor(stacks: Tensor, film: bool) -> Tensor:
 
 def seen_items(
     read: Callable[[Bytes], Sequence[Bytes]],
-    films: list[Item],
+    films: list[Sample],
     sizes: tuple[tuple[int, int], tuple[int, int]],
     variants: int,
     strength: float,
     seed: int,
-) -> list[Item]:
+) -> list[Sample]:
     """What a first network saw in films, as items; `variants` of each film, the first of the film as it is.
 
     The others show it through other grey values, smaller, shifted, and every second one mirrored.
@@ -85,7 +85,7 @@ def seen_items(
     """
     rng = np.random.default_rng((seed, 2))
     intensity = intensity_pipeline(strength)
-    found: list[Item] = []
+    found: list[Sample] = []
     for start in range(0, len(films) * variants, BULK):
         part = range(start, min(start + BULK, len(films) * variants))
         looks = []
@@ -104,7 +104,7 @@ def seen_items(
     return found
 
 
-def _look(item: Item, variant: int, size: tuple[int, int], rng: np.random.Generator) -> tuple[Bytes, View]:
+def _look(item: Sample, variant: int, size: tuple[int, int], rng: np.random.Generator) -> tuple[Bytes, View]:
     """Canvas of a kept film, and the view of (mirrored) item px on it."""
     film = (item.pixels.shape[0], item.pixels.shape[1])
     pixels = item.pixels[..., 0]
@@ -120,7 +120,7 @@ def _look(item: Item, variant: int, size: tuple[int, int], rng: np.random.Genera
     return np.asarray(view.render(pixels), np.uint8), view
 
 
-def _item(item: Item, variant: int, view: View, stack: Bytes) -> Item:
+def _item(item: Sample, variant: int, view: View, stack: Bytes) -> Sample:
     size = (stack.shape[0], stack.shape[1])
     ratio = size[0] / view.size[0]
     landmarks = item.landmarks

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from aasce.solvers.base import WEIGHTS_FILE, read_config, read_manifest, write_run
+from aasce.solvers.base import WEIGHTS_FILE, Solver, read_config, restore, write_run
 from aasce.types import AasceError
 
 
@@ -46,38 +46,29 @@ def load_weights(module: nn.Module, folder: Path) -> None:
         module.load_state_dict(load_file(path))
     except (OSError, RuntimeError, SafetensorError) as error:
         fault = f"does not hold this solver's weights ({str(error).splitlines()[0]})"
-        raise AasceError(f"{path}: {fault}; train anew or name another run") from error
+        raise AasceError(f"{path}: {fault}; train again, or name another run") from error
     module.eval()
 
 
-class Networked(Protocol):
-    """A solver that is a network with settings, and what training left to say of it."""
+class NetworkSolver(Solver):
+    """A solver that is a torch network with settings.
 
-    name: ClassVar[str]
-    Config: ClassVar[type[Any]]
-    manifest: dict[str, Any]
+    Attributes:
+        module: all networks, under the names their weights are saved by.
+    """
 
-    @property
-    def config(self) -> Any: ...
+    module: Any
 
-    @property
-    def module(self) -> Any: ...
+    def save(self, folder: Path) -> None:
+        """Settings, state, and weights: half precision but for norms and biases."""
+        write_run(folder, self)
+        save_weights(self.module, folder)
 
-
-S = TypeVar("S", bound=Networked)
-
-
-def save_solver(solver: Networked, folder: Path) -> None:
-    """Writes settings, manifest and weights."""
-    write_run(folder, solver.name, solver.config, solver.manifest)
-    save_weights(solver.module, folder)
-
-
-def load_solver(cls: type[S], folder: Path, device: str) -> S:
-    """Reads what `save_solver` wrote; the class takes its settings and a device."""
-    manifest = read_manifest(folder, cls.name)
-    make: Any = cls
-    solver: S = make(read_config(folder, cls.Config), device)
-    solver.manifest = {k: v for k, v in manifest.items() if k != "solver"}
-    load_weights(solver.module, folder)
-    return solver
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Self:
+        """Reads what `save` wrote; no generator and no global flag of torch changes."""
+        make: Any = cls
+        solver: Self = make(read_config(folder, cls.Config), device)
+        restore(solver, folder)
+        load_weights(solver.module, folder)
+        return solver

@@ -19,7 +19,7 @@ from aasce.geometry.correction import sliced_angles
 from aasce.preprocess.crop import View
 from aasce.solvers.shared.heads import Regressed
 from aasce.solvers.shared.row_head import HeadSettings, row_places
-from aasce.solvers.shared.samples import Box, Floats, Item
+from aasce.solvers.shared.samples import Box, Floats, Sample
 from aasce.types import Array
 
 APART = 1e-5
@@ -107,7 +107,7 @@ class Readout:
         return type(self)(self.angles.mean(axis=0, keepdims=True), *means)
 
 
-def answers(both: Readout, view: View, box: Box, head: HeadSettings) -> tuple[Floats, Floats]:
+def pass_angles(both: Readout, view: View, box: Box, head: HeadSettings) -> tuple[Floats, Floats]:
     """Angles of a canvas and of its mirror image, (2, 3) degrees, and of both together, (3,), the answer.
 
     Args:
@@ -121,7 +121,7 @@ def answers(both: Readout, view: View, box: Box, head: HeadSettings) -> tuple[Fl
     return each, upright.mean().degrees(view, height, head, origin)[0]
 
 
-def item_angles(said: Readout, items: Sequence[Item], head: HeadSettings) -> Floats:
+def item_angles(said: Readout, items: Sequence[Sample], head: HeadSettings) -> Floats:
     """(N, 3) degrees of N kept films, each read from its own pixels."""
     found = [said.one(index).degrees(item.view, item.height, head)[0] for index, item in enumerate(items)]
     return np.stack(found)

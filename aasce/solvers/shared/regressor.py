@@ -15,7 +15,7 @@ from torch import nn
 from aasce.datasets import FilmSet
 from aasce.preprocess.intensity import Bytes, is_blank
 from aasce.preprocess.orientation import map_as_read, points_as_read, upright_film
-from aasce.scoring.metrics import smape
+from aasce.scoring.metrics import film_smape
 from aasce.solvers.base import (
     BLANK_FILM,
     FitReport,
@@ -143,7 +143,10 @@ class RegressingSolver(NetworkSolver):
         right = np.abs(found[:, 0] - true[:, 0]) <= 5.0
         rule = fit_confidence(np.abs(both[:, 0, 0] - both[:, 1, 0]), right, CALIBRATION)
         self.learned = self.learned.model_copy(update={"calibration": rule})
-        return {"validation_smape": smape(found, true), "validation_failed": len(readings) - len(known)}
+        return {
+            "validation_smape": float(film_smape(found, true).mean()),
+            "validation_failed": len(readings) - len(known),
+        }
 
     def _labelled_reading(self, films: FilmSet, index: int) -> tuple[FilmReading | str, Array]:
         truth = films[index].angles

@@ -1,4 +1,4 @@
-"""Films rendered in the background while a network learns: new ones every epoch, kept nowhere."""
+"""Films rendered in the background while a network learns: others every epoch, kept nowhere."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FIRST_SEED = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class FreshFilm:
+class RenderedSample:
     """A rendered film and its (17, 4, 2) px landmarks."""
 
     radiograph: Radiograph
     landmarks: NDArray[np.float64]
 
 
-class FreshFilms:
+class RenderedFilms:
     """`count` new films an epoch, the same for the same seed and epoch, whatever was rendered before.
 
     Args:
@@ -36,9 +36,9 @@ class FreshFilms:
     def __init__(self, count: int, seed: int = 0, rows: int = 1024, workers: int = 1) -> None:
         self.count, self.seed, self.rows, self.workers = count, seed, rows, workers
         self._pool: ProcessPoolExecutor | None = None
-        self._ordered: dict[int, list[Future[FreshFilm]]] = {}
+        self._ordered: dict[int, list[Future[RenderedSample]]] = {}
 
-    def take(self, epoch: int) -> list[FreshFilm]:
+    def take(self, epoch: int) -> list[RenderedSample]:
         """The films of an epoch; those of the next one are begun."""
         self._order(epoch)
         films = [job.result() for job in self._ordered.pop(epoch)]
@@ -60,7 +60,7 @@ class FreshFilms:
             self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _one_thread)
         first = FIRST_SEED + (self.seed * 10_000 + epoch) * self.count
         seeds = range(first, first + self.count)
-        self._ordered[epoch] = [self._pool.submit(fresh_film, seed, self.rows) for seed in seeds]
+        self._ordered[epoch] = [self._pool.submit(render_sample, seed, self.rows) for seed in seeds]
 
 
 def _one_thread() -> None:
@@ -69,9 +69,9 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def fresh_film(seed: int, rows: int) -> FreshFilm:
+def render_sample(seed: int, rows: int) -> RenderedSample:
     """Renders one film."""
     from aasce.phantom.films import render_film
 
     film = render_film(seed, rows)
-    return FreshFilm(Radiograph(f"rendered-{seed}", film.pixels), film.truth.landmarks)
+    return RenderedSample(Radiograph(f"rendered-{seed}", film.pixels), film.truth.landmarks)

@@ -14,7 +14,7 @@ from aasce.geometry.pipe import SpineFunction, main_curve, trace_pipe
 from aasce.preprocess.crop import View, letterbox
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.shared.autocrop import joined
-from aasce.solvers.shared.samples import KEPT_HEIGHT, Box, Item, even_out, shrunk
+from aasce.solvers.shared.samples import KEPT_HEIGHT, Box, Sample, even_out, shrunk
 from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.settings import EdgeSettings, PipeSettings
 from aasce.targets.curves import mask_borders
@@ -82,7 +82,7 @@ def scene_of(pixels: Bytes, box: Box, size: tuple[int, int], intensity: str) -> 
     return Scene(np.asarray(view.render(part), np.uint8), view, letterbox(view.size, size), y1 - y0)
 
 
-def scene_of_item(item: Item, size: tuple[int, int]) -> Scene:
+def scene_of_item(item: Sample, size: tuple[int, int]) -> Scene:
     """Scene of a kept film."""
     picture = np.ascontiguousarray(item.pixels[..., 0])
     return Scene(picture, item.view, letterbox((picture.shape[0], picture.shape[1]), size), item.height)

@@ -20,8 +20,7 @@ depend on the film's height; on a cropped whole film they are those of the crop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -31,11 +30,12 @@ from aasce.geometry.cobb import tilts
 from aasce.geometry.correction import Correction, leaves, places_on
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
-from aasce.solvers.base import FitReport, RunFolder, read_manifest
-from aasce.solvers.shared.autocrop import closer_look, longest_part
+from aasce.solvers.base import FitReport, LearnedState, RunFolder
+from aasce.solvers.shared.autocrop import autocrop, longest_part
+from aasce.solvers.shared.correction import CorrectionState, correction_of
 from aasce.solvers.shared.masks import film_mask
-from aasce.solvers.shared.regressor import Measured, RegressingSolver
-from aasce.solvers.shared.samples import Box, Floats, Item, Warper, load_items
+from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
+from aasce.solvers.shared.samples import Box, Floats, Sample, Warper, load_samples
 from aasce.solvers.shared.trainer import TrainSettings
 from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.network import RUNet
@@ -64,8 +64,8 @@ FARTHEST = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look at a rectangle of a film.
+class SpinePass:
+    """What the network finds in a rectangle of a film.
 
     Attributes:
         scene: the rectangle.
@@ -95,12 +95,26 @@ class Look:
         return longest_part(self.mask > 0.5, self.view)
 
 
+class TopDownState(LearnedState):
+    """What training learns besides weights.
+
+    Attributes:
+        correction: from tilts of the function to tilts of vertebrae, None before it is fitted.
+        gain: share of an edge's direction by which tilts are corrected, None before it is fitted.
+    """
+
+    correction: CorrectionState | None = None
+    gain: float | None = None
+
+
 class TopDownSolver(RegressingSolver):
     """See the module. Answers angles, a centreline and a mask of the spine, no landmarks."""
 
     name: ClassVar[str] = "top_down"
     Config: ClassVar[type[TopDownConfig]] = TopDownConfig
+    Learned: ClassVar[type[TopDownState]] = TopDownState
     config: TopDownConfig
+    learned: TopDownState
     module: RUNet
 
     @classmethod
@@ -117,29 +131,22 @@ class TopDownSolver(RegressingSolver):
     def pretrained(self) -> bool:
         return False
 
-    def start_from(self, folder: Path) -> None:
-        """Goes on from another run: its weights, and what its films taught beside them."""
-        super().start_from(folder)
-        manifest = read_manifest(folder, self.name)
-        self.manifest |= {k: manifest[k] for k in ("correction", "gain") if k in manifest}
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the network, then fits the linear map of the tilts and the gain of the edges.
 
         Weights are kept by the error of the function's tilts on `validation`, which also sets the confidence.
         """
-        held = load_items(validation, self.config.intensity) if validation is not None else []
-        items = load_items(train, self.config.intensity)
+        held = load_samples(validation, self.config.intensity) if validation is not None else []
+        items = load_samples(train, self.config.intensity)
         task = TopDownTask(self.config, self.module, items, held)
         report = self.trained(task, self.config.train, run)
-        self.manifest |= {"epochs": report.epochs, "best_epoch": report.best_epoch}
-        if report.best_score is not None:
-            self.manifest["validation_tilt"] = report.best_score
         self.learn_rules(items)
-        self.calibrate(validation)
-        return FitReport(report.epochs, report.best_epoch, report.best_score, report.seconds)
+        notes = self.calibrate(validation)
+        if report.best_score is not None:
+            notes["validation_tilt"] = report.best_score
+        return replace(report, notes=notes)
 
-    def learn_rules(self, items: list[Item]) -> None:
+    def learn_rules(self, items: list[Sample]) -> None:
         """Fits the linear map and the gain on training films moved and bent, whose maps are less sure."""
         rng = np.random.default_rng((self.config.seed, 10))
         warper = Warper(self.config.size, self.config.augment, 0.0)
@@ -156,9 +163,10 @@ class TopDownSolver(RegressingSolver):
                 np.stack(c) for c in zip(*((d[1].tilts, *d[2:]) for d in drawn), strict=True)
             )
             correction = Correction.fitted(found, wanted, places, self.config.pipe.ridge)
-            self.manifest["correction"] = correction.kept()
+            self.learned = self.learned.model_copy(update={"correction": CorrectionState.of(correction)})
         if drawn and self.config.correction and self.config.edges.gain is None:
-            self.manifest["gain"] = self.fitted_gain([d[:3] for d in drawn[:GAINED]])
+            gain = self.fitted_gain([d[:3] for d in drawn[:GAINED]])
+            self.learned = self.learned.model_copy(update={"gain": gain})
 
     def fitted_gain(self, drawn: list[tuple[Bytes, Reading, Floats]]) -> float:
         """Least-squares share of the edges' directions in what the linear map leaves, from 0 to 5.
@@ -181,34 +189,35 @@ class TopDownSolver(RegressingSolver):
         return round(float(np.clip(product / max(square, 1e-9), 0.0, 5.0)), 4)
 
     def rules(self) -> Rules:
-        """What training left in the manifest, as far as the settings ask for it."""
+        """What training learned, as far as the settings ask for it."""
         levels, edges = self.config.pipe.levels, self.config.edges
         kept = self.config.pipe.calibrate
-        correction = Correction.of(self.manifest, levels) if kept else Correction.plain(levels)
-        gain = float(self.manifest.get("gain", GAIN)) if edges.gain is None else edges.gain
+        correction = correction_of(self.learned.correction if kept else None, levels)
+        learned = GAIN if self.learned.gain is None else self.learned.gain
+        gain = learned if edges.gain is None else edges.gain
         return Rules(correction, gain if self.config.correction else 0.0, self.config.pipe.doubt)
 
-    def measure(self, film: Radiograph, spine: Floats | None = None) -> Measured | str:
+    def read(self, film: Radiograph, spine: Floats | None = None) -> FilmReading | str:
         """Centreline, angles and mask of a film, or the reason why there are none."""
         pixels = to_uint8(film.pixels)
-        if int(pixels.max()) - int(pixels.min()) < 2:
-            return "the film is blank (one grey value)"
-        seen = closer_look(lambda box: self.look(pixels, box), film.size, self.config.crop_below, spine)
+        seen = autocrop(lambda box: self.run(pixels, box), film.size, self.config.crop_below, spine)
         if float((seen.mask > 0.5).mean()) < self.config.least_mask:
             return "no spine found on the film"
         both = read_spine(seen.shares.mean(axis=0), self.config.pipe)
         if both is None:
             return "the spine found is too short to be measured"
-        # Each view by itself only says how sure the mean is; a view without a spine says nothing.
-        views = [read_spine(share, self.config.pipe) or both for share in seen.shares]
+        # Each pass by itself only says how sure the mean is; a pass without a spine says nothing.
+        passes = [read_spine(share, self.config.pipe) or both for share in seen.shares]
         rules, response = self.rules(), EdgeResponse(self.config.edges)
-        spines = [measure_scene(seen.scene, r, rules, self.config.edges, response) for r in (*views, both)]
+        spines = [measure_scene(seen.scene, r, rules, self.config.edges, response) for r in (*passes, both)]
         curve = spines[2].curve + np.array(seen.box[:2], np.float64)
         flags = ("curve_leaves_film",) if leaves(curve, film.size) else ()
         angles = np.stack([spine.degrees for spine in spines[:2]])
-        return Measured(angles, film_mask(seen.mask, seen.view, film.size), curve, flags, spines[2].degrees)
+        return FilmReading(
+            angles, film_mask(seen.mask, seen.view, film.size), curve, flags, spines[2].degrees
+        )
 
-    def look(self, pixels: Bytes, box: Box) -> Look:
+    def run(self, pixels: Bytes, box: Box) -> SpinePass:
         """Maps of a rectangle of a film, plain and mirrored."""
         scene = scene_of(pixels, box, self.config.size, self.config.intensity)
-        return Look(scene, box, see(self.module, scene.canvas))
+        return SpinePass(scene, box, see(self.module, scene.canvas))

@@ -13,8 +13,9 @@ from aasce.geometry.correction import Correction
 from aasce.preprocess.augment import intensity_pipeline, reseed
 from aasce.solvers.shared.cascade import as_bytes
 from aasce.solvers.shared.regressor import angle_scores, film_order
-from aasce.solvers.shared.samples import Item, Warper, to_input
+from aasce.solvers.shared.samples import Sample, Warper, to_input
 from aasce.solvers.shared.trainer import native_bf16
+from aasce.solvers.shared.tta import mirrored_back, with_mirror
 from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.network import RUNet
 from aasce.solvers.top_down.reading import Rules, measure_scene, read_spine, scene_of_item
@@ -48,7 +49,9 @@ class TopDownLoss(nn.Module):
 class TopDownTask:
     """`training.Task` of the network."""
 
-    def __init__(self, config: TopDownConfig, net: RUNet, train: list[Item], validation: list[Item]) -> None:
+    def __init__(
+        self, config: TopDownConfig, net: RUNet, train: list[Sample], validation: list[Sample]
+    ) -> None:
         self.config, self.train, self.validation = config, train, validation
         self.module = TopDownLoss(net)
         self.warper = Warper(config.size, config.augment, config.augment.far)
@@ -102,8 +105,8 @@ def see(net: RUNet, canvas: Array, fast: bool = False) -> Shares:
         fast: bfloat16 where the device computes it natively; for maps made in bulk, not for answers.
     """
     device = next(net.parameters()).device
-    both = to_input(np.stack([canvas, canvas[:, ::-1]])).to(device)
+    both = to_input(with_mirror(canvas)).to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=fast and native_bf16(device.type)):
         logits = net(both)
     spine = np.asarray(logits.float().softmax(dim=1)[:, 1].cpu().numpy(), np.float32)
-    return np.stack([spine[0], spine[1][:, ::-1]])
+    return mirrored_back(spine)

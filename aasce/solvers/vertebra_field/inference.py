@@ -1,4 +1,4 @@
-"""From a film to its column of vertebrae: a coarse look that finds the spine, fine looks that measure it."""
+"""From a film to its column of vertebrae: a coarse pass that finds the spine, fine passes that measure it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from aasce.geometry.spine import quarter_turns
 from aasce.preprocess.augment import mirror_landmarks
 from aasce.preprocess.crop import View, letterbox, similarity, spine_view
 from aasce.preprocess.intensity import Bytes, standardize, to_uint8
@@ -17,38 +18,38 @@ from aasce.solvers.vertebra_field.network import VertebraFieldNet, to_field
 from aasce.solvers.vertebra_field.settings import ViewSettings
 from aasce.solvers.vertebra_field.task import prepare_image
 from aasce.targets.field import LEVELS, ROOM, Candidates, Column, choose_column, gather_votes
-from aasce.types import Radiograph, as_float
+from aasce.types import Orientation, Radiograph, as_float
 
 Floats = NDArray[np.float64]
 PASSES: tuple[tuple[bool, float], ...] = ((False, 1.0), (True, 1.0), (True, 0.93), (False, 1.07))
 """(mirrored, scale) of the fine passes; a setting of 1, 2 or 4 passes takes the first ones."""
 
 CLEAR = 60.0
-"""Gain of a first look's column from which the film is taken as it is: a negative comes to 58 at most. This and what
+"""Gain of the first pass's column from which the film is taken as it lies: a negative comes to 58 at most. This and what
 follows was set by the gains of 161 films of the challenge, unseen by their models, and of 41 whole films."""
 
 LOST = 25.0
 """Gain below which a film may lie turned: upside down it comes to 23 at most, on its side to nothing."""
 
 SEEN = 30.0
-"""Least gain of another way of looking at a film that is believed."""
+"""Least gain of another orientation of a film that is believed."""
 
 NEGATIVE_COST, TURNED_COST = 10.0, 20.0
-"""How much more it has to gain than the film as it is: rendered films that end in the chest, where little is gained
+"""How much more it has to gain than the film as it lies: rendered films that end in the chest, where little is gained
 either way, gain up to 16 more upside down."""
 
 WIDE = (1.25, 4.0)
-"""Between how many widths of a canvas as high as the film a film is looked at in parts too. The challenge's films and
+"""Between how many widths of a canvas as high as the film a film is passed in parts too. The challenge's films and
 the whole ones are narrower; one more than twice as wide as high rather lies on its side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A column, and how the film had to be looked at.
+    """A column, and how the film lies.
 
     Attributes:
         column: corners and `spread` in film px; "from the top" is from the head's side, however the film lies.
-        view: film px to the canvas of the look that measured it.
+        view: film px to the canvas of the pass that measured it.
         negative: whether the film shows bone dark.
     """
 
@@ -56,20 +57,25 @@ class Found:
     view: View
     negative: bool = False
 
+    @property
+    def orientation(self) -> Orientation:
+        """How the film lies."""
+        return Orientation(quarter_turns(self.column.corners), self.negative)
+
 
 def find_spine(
-    module: nn.Module, film: Radiograph, views: ViewSettings, as_it_is: bool = False
+    module: nn.Module, film: Radiograph, views: ViewSettings, as_it_lies: bool = False
 ) -> Found | None:
-    """Both looks at one film; None when no column of vertebrae is seen.
+    """The coarse and the fine passes over one film; None when no column of vertebrae is found.
 
     Args:
         module: the network.
         film: as read.
         views: of the solver's settings.
-        as_it_is: takes the film to be upright and bone to be bright.
+        as_it_lies: takes the film to be upright and bone to be bright.
     """
     pixels = to_uint8(film.pixels)
-    first = _first_look(module, pixels, views, as_it_is)
+    first = _first_pass(module, pixels, views, as_it_lies)
     if first is None:
         return None
     if first.negative:
@@ -77,12 +83,10 @@ def find_spine(
     view = spine_view(whole_column(first.column), views.fine, views.spacing)
     seen = []
     for mirrored, scale in PASSES[: views.passes]:
-        zoom = similarity(_middle(view.size), scale, 0.0, view.size).matrix
-        linear = zoom[:, :2] @ view.matrix[:, :2]
-        looked = View(np.column_stack([linear, zoom[:, :2] @ view.matrix[:, 2] + zoom[:, 2]]), view.size)
-        found = _see(module, pixels, looked, mirrored)
+        zoomed = view.then(similarity(_middle(view.size), scale, 0.0, view.size))
+        found = _candidates(module, pixels, zoomed, mirrored)
         seen.append(
-            replace(found, corners=view.apply(looked.undo(found.corners)), spread=found.spread / scale)
+            replace(found, corners=view.apply(zoomed.undo(found.corners)), spread=found.spread / scale)
         )
     fine = choose_column(merge_candidates(seen), room=ROOM)
     if fine is None:
@@ -91,27 +95,27 @@ def find_spine(
     return replace(first, column=fine, view=view)
 
 
-def first_look(module: nn.Module, film: Radiograph, views: ViewSettings) -> Found | None:
-    """What a look at the whole film finds, and how the film had to be looked at; None without a column."""
-    return _first_look(module, to_uint8(film.pixels), views, as_it_is=False)
+def first_pass(module: nn.Module, film: Radiograph, views: ViewSettings) -> Found | None:
+    """What a pass over the whole film finds, and how the film lies; None without a column."""
+    return _first_pass(module, to_uint8(film.pixels), views, as_it_lies=False)
 
 
-def _first_look(module: nn.Module, pixels: Bytes, views: ViewSettings, as_it_is: bool) -> Found | None:
-    """The whole film as it is; where no column is clearly seen, part by part, as a negative and turned as well."""
+def _first_pass(module: nn.Module, pixels: Bytes, views: ViewSettings, as_it_lies: bool) -> Found | None:
+    """The whole film as it lies; where no column is clearly found, part by part, as a negative and turned as well."""
     size = (pixels.shape[0], pixels.shape[1])
 
-    def look(canvas: View, negative: bool) -> Found | None:
-        column = _aimed(_see(module, ~pixels if negative else pixels, canvas, mirrored=False))
+    def run(canvas: View, negative: bool) -> Found | None:
+        column = _aimed(_candidates(module, ~pixels if negative else pixels, canvas, mirrored=False))
         if column is None:
             return None
         corners, spread = canvas.undo(column.corners), column.spread / canvas.scale
         return Found(replace(column, corners=corners, spread=spread), canvas, negative)
 
-    given = look(letterbox(size, views.coarse), False)
-    if as_it_is or _gain(given) >= CLEAR:
-        return given
+    plain = run(letterbox(size, views.coarse), False)
+    if as_it_lies or _gain(plain) >= CLEAR:
+        return plain
     parts = wide_parts(size, views.coarse)
-    best = max((given, *(look(part, False) for part in parts)), key=_gain)
+    best = max((plain, *(run(part, False) for part in parts)), key=_gain)
     most = _gain(best)
     if most >= CLEAR:
         return best
@@ -121,7 +125,7 @@ def _first_look(module: nn.Module, pixels: Bytes, views: ViewSettings, as_it_is:
             cost = TURNED_COST + NEGATIVE_COST * negative
             ways.append((letterbox(size, views.coarse, turns), negative, cost))
     for canvas, negative, cost in ways:
-        other = look(canvas, negative)
+        other = run(canvas, negative)
         if _gain(other) >= SEEN and _gain(other) - cost > most:
             best, most = other, _gain(other) - cost
     return best
@@ -135,7 +139,7 @@ def wide_parts(film: tuple[int, int], canvas: tuple[int, int]) -> list[View]:
     """Parts as high as the film, which overlap by half at least; none of a film that is not wide.
 
     A wide film, two views side by side or one with much around the body, is too small on a canvas that holds all of it.
-    Parts are not looked at turned: a film cut short is wide too, and would be taken for upside down now and then.
+    Parts are not passed turned: a film cut short is wide too, and would be taken for upside down now and then.
 
     Args:
         film: (H, W).
@@ -164,7 +168,7 @@ def _aimed(candidates: Candidates) -> Column | None:
 
 
 @torch.inference_mode()
-def _see(module: nn.Module, pixels: Bytes, view: View, mirrored: bool) -> Candidates:
+def _candidates(module: nn.Module, pixels: Bytes, view: View, mirrored: bool) -> Candidates:
     """Candidates on one canvas, in canvas px of the unmirrored canvas."""
     assert isinstance(module, VertebraFieldNet)
     canvas = prepare_image(np.asarray(view.render(pixels), np.uint8))
@@ -180,10 +184,10 @@ def _see(module: nn.Module, pixels: Bytes, view: View, mirrored: bool) -> Candid
 
 
 def merge_candidates(passes: list[Candidates]) -> Candidates:
-    """Joins what several passes saw, all in one frame: candidates nearer than half a vertebra are one.
+    """Joins what several passes found, all in one frame: candidates nearer than half a vertebra are one.
 
     The joined corners are means weighted by mass and by the inverse square of the expected error; the joined
-    mass is the mean over all passes, so that what one pass alone saw weighs less.
+    mass is the mean over all passes, so that what one pass alone found weighs less.
     """
     corners = np.concatenate([c.corners for c in passes])
     if not len(corners):
@@ -211,7 +215,7 @@ def merge_candidates(passes: list[Candidates]) -> Candidates:
 
 
 def whole_column(column: Column) -> Floats:
-    """(17, 4, 2) the column continued straight on where levels are missing at an end, to aim the fine look."""
+    """(17, 4, 2) the column continued straight on where levels are missing at an end, to aim the fine passes."""
     corners = as_float(column.corners)
     below = LEVELS - column.first - len(corners)
     step_up, step_down = corners[1] - corners[0], corners[-1] - corners[-2]

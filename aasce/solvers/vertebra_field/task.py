@@ -18,7 +18,7 @@ from aasce.preprocess.augment import intensity_pipeline, mirror_landmarks, resee
 from aasce.preprocess.crop import View, similarity, spine_view
 from aasce.preprocess.intensity import Bytes, clahe, to_uint8
 from aasce.scoring.metrics import film_smape
-from aasce.solvers.shared.rendered import FreshFilms
+from aasce.solvers.shared.rendered import RenderedFilms
 from aasce.solvers.vertebra_field.settings import VertebraFieldConfig
 from aasce.targets.field import LEVELS, encode_members
 from aasce.types import Array, Radiograph
@@ -65,12 +65,18 @@ def to_sample(film: Radiograph, landmarks: Floats) -> Sample:
     return Sample(np.asarray(small, np.uint8), (landmarks + 0.5) * ratio - 0.5)
 
 
-def load_backgrounds(folder: str | None, share: float) -> list[Bytes]:
-    """Whole films whose surroundings are pasted around labelled ones; the last `share` of them by name."""
+def load_backgrounds(folder: str | None, share: float, data: Path | None = None) -> list[Bytes]:
+    """Whole films whose surroundings are pasted around labelled ones; the last `share` of them by name.
+
+    Args:
+        folder: of the films, a path or a name below the data set; None for no films.
+        share: of the films that are taken.
+        data: folder of the data set; None takes the one that AASCE_DATA names.
+    """
     if folder is None:
         return []
     path = Path(folder).expanduser()
-    films = unlabelled_films(path if path.is_absolute() else data_root() / path)
+    films = unlabelled_films(path if path.is_absolute() else data_root(data) / path)
     first = round(len(films) * (1 - share))
     return [to_uint8(films.radiograph(i).pixels) for i in range(first, len(films))]
 
@@ -186,12 +192,17 @@ class FieldTask:
     """`training.Task` of this solver."""
 
     def __init__(
-        self, config: VertebraFieldConfig, module: nn.Module, train: FilmSet, score: Scorer | None
+        self,
+        config: VertebraFieldConfig,
+        module: nn.Module,
+        train: FilmSet,
+        score: Scorer | None,
+        data: Path | None = None,
     ) -> None:
         self.config, self.module, self.score = config, module, score
-        backgrounds = load_backgrounds(config.backgrounds, config.background_share)
+        backgrounds = load_backgrounds(config.backgrounds, config.background_share, data)
         self.films = load_samples(train)
-        self.fresh = FreshFilms(config.rendered, config.seed) if config.rendered else None
+        self.rendered = RenderedFilms(config.rendered, config.seed) if config.rendered else None
         self.maker = SampleMaker(config, self.films, backgrounds)
 
     def steps(self) -> int:
@@ -199,8 +210,8 @@ class FieldTask:
 
     def batches(self, epoch: int) -> Iterator[dict[str, Tensor]]:
         rng = np.random.default_rng((self.config.seed, epoch))
-        if self.fresh is not None:
-            new = [to_sample(film.radiograph, film.landmarks) for film in self.fresh.take(epoch)]
+        if self.rendered is not None:
+            new = [to_sample(film.radiograph, film.landmarks) for film in self.rendered.take(epoch)]
             self.maker.samples = [*self.films, *new]
         order = rng.permutation(len(self.maker.samples))
         order = np.resize(order, self.steps() * self.config.batch)

@@ -125,7 +125,7 @@ def test_a_spine_on_a_turned_film_is_set_upright(turns: int) -> None:
     spine, size = straight_spine(tilt=20 * np.sin(np.linspace(0, 5, 17))), (1000, 400)
     lying = letterbox(size, turned_size(size, -turns), -turns).apply(spine)
     assert quarter_turns(lying) == turns
-    upright, size_again = set_upright(lying, turned_size(size, -turns))
+    upright, size_again = set_upright(lying, turned_size(size, -turns), turns)
     np.testing.assert_allclose(upright, spine, atol=1e-9)
     assert size_again == size
 

@@ -1,0 +1,38 @@
+"""The linear correction of a curve's tangents as part of what training learned."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+
+from aasce.config import Settings
+from aasce.geometry.correction import Correction
+
+
+class CorrectionState(Settings):
+    """A `geometry.correction.Correction` as state.json keeps it.
+
+    Attributes:
+        matrix: 17 rows, from the tangents of a curve (degrees) to the tilts of vertebrae.
+        places: where the 17 vertebrae stand, as shares of the curve's length.
+    """
+
+    matrix: tuple[tuple[float, ...], ...]
+    places: tuple[float, ...]
+
+    @classmethod
+    def of(cls, correction: Correction) -> Self:
+        """What to keep of a correction."""
+        rows = tuple(tuple(float(value) for value in row) for row in correction.matrix)
+        return cls(matrix=rows, places=tuple(float(value) for value in correction.places))
+
+    @property
+    def correction(self) -> Correction:
+        """The correction itself."""
+        return Correction(np.array(self.matrix, np.float64), np.array(self.places, np.float64))
+
+
+def correction_of(state: CorrectionState | None, levels: int) -> Correction:
+    """What training learned; plain interpolation from `levels` tangents before."""
+    return Correction.plain(levels) if state is None else state.correction
