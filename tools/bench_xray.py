@@ -24,6 +24,7 @@ import trimesh
 import typer
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from sklearn.decomposition import PCA
 
 from aasce.phantom.person import build_person, draw_person
 from aasce.xray.camera import ConeBeam
@@ -33,6 +34,7 @@ from aasce.xray.similarity import multiscale_gradient_correlation
 from aasce.xray.transmission import Spectrum, transmission, tungsten_spectrum
 
 Points = NDArray[np.float64]
+Box = tuple[float, float, float, float]
 
 SPREAD = (3.0, 3.0, 3.0, 6.0, 6.0, 6.0)
 """Standard deviations of the drawn poses: degrees, then mm."""
@@ -85,11 +87,11 @@ class Shapes:
     def of(cls, people: Sequence[Sequence[Mesh]], count: int) -> Shapes:
         """Principal components of meshes in correspondence."""
         vertices = torch.stack([torch.cat([mesh.vertices for mesh in one]) for one in people])
-        mean = vertices.mean(dim=0)
-        _, size, axes = torch.linalg.svd((vertices - mean).flatten(1), full_matrices=False)
-        spread = size[:count, None] / (len(people) - 1) ** 0.5
-        changes = (spread * axes[:count]).unflatten(1, mean.shape)
-        return cls(_with_vertices(people[0], mean), changes)
+        found = PCA(min(count, len(people)), svd_solver="full").fit(vertices.flatten(1).numpy())
+        changes = np.sqrt(found.explained_variance_)[:, None] * found.components_
+        mean, changes = (torch.as_tensor(part).to(vertices) for part in (found.mean_, changes))
+        shape = vertices.shape[1:]
+        return cls(_with_vertices(people[0], mean.reshape(shape)), changes.unflatten(1, shape))
 
     def at(self, weights: torch.Tensor) -> list[Mesh]:
         """The pelvis of (K,) weights, in standard deviations."""
@@ -169,10 +171,42 @@ def hausdorff(first: Points, second: Points) -> float:
     return float(max(there, back))
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is registered, and how it is filmed.
+
+    Attributes:
+        shapes: float32; without components, one known shape.
+        truth: the meshes on the film, of the same names.
+        box: field of view, see `ConeBeam`.
+        size: (H, W) of the finest film.
+        spectrum: of the open beam.
+    """
+
+    shapes: Shapes
+    truth: Sequence[Mesh]
+    box: Box
+    size: tuple[int, int]
+    spectrum: Spectrum
+
+    def film(self, meshes: Sequence[Mesh], pose: torch.Tensor, scale: int) -> torch.Tensor:
+        """(H, W) -log of the transmission behind meshes moved by a pose, on a film `scale` times as small."""
+        size = (self.size[0] // scale, self.size[1] // scale)
+        maps = material_maps(meshes, _camera(self.box, size, pose))
+        return -transmission(maps, self.spectrum).log()
+
+    def errors(self, pose: torch.Tensor, weights: torch.Tensor) -> tuple[float, float]:
+        """Hausdorff distance of the bones and mean distance of the landmarks from the truth, mm."""
+        formed = self.shapes.at(weights)
+        bones, points = (_moved(self.box, self.size, of(formed), pose) for of in (bones_of, landmarks_of))
+        distance = (points - landmarks_of(self.truth)).norm(dim=-1).mean()
+        return hausdorff(bones_of(self.truth).numpy(), bones.numpy()), float(distance)
+
+
 def register(
     shapes: Shapes,
     truth: Sequence[Mesh],
-    box: tuple[float, float, float, float],
+    box: Box,
     rng: np.random.Generator,
     size: tuple[int, int] = (256, 256),
     steps: Sequence[int] = (60, 60, 60),
@@ -181,72 +215,61 @@ def register(
     """Moves the mean of the shapes at random and registers it to the film of the true meshes, coarse to fine.
 
     Args:
-        shapes: what is registered, float32; without components, one known shape.
-        truth: the meshes on the film, of the same names.
-        box: field of view, see `ConeBeam`.
+        shapes, truth, box, size: see `Scene`.
         rng: draws the pose and the noise.
-        size: (H, W) of the finest film.
         steps: of gradient descent on each scale, the coarsest first.
         photons: in a pixel of the finest film's open beam; the target's quantum noise.
     """
-    start = torch.tensor(
-        np.concatenate([rng.uniform(-5, 5, 3), rng.uniform(-10, 10, 3)]), dtype=torch.float32
-    )
-    pose, form = start.clone().requires_grad_(), torch.zeros(len(shapes.changes), requires_grad=True)
-    known = len(form) == 0
-    fitted = [pose] if known else [pose, form]
-    spectrum = tungsten_spectrum(80, 3.0, bins=8)
+    scene = Scene(shapes, truth, box, size, tungsten_spectrum(80, 3.0, bins=8))
+    drawn = np.concatenate([rng.uniform(-5, 5, 3), rng.uniform(-10, 10, 3)])
+    start = torch.tensor(drawn, dtype=torch.float32)
+    pose, weights = start.clone().requires_grad_(), torch.zeros(len(shapes.changes), requires_grad=True)
     similarity: list[float] = []
     for stage, count in enumerate(steps):
         scale = 2 ** (len(steps) - 1 - stage)
-        small = (size[0] // scale, size[1] // scale)
         with torch.no_grad():
-            clean = _film(truth, box, small, torch.zeros(6), spectrum)
+            clean = scene.film(truth, torch.zeros(6), scale)
         target = _noisy(clean, photons * scale**2, rng)
-        rate = 0.8 / 2**stage
-        descent = torch.optim.Adam([{"params": [one], "lr": rate} for one in fitted], betas=(0.8, 0.95))
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(descent, count, eta_min=rate / 20)
-        for _ in range(count):
-            descent.zero_grad()
-            film = _film(shapes.at(form), box, small, pose, spectrum)
-            alike = multiscale_gradient_correlation(film, target, 2)
-            loss = 1 - alike
-            if not known:
-                # One view tells little of depth: what is not seen stays near the mean.
-                loss = loss + PRIOR * (
-                    (pose / pose.new_tensor(SPREAD)).square().mean() + form.square().mean()
-                )
-            loss.backward()
-            descent.step()
-            schedule.step()
-            similarity.append(float(alike.detach()))
-    errors: list[tuple[float, float]] = []
+        similarity += _descend(scene, target, pose, weights, scale, count, 0.8 / 2**stage)
     with torch.no_grad():
-        for one, shape in ((start, torch.zeros_like(form)), (pose.detach(), form.detach())):
-            formed = shapes.at(shape)
-            bones, points = (_moved(box, size, pick(formed), one) for pick in (bones_of, landmarks_of))
-            apart = (points - landmarks_of(truth)).norm(dim=-1).mean()
-            errors.append((hausdorff(bones_of(truth).numpy(), bones.numpy()), float(apart)))
-    return Registration(
-        hausdorff=(errors[0][0], errors[1][0]),
-        landmarks=(errors[0][1], errors[1][1]),
-        similarity=(similarity[0], similarity[-1]),
-    )
+        before = scene.errors(start, torch.zeros_like(weights))
+        after = scene.errors(pose.detach(), weights.detach())
+    return Registration((before[0], after[0]), (before[1], after[1]), (similarity[0], similarity[-1]))
 
 
-def _camera(box: tuple[float, float, float, float], size: tuple[int, int], pose: torch.Tensor) -> ConeBeam:
+def _descend(
+    scene: Scene,
+    target: torch.Tensor,
+    pose: torch.Tensor,
+    weights: torch.Tensor,
+    scale: int,
+    count: int,
+    rate: float,
+) -> list[float]:
+    """Moves pose and weights by `count` steps of gradient descent on one scale; the similarity before each step."""
+    fitted = [pose, weights] if len(weights) else [pose]
+    descent = torch.optim.Adam([{"params": [one], "lr": rate} for one in fitted], betas=(0.8, 0.95))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(descent, count, eta_min=rate / 20)
+    similarity = []
+    for _ in range(count):
+        descent.zero_grad()
+        film = scene.film(scene.shapes.at(weights), pose, scale)
+        alike = multiscale_gradient_correlation(film, target, 2)
+        loss = 1 - alike
+        if len(weights):
+            # One view tells little of depth: what the film does not show stays near the mean.
+            prior = (pose / pose.new_tensor(SPREAD)).square().mean() + weights.square().mean()
+            loss = loss + PRIOR * prior
+        loss.backward()
+        descent.step()
+        schedule.step()
+        similarity.append(float(alike.detach()))
+    return similarity
+
+
+def _camera(box: Box, size: tuple[int, int], pose: torch.Tensor) -> ConeBeam:
     """A fluoroscope's geometry: closer than a long film's."""
     return ConeBeam(size, box, distance=1200.0, gap=300.0, rotation=pose[:3], shift=pose[3:])
-
-
-def _film(
-    meshes: Sequence[Mesh],
-    box: tuple[float, float, float, float],
-    size: tuple[int, int],
-    pose: torch.Tensor,
-    spectrum: Spectrum,
-) -> torch.Tensor:
-    return -transmission(material_maps(meshes, _camera(box, size, pose)), spectrum).log()
 
 
 def _noisy(film: torch.Tensor, photons: float, rng: np.random.Generator) -> torch.Tensor:
@@ -255,9 +278,7 @@ def _noisy(film: torch.Tensor, photons: float, rng: np.random.Generator) -> torc
     return torch.from_numpy(-np.log(counts / photons)).to(film)
 
 
-def _moved(
-    box: tuple[float, float, float, float], size: tuple[int, int], points: torch.Tensor, pose: torch.Tensor
-) -> torch.Tensor:
+def _moved(box: Box, size: tuple[int, int], points: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
     """Points as the pose moves them, in the world."""
     return _camera(box, size, torch.zeros(6)).unplace(_camera(box, size, pose).place(points))
 
