@@ -1,4 +1,4 @@
-"""Splits that never part the films of one study."""
+"""Splits that never put films of one study on both sides."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _STUDY = re.compile(r"\d{1,2}-[A-Za-z]+-\d{4}-[^ .]+")
 def study_id(name: str) -> str:
     """Study a challenge film belongs to, "sunhl-1th-09-Jan-2017-212 A AP.jpg" -> "09-Jan-2017-212".
 
-    Films of one study are films of one patient; a patient may have several studies (`preprocess.exposures` finds
-    exposures that two of them share). A name of another make is its own study, without a film's suffix.
+    Films of one study are films of one patient; a patient may have several studies (`datasets.exposures` finds
+    exposures that two of them share). A name of another form is its own study, without a film's suffix.
     """
     found = _STUDY.search(name)
     return found.group() if found else film_name(name)
 
 
-def _members(studies: Sequence[str], seed: int) -> list[list[int]]:
+def _shuffled_studies(studies: Sequence[str], seed: int) -> list[list[int]]:
     """Film indices of each study, studies shuffled by `seed` from an order that no file system decides."""
     films: dict[str, list[int]] = {}
     for index, study in enumerate(studies):
@@ -33,7 +33,10 @@ def _members(studies: Sequence[str], seed: int) -> list[list[int]]:
 
 
 def grouped_folds(studies: Sequence[str], folds: int, seed: int = 0) -> list[tuple[list[int], list[int]]]:
-    """Parts films into folds of nearly equal size, each study whole in one of them.
+    """Divides films into folds of nearly equal size, each study whole in one of them.
+
+    scikit-learn's GroupKFold has the same rule and gives the same folds from 1.9 on, but its earlier versions sort
+    studies of equal size differently from machine to machine, and every published figure hangs on these folds.
 
     Args:
         studies: study id of each film.
@@ -41,12 +44,12 @@ def grouped_folds(studies: Sequence[str], folds: int, seed: int = 0) -> list[tup
         seed: decides the shuffle; equal arguments give equal folds on every machine.
 
     Returns:
-        `folds` pairs (train, test) of ascending film indices; the tests part the set.
+        `folds` pairs (train, test) of ascending film indices; each film is in one test part.
 
     Raises:
         ValueError: fewer than 2 folds, or more folds than studies.
     """
-    groups = _members(studies, seed)
+    groups = _shuffled_studies(studies, seed)
     if not 2 <= folds <= len(groups):
         raise ValueError(f"folds is from 2 to the number of studies ({len(groups)}), not {folds}")
     tests: list[list[int]] = [[] for _ in range(folds)]
@@ -70,7 +73,7 @@ def grouped_holdout(studies: Sequence[str], fraction: float, seed: int = 0) -> t
         raise ValueError(f"fraction is in [0, 1), not {fraction}")
     room = round(fraction * len(studies))
     held: list[int] = []
-    for group in _members(studies, seed):
+    for group in _shuffled_studies(studies, seed):
         if len(held) + len(group) <= room:
             held.extend(group)
     return sorted(set(range(len(studies))) - set(held)), sorted(held)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 
-from aasce.datasets import audit_dataset, read_challenge
+from aasce.datasets import audit_dataset, grouped_folds, grouped_holdout, read_challenge
 from aasce.geometry.cobb import cobb_angles
 from aasce.readers import film_size
 
@@ -28,6 +30,15 @@ def test_all_training_films_have_the_organisers_angles(aasce_data: Path) -> None
     agree = (np.abs(measured - stated) <= ROUNDING).all(axis=1)
     assert len(films) == 481
     assert agree.sum() == 481, [film.film_id for film, good in zip(films, agree, strict=True) if not good]
+
+
+def test_the_folds_are_those_of_the_published_figures(aasce_data: Path) -> None:
+    studies = read_challenge(aasce_data, labels="none").studies
+    folds = [test for _, test in grouped_folds(studies, 5, seed=0)]
+    held = [grouped_holdout(studies, fraction, seed=0)[1] for fraction in (0.08, 0.1)]
+    assert [len(films) for films in (*folds, *held)] == [97, 96, 96, 96, 96, 38, 48]
+    digest = hashlib.sha256(json.dumps([folds, held]).encode()).hexdigest()
+    assert digest.startswith("7dc364797d624290")
 
 
 def test_csv_and_mat_landmarks_agree_to_the_digits_of_the_csv(aasce_data: Path) -> None:

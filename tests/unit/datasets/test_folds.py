@@ -30,7 +30,7 @@ def test_study_of_a_film(name: str, study: str) -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(studies=STUDIES, seed=st.integers(0, 99))
-def test_folds_part_the_films_and_no_study(studies: list[str], seed: int) -> None:
+def test_folds_divide_the_films_and_no_study(studies: list[str], seed: int) -> None:
     count = min(3, len(set(studies)))
     if count < 2:
         return
