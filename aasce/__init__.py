@@ -9,17 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aasce.api import load
+    from aasce.api import load, measure
     from aasce.geometry.cobb import cobb_angles
     from aasce.readers import read_film, read_scan
     from aasce.scoring import score
 
 __version__ = "0.1.0"
-__all__ = ["cobb_angles", "load", "read_film", "read_scan", "score"]
+__all__ = ["cobb_angles", "load", "measure", "read_film", "read_scan", "score"]
 
 _HOMES = {
     "cobb_angles": "aasce.geometry.cobb",
     "load": "aasce.api",
+    "measure": "aasce.api",
     "read_film": "aasce.readers",
     "read_scan": "aasce.readers",
     "score": "aasce.scoring",

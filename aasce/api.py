@@ -1,22 +1,30 @@
-"""Solvers ready to measure: one by itself, or several as an ensemble."""
+"""Solvers ready to use, with their localizer: one by itself, or several as an ensemble, and films to angles."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from aasce.config import load_settings
-from aasce.ensemble import EnsembleSettings, Measurement, combine, measure
+from aasce.ensemble import EnsembleSettings, Measurement, combine, with_angles
+from aasce.readers import film_name, find_films, read_film
 from aasce.solvers.base import Solver
+from aasce.solvers.registry import DEFAULT_SOLVER
 from aasce.types import AasceError, Definition, Radiograph, SpinePrediction
 from aasce.weights import load_solver, released
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 DEFAULT_ENSEMBLE = Path(__file__).parent / "ensemble" / "default.yaml"
 
+BATCH = 4
+"""Films in memory at a time."""
 
-class Measures(Protocol):
+
+class Measurer(Protocol):
     """Whoever turns films into angles."""
 
     def measure(self, films: Sequence[Radiograph], definition: Definition = "challenge") -> list[Measurement]:
@@ -26,25 +34,28 @@ class Measures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """Several solvers that answer as one.
+    """Several solvers that measure as one.
 
     Attributes:
         names: a member's released name or run folder.
         solvers: one a member.
         weights: one a member, 0 or more.
-        apart: degrees, see `aasce.ensemble.EnsembleSettings`.
+        max_disagreement_deg: see `aasce.ensemble.EnsembleSettings`.
     """
 
     name: ClassVar[str] = "ensemble"
     names: tuple[str, ...]
     solvers: tuple[Solver, ...]
     weights: tuple[float, ...]
-    apart: float
+    max_disagreement_deg: float
 
     def measure(self, films: Sequence[Radiograph], definition: Definition = "challenge") -> list[Measurement]:
         """Weighted mean of the members' angles, film by film; see `aasce.ensemble.combine`."""
-        answers = zip(*(solver.predict(films) for solver in self.solvers), strict=True)
-        return [combine(answer, self.weights, definition, self.names, self.apart) for answer in answers]
+        predictions = zip(*(solver.predict(films) for solver in self.solvers), strict=True)
+        return [
+            combine(of_one_film, self.weights, definition, self.names, self.max_disagreement_deg)
+            for of_one_film in predictions
+        ]
 
     def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
         """The combined predictions; `angles` holds the mean by the challenge's definition."""
@@ -53,7 +64,7 @@ class Ensemble:
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """One solver, measured as an ensemble is.
+    """One solver, used as an ensemble is.
 
     Attributes:
         names: its released name or run folder.
@@ -66,18 +77,18 @@ class Single:
     weights: tuple[float] = (1.0,)
 
     def measure(self, films: Sequence[Radiograph], definition: Definition = "challenge") -> list[Measurement]:
-        """Angles of each film's prediction; see `aasce.ensemble.measure`.
+        """Angles of each film's prediction.
 
-        Released weights are told by their own name: one solver may have several.
+        Released weights are named by their own name: one solver may have several.
         """
-        answers = self.solvers[0].predict(films)
+        predictions = self.solvers[0].predict(films)
         if self.names[0] in released():
-            answers = [replace(answer, solver=self.names[0]) for answer in answers]
-        return [measure(answer, definition) for answer in answers]
+            predictions = [replace(prediction, solver=self.names[0]) for prediction in predictions]
+        return [with_angles(prediction, definition) for prediction in predictions]
 
 
 def load(name_or_folder: str | Path, device: str = "cpu") -> Solver | Ensemble:
-    """Loads a solver with its weights, or the default ensemble, ready to predict.
+    """Loads a solver with its weights and localizer, or the default ensemble, ready to predict.
 
     Args:
         name_or_folder: a released name, a run folder, "hf:owner/repository", or "ensemble".
@@ -92,13 +103,13 @@ def load(name_or_folder: str | Path, device: str = "cpu") -> Solver | Ensemble:
     return load_solver(name_or_folder, device)
 
 
-def load_single(name: str, device: str) -> Single:
+def load_single(name: str, device: str = "cpu") -> Single:
     """One solver by name or folder, ready to measure."""
     check_device(device)
     return Single((name,), (load_solver(name, device),))
 
 
-def load_ensemble(path: Path | None, device: str) -> Ensemble:
+def load_ensemble(path: Path | None, device: str = "cpu") -> Ensemble:
     """The members that a YAML names (None for the kit's own), ready to measure.
 
     Raises:
@@ -108,7 +119,65 @@ def load_ensemble(path: Path | None, device: str) -> Ensemble:
     check_device(device)
     names = tuple(member.solver for member in settings.members)
     solvers = tuple(load_solver(name, device) for name in names)
-    return Ensemble(names, solvers, settings.weights, settings.apart)
+    return Ensemble(names, solvers, settings.weights, settings.max_disagreement_deg)
+
+
+def measure(
+    films: str | Path | Sequence[str | Path],
+    solver: str | Path = DEFAULT_SOLVER,
+    definition: Definition = "challenge",
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """Measures films from disk.
+
+    Args:
+        films: films, folders or patterns, as `aasce predict` takes them.
+        solver: see `load`.
+        definition: of the angles, see `aasce.geometry.cobb`.
+        device: see `load`.
+
+    Returns:
+        One row a film in the columns of predictions.csv: angles in degrees, end vertebrae, apices, confidence, flags,
+        and the `failure` of a film that could not be read or measured.
+
+    Raises:
+        AasceError: no film is found, or the solver cannot be loaded or gives angles of another definition.
+    """
+    from aasce.writers.tables import predictions_frame
+
+    named = [films] if isinstance(films, (str, Path)) else list(films)
+    paths = find_films([Path(name) for name in named])
+    one = str(solver) != Ensemble.name
+    measurer: Measurer = load_single(str(solver), device) if one else load_ensemble(None, device)
+    return predictions_frame([measurement for _, measurement in measure_films(paths, measurer, definition)])
+
+
+def measure_films(
+    paths: Sequence[Path], measurer: Measurer, definition: Definition = "challenge"
+) -> Iterator[tuple[Radiograph | None, Measurement]]:
+    """Reads and measures films in batches, in order.
+
+    Yields:
+        The film (None when it cannot be read) and its measurement, whose `failure` says what went wrong.
+    """
+    for start in range(0, len(paths), BATCH):
+        read = [_read(path) for path in paths[start : start + BATCH]]
+        films = [film for film in read if isinstance(film, Radiograph)]
+        measured = iter(measurer.measure(films, definition) if films else [])
+        for film in read:
+            if isinstance(film, Radiograph):
+                yield film, next(measured)
+            else:
+                yield None, film
+
+
+def _read(path: Path) -> Radiograph | Measurement:
+    """The film, or the row that an unreadable one keeps in every table."""
+    try:
+        return read_film(path)
+    except AasceError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        return Measurement(SpinePrediction(film_name(path), (0, 0), failure=reason), None)
 
 
 def check_device(device: str) -> None:

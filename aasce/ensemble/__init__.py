@@ -1,6 +1,6 @@
 """Many predictions to one set of angles a film, and what is written of them: tables and manifest."""
 
-from aasce.ensemble.combine import Measurement, MemberShare, blend, combine, measure
+from aasce.ensemble.combine import Measurement, MemberShare, blend, combine, with_angles
 from aasce.ensemble.fit import fit_weights
 from aasce.ensemble.settings import EnsembleMember, EnsembleSettings
 
@@ -12,5 +12,5 @@ __all__ = [
     "blend",
     "combine",
     "fit_weights",
-    "measure",
+    "with_angles",
 ]

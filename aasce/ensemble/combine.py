@@ -1,4 +1,4 @@
-"""From the predictions of one film to its three angles: of one solver (`measure`) or several (`combine`)."""
+"""From the predictions of one film to its three angles: of one solver (`with_angles`) or several (`combine`)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Measurement:
         return self.prediction.failure
 
 
-def measure(prediction: SpinePrediction, definition: Definition = "challenge") -> Measurement:
+def with_angles(prediction: SpinePrediction, definition: Definition = "challenge") -> Measurement:
     """Angles of one prediction: those the solver regressed, else those of its landmarks at the film's height.
 
     Landmarks of a film that lies turned are measured on the film set upright.
@@ -95,7 +95,7 @@ def combine(
     weights: Sequence[float],
     definition: Definition = "challenge",
     names: Sequence[str] | None = None,
-    apart: float = math.inf,
+    max_disagreement_deg: float = math.inf,
 ) -> Measurement:
     """Weighted mean of the members' angles on one film.
 
@@ -112,7 +112,7 @@ def combine(
         weights: one a member, finite, 0 or more.
         definition: of the angles.
         names: one a member, `prediction.solver` by default; two runs of one solver need them.
-        apart: degrees; a member that `disagrees` is dropped for this film. The flags say "members_disagree" then,
+        max_disagreement_deg: a member that `disagrees` is dropped for this film. The flags say "members_disagree" then,
             and where those that count lie farther than this from each other.
 
     Raises:
@@ -121,10 +121,10 @@ def combine(
     """
     names = tuple(names) if names is not None else tuple(p.solver for p in predictions)
     _check_members(predictions, weights, names)
-    measured = [measure(prediction, definition) for prediction in predictions]
+    measured = [with_angles(prediction, definition) for prediction in predictions]
     missing = np.full(3, np.nan)
     angles = np.stack([missing if m.angles is None else m.angles.degrees for m in measured])
-    alone = disagrees(angles[:, None], weights, apart)[:, 0]
+    alone = disagrees(angles[:, None], weights, max_disagreement_deg)[:, 0]
     usable = [
         0.0 if m.angles is None or off else w for m, w, off in zip(measured, weights, alone, strict=True)
     ]
@@ -135,7 +135,7 @@ def combine(
     )
     if total <= 0:
         return _all_failed(predictions, shares)
-    return _mean(measured, shares, definition, weights, apart)
+    return _mean(measured, shares, definition, weights, max_disagreement_deg)
 
 
 def _check_members(
@@ -156,7 +156,7 @@ def _mean(
     shares: tuple[MemberShare, ...],
     definition: Definition,
     weights: Sequence[float],
-    apart: float,
+    max_disagreement_deg: float,
 ) -> Measurement:
     pairs = [(s.weight, m) for s, m in zip(shares, measured, strict=True) if s.weight > 0]
     degrees = np.sum([weight * m.angles.degrees for weight, m in pairs if m.angles is not None], axis=0)
@@ -166,7 +166,7 @@ def _mean(
     flags += [f"member_failed:{s.solver}" for s in shares if s.failure not in (None, DISAGREES)]
     majors = [float(m.angles.degrees[0]) for _, m in pairs if m.angles is not None]
     dropped = any(s.failure == DISAGREES for s in shares)
-    flags += ["members_disagree"] if dropped or max(majors) - min(majors) > apart else []
+    flags += ["members_disagree"] if dropped or max(majors) - min(majors) > max_disagreement_deg else []
     ends = shown.angles if shown.prediction.landmarks is not None and shown.angles is not None else None
     angles = replace(ends, degrees=degrees) if ends is not None else CobbAngles(degrees, definition)
     prediction = replace(
@@ -195,8 +195,8 @@ def _all_failed(predictions: Sequence[SpinePrediction], shares: tuple[MemberShar
     return Measurement(failed, None, shares)
 
 
-def disagrees(angles: Floats, weights: ArrayLike, apart: float) -> NDArray[np.bool_]:
-    """Members whose major angle lies farther than `apart` from the members' weighted median.
+def disagrees(angles: Floats, weights: ArrayLike, max_disagreement_deg: float) -> NDArray[np.bool_]:
+    """Members whose major angle lies farther than `max_disagreement_deg` from the members' weighted median.
 
     Of two members the heavier one is the median, so that the lighter one is dropped where it disagrees. Where the
     weights above and below are equal the median is an interval, and both its ends are believed: of two equal members
@@ -205,7 +205,7 @@ def disagrees(angles: Floats, weights: ArrayLike, apart: float) -> NDArray[np.bo
     Args:
         angles: (M, N, 3) degrees; a failed film of a member is NaN and disagrees with nobody.
         weights: (M,), 0 or more; a member without weight has no say and is not judged.
-        apart: degrees.
+        max_disagreement_deg: degrees.
 
     Returns:
         (M, N).
@@ -220,23 +220,25 @@ def disagrees(angles: Floats, weights: ArrayLike, apart: float) -> NDArray[np.bo
     ranked = np.take_along_axis(major, order, axis=0)
     low, high = (np.take_along_axis(ranked, end[None], axis=0) for end in ends)
     with np.errstate(invalid="ignore"):
-        far: NDArray[np.bool_] = np.maximum(low - major, major - high) > apart
+        far: NDArray[np.bool_] = np.maximum(low - major, major - high) > max_disagreement_deg
     return far & (share > 0)
 
 
-def blend(member_angles: ArrayLike, weights: ArrayLike, apart: float = math.inf) -> Floats:
+def blend(member_angles: ArrayLike, weights: ArrayLike, max_disagreement_deg: float = math.inf) -> Floats:
     """The rule of `combine` for many films at once.
 
     Args:
         member_angles: (M, N, 3) degrees; a failed film of a member is NaN.
         weights: (M,), 0 or more.
-        apart: degrees, see `disagrees`.
+        max_disagreement_deg: degrees, see `disagrees`.
 
     Returns:
         (N, 3) degrees; NaN for a film on which no member with a weight succeeded.
     """
     angles = np.asarray(member_angles, dtype=np.float64)
-    good: NDArray[np.bool_] = np.all(np.isfinite(angles), axis=2) & ~disagrees(angles, weights, apart)
+    good: NDArray[np.bool_] = np.all(np.isfinite(angles), axis=2) & ~disagrees(
+        angles, weights, max_disagreement_deg
+    )
     share: Floats = np.asarray(weights, dtype=np.float64)[:, None] * good
     total = share.sum(axis=0)
     summed = (share[:, :, None] * np.where(good[:, :, None], angles, 0.0)).sum(axis=0)

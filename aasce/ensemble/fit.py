@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 Loss = Callable[[Floats], float]
 
 
-def fit_weights(member_angles: ArrayLike, truth: ArrayLike, apart: float = math.inf) -> Floats:
+def fit_weights(member_angles: ArrayLike, truth: ArrayLike, max_disagreement_deg: float = math.inf) -> Floats:
     """Nonnegative weights, sum 1, that minimise the SMAPE of the weighted mean.
 
     The predictions must be out of fold (of models that have not seen the film), else the member that
@@ -27,7 +27,7 @@ def fit_weights(member_angles: ArrayLike, truth: ArrayLike, apart: float = math.
         member_angles: (M, N, 3) degrees; NaN rows are films on which that member failed, treated as
             `combine` treats them. A film without any usable member counts as the median of the truth.
         truth: (N, 3) degrees.
-        apart: degrees, see `combine.disagrees`: the weights are for a mean that drops such members.
+        max_disagreement_deg: degrees, see `combine.disagrees`: the weights are for a mean that drops such members.
 
     Returns:
         (M,) float64.
@@ -40,7 +40,7 @@ def fit_weights(member_angles: ArrayLike, truth: ArrayLike, apart: float = math.
         raise ValueError(f"member_angles is (M, N, 3) and truth (N, 3), not {angles.shape}, {labels.shape}")
     if len(labels) == 0 or not np.isfinite(labels).all():
         raise ValueError("truth needs at least one film and finite angles")
-    loss = _loss(angles, labels, apart)
+    loss = _loss(angles, labels, max_disagreement_deg)
     members = len(angles)
     if members == 1:
         return np.ones(1)
@@ -49,11 +49,11 @@ def fit_weights(member_angles: ArrayLike, truth: ArrayLike, apart: float = math.
     return _exchange(loss, min(starts, key=loss))
 
 
-def _loss(angles: Floats, truth: Floats, apart: float) -> Loss:
+def _loss(angles: Floats, truth: Floats, max_disagreement_deg: float) -> Loss:
     median = np.median(truth, axis=0)
 
     def smape_of(weights: Floats) -> float:
-        mixed = blend(angles, weights, apart)
+        mixed = blend(angles, weights, max_disagreement_deg)
         mixed = np.where(np.isfinite(mixed), mixed, median)
         return float(film_smape(mixed, truth).mean())
 

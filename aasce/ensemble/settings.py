@@ -1,8 +1,6 @@
-"""Settings of an ensemble: its members, their weights, the rule."""
+"""Settings of an ensemble: its members and their weights."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -23,21 +21,19 @@ class EnsembleMember(Settings):
 
 
 class EnsembleSettings(Settings):
-    """Settings of `aasce predict --ensemble`.
+    """Settings of `aasce predict --ensemble`: each angle is the weighted mean of the members' angles.
 
     Attributes:
         members: at least one, no solver twice, at least one with a positive weight.
-        rule: "weighted_mean": each angle is the weighted mean of the members' angles.
-        apart: degrees; a member whose major angle lies farther from the members' weighted median is dropped for that
-            film.
+        max_disagreement_deg: a member whose major angle lies farther from the members' weighted median is dropped for
+            that film.
     """
 
     members: tuple[EnsembleMember, ...] = (
         EnsembleMember(solver="vertebra_field", weight=0.5),
         EnsembleMember(solver="vertebra_field_2", weight=0.5),
     )
-    rule: Literal["weighted_mean"] = "weighted_mean"
-    apart: float = Field(default=20.0, gt=0)
+    max_disagreement_deg: float = Field(default=20.0, gt=0)
 
     @field_validator("members")
     @classmethod

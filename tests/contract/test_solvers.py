@@ -12,7 +12,7 @@ import pytest
 
 from aasce.config import dump_settings, load_settings
 from aasce.datasets import FilmSet, read_challenge
-from aasce.ensemble import measure
+from aasce.ensemble import with_angles
 from aasce.solvers.base import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE, RunFolder, Solver
 from aasce.solvers.registry import SOLVERS, solver_class
 from aasce.types import AasceError, Radiograph, SpinePrediction
@@ -169,7 +169,7 @@ def same(first: SpinePrediction, second: SpinePrediction, atol: float = 0.0) -> 
 
 def degrees(prediction: SpinePrediction) -> Any:
     """(3,) angles regressed or measured, None for a failure."""
-    angles = measure(prediction).angles
+    angles = with_angles(prediction).angles
     return None if angles is None else angles.degrees
 
 

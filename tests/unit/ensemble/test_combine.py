@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aasce.ensemble import Measurement, MemberShare, blend, combine, measure
+from aasce.ensemble import Measurement, MemberShare, blend, combine, with_angles
 from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.spine import turned_size
 from aasce.preprocess.crop import letterbox
@@ -42,12 +42,12 @@ def degrees_of(measurement: Measurement) -> list[float]:
 
 
 def test_measure_takes_regressed_angles_and_else_measures_landmarks() -> None:
-    assert degrees_of(measure(regressed("a", 3.0, 2.0, 1.0))) == [3.0, 2.0, 1.0]
-    measured = measure(landmarked())
+    assert degrees_of(with_angles(regressed("a", 3.0, 2.0, 1.0))) == [3.0, 2.0, 1.0]
+    measured = with_angles(landmarked())
     assert measured.angles is not None
     assert measured.angles.degrees[0] == pytest.approx(30.0, abs=1e-4)
     assert measured.angles.end_vertebrae[0] == (0, 16)
-    assert measure(landmarked(), "clinical").angles is not None
+    assert with_angles(landmarked(), "clinical").angles is not None
 
 
 def test_measure_uses_the_height_of_the_film() -> None:
@@ -55,7 +55,7 @@ def test_measure_uses_the_height_of_the_film() -> None:
     points = straight_spine(17, tilt)
     for height in (500, 5000):
         prediction = SpinePrediction("f", (height, 400), landmarks=points)
-        assert degrees_of(measure(prediction)) == list(cobb_angles(points, height).degrees)
+        assert degrees_of(with_angles(prediction)) == list(cobb_angles(points, height).degrees)
     low, high = cobb_angles(points, 500).degrees, cobb_angles(points, 5000).degrees
     assert low[2] != pytest.approx(high[2])
 
@@ -69,7 +69,7 @@ def test_landmarks_of_a_film_that_lies_turned_are_measured_upright(
     assert said.landmarks is not None
     size = turned_size(said.size, turns)
     lying = replace(said, landmarks=letterbox(said.size, size, turns).apply(said.landmarks), size=size)
-    found, expected = measure(lying, definition).angles, measure(said, definition).angles
+    found, expected = with_angles(lying, definition).angles, with_angles(said, definition).angles
     assert found is not None
     assert expected is not None
     np.testing.assert_allclose(found.degrees, expected.degrees, atol=1e-3)
@@ -78,26 +78,26 @@ def test_landmarks_of_a_film_that_lies_turned_are_measured_upright(
 
 def test_measure_of_the_other_definition_needs_landmarks() -> None:
     with pytest.raises(AasceError, match="'challenge' definition; ask for that definition"):
-        measure(regressed("a", 3.0, 2.0, 1.0), "clinical")
+        with_angles(regressed("a", 3.0, 2.0, 1.0), "clinical")
     both = replace(landmarked(), angles=CobbAngles(np.array([1.0, 1.0, 1.0]), "challenge"))
-    answer = measure(both, "clinical")
+    answer = with_angles(both, "clinical")
     assert answer.angles is not None
     assert answer.angles.definition == "clinical"
     assert answer.angles.degrees[0] == pytest.approx(30.0, abs=1e-4)
 
 
 def test_measure_keeps_a_failure_and_finds_others() -> None:
-    assert measure(failed("a")).failure == "no spine"
-    assert measure(SpinePrediction("f", SIZE)).failure == "the solver gave neither angles nor landmarks"
+    assert with_angles(failed("a")).failure == "no spine"
+    assert with_angles(SpinePrediction("f", SIZE)).failure == "the solver gave neither angles nor landmarks"
     short = replace(landmarked(), landmarks=straight_spine(1))
-    assert "cannot be measured: landmarks have shape" in str(measure(short).failure)
-    assert measure(regressed("a", np.nan, 1.0, 1.0)).failure == "an angle is not finite"
-    for measurement in (measure(failed("a")), measure(short)):
+    assert "cannot be measured: landmarks have shape" in str(with_angles(short).failure)
+    assert with_angles(regressed("a", np.nan, 1.0, 1.0)).failure == "an angle is not finite"
+    for measurement in (with_angles(failed("a")), with_angles(short)):
         assert measurement.angles is None
 
 
 def test_an_angle_regressed_below_zero_is_zero() -> None:
-    assert degrees_of(measure(regressed("a", 3.0, -0.2, 0.0))) == [3.0, 0.0, 0.0]
+    assert degrees_of(with_angles(regressed("a", 3.0, -0.2, 0.0))) == [3.0, 0.0, 0.0]
 
 
 def test_combine_is_the_weighted_mean() -> None:
@@ -170,35 +170,35 @@ def test_a_member_far_from_the_others_is_dropped_and_told() -> None:
         regressed("b", 41.0, 9.0, 3.0),
         regressed("c", 22.0, 7.0, 2.0),
     ]
-    near = combine(predictions, (0.6, 0.3, 0.2), apart=20.0)
+    near = combine(predictions, (0.6, 0.3, 0.2), max_disagreement_deg=20.0)
     assert degrees_of(near) == pytest.approx([(0.6 * 20 + 0.2 * 22) / 0.8, (3.0 + 1.4) / 0.8, 1.0 / 0.8])
     assert near.prediction.flags == ("members_disagree",)
     assert [share.weight for share in near.members] == pytest.approx([6 / 8, 0, 2 / 8])
-    far = combine(predictions, (0.6, 0.3, 0.2), apart=21.5)
+    far = combine(predictions, (0.6, 0.3, 0.2), max_disagreement_deg=21.5)
     assert degrees_of(far)[0] == pytest.approx((0.6 * 20 + 0.3 * 41 + 0.2 * 22) / 1.1)
     assert far.prediction.flags == ()
 
 
 def test_the_heavier_of_two_is_believed_and_a_failed_one_has_no_say() -> None:
     pair = [regressed("a", 20.0, 5.0, 1.0), regressed("b", 50.0, 9.0, 3.0)]
-    assert degrees_of(combine(pair, (0.7, 0.3), apart=20.0))[0] == 20.0
-    assert degrees_of(combine(pair, (0.3, 0.7), apart=20.0))[0] == 50.0
-    alone = combine([failed("a"), pair[1]], (0.7, 0.3), apart=20.0)
+    assert degrees_of(combine(pair, (0.7, 0.3), max_disagreement_deg=20.0))[0] == 20.0
+    assert degrees_of(combine(pair, (0.3, 0.7), max_disagreement_deg=20.0))[0] == 50.0
+    alone = combine([failed("a"), pair[1]], (0.7, 0.3), max_disagreement_deg=20.0)
     assert degrees_of(alone)[0] == 50.0
     assert "members_disagree" not in alone.prediction.flags
 
 
 def test_of_two_equal_members_that_disagree_neither_is_dropped_but_the_film_is_flagged() -> None:
     pair = [regressed("a", 50.0, 9.0, 3.0), regressed("b", 20.0, 5.0, 1.0)]
-    torn = combine(pair, (0.5, 0.5), apart=20.0)
+    torn = combine(pair, (0.5, 0.5), max_disagreement_deg=20.0)
     assert degrees_of(torn) == pytest.approx([35.0, 7.0, 2.0])
     assert torn.prediction.flags == ("members_disagree",)
     assert [share.weight for share in torn.members] == [0.5, 0.5]
     third = regressed("c", 52.0, 9.0, 3.0)
-    assert degrees_of(combine([*pair, third], (1, 1, 1), apart=20.0))[0] == pytest.approx(51.0)
+    assert degrees_of(combine([*pair, third], (1, 1, 1), max_disagreement_deg=20.0))[0] == pytest.approx(51.0)
     # Four equal ones: the median lies between 21 and 50, so both ends are believed.
     four = [*pair, third, regressed("d", 21.0, 5.0, 1.0)]
-    assert degrees_of(combine(four, (1, 1, 1, 1), apart=20.0))[0] == pytest.approx((50 + 20 + 52 + 21) / 4)
+    assert degrees_of(combine(four, (1, 1, 1, 1), max_disagreement_deg=20.0))[0] == pytest.approx((50 + 20 + 52 + 21) / 4)
 
 
 def test_many_films_are_blended_as_one_is() -> None:
@@ -212,7 +212,7 @@ def test_many_films_are_blended_as_one_is() -> None:
             failed(name) if np.isnan(row).any() else regressed(name, *row)
             for name, row in zip("abc", angles[:, film], strict=True)
         ]
-        one = combine(said, weights, apart=15.0).angles
+        one = combine(said, weights, max_disagreement_deg=15.0).angles
         if one is None:
             assert np.isnan(mixed[film]).all()
         else:

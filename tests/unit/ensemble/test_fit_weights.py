@@ -52,7 +52,7 @@ def test_films_on_which_a_member_is_dropped_do_not_cost_it_its_weight() -> None:
     second = truth + 4
     second[::4] += 56
     members = np.stack([truth - 2, second])
-    assert fit_weights(members, truth, apart=20.0) == pytest.approx([2 / 3, 1 / 3], abs=1e-3)
+    assert fit_weights(members, truth, max_disagreement_deg=20.0) == pytest.approx([2 / 3, 1 / 3], abs=1e-3)
     assert fit_weights(members, truth)[1] < 0.05
 
 
