@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, Union, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aasce.scoring.bootstrap import Interval, bca_intervals
 from aasce.scoring.metrics import bland_altman, checked_pair, film_smape, icc_2_1, pearson, smape
-from aasce.scoring.tables import AngleTable, align, read_table
+from aasce.scoring.tables import AngleTable, align, read_table, table_of_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
+Angles: TypeAlias = Union[ArrayLike, str, Path, "pd.DataFrame"]
 
 CLOSE = 5.0
 """Degrees: the reading error a surgeon takes for granted."""
@@ -98,19 +104,20 @@ class Score:
         return ("an1", self.an1), ("an2", self.an2), ("an3", self.an3), ("all", self.overall)
 
 
-def score(predicted: ArrayLike | str | Path, truth: ArrayLike | str | Path, partial: bool = False) -> Score:
+def score(predicted: Angles, truth: Angles, partial: bool = False) -> Score:
     """Scores predicted angles.
 
     Args:
-        predicted: (N, 3) degrees, or the path of a CSV (see `read_angles_csv`).
-        truth: likewise. Two files are matched by film name, in any order; an array is matched by row.
-        partial: score the predicted films alone where the truth holds more; two files only.
+        predicted: (N, 3) degrees; or the path of a CSV (see `read_angles_csv`); or a data frame with the columns
+            name, an1, an2, an3 (see `table_of_frame`).
+        truth: likewise. Files and frames are matched by film name, in any order; an array is matched by row.
+        partial: score the predicted films alone where the truth holds more; not for arrays.
 
     Raises:
-        AasceError: a file is refused (see `read_table`), or the files hold different films.
+        AasceError: a file or frame is refused (see `read_table`), or the two hold different films.
         ValueError: an array has a wrong shape or an angle that is not finite or negative.
     """
-    ours, theirs = _read(predicted), _read(truth)
+    ours, theirs = _read(predicted, "predicted"), _read(truth, "truth")
     if isinstance(ours, AngleTable) and isinstance(theirs, AngleTable):
         degrees, same = align(ours, theirs, partial)
         return _scored(degrees, same.degrees, same.names, ours.extra)
@@ -120,8 +127,13 @@ def score(predicted: ArrayLike | str | Path, truth: ArrayLike | str | Path, part
     return _scored(*checked_pair(_values(ours), _values(theirs)), names, extra)
 
 
-def _read(source: ArrayLike | str | Path) -> AngleTable | ArrayLike:
-    return read_table(source) if isinstance(source, str | Path) else source
+def _read(angles: Angles, name: str) -> AngleTable | ArrayLike:
+    if isinstance(angles, str | Path):
+        return read_table(angles)
+    pandas = sys.modules.get("pandas")  # whoever hands over a frame has loaded it; the command need not
+    if pandas is not None and isinstance(angles, pandas.DataFrame):
+        return table_of_frame(angles, name)
+    return cast(ArrayLike, angles)
 
 
 def _values(source: AngleTable | ArrayLike) -> ArrayLike:

@@ -1,8 +1,11 @@
-"""Angle tables on disk: the challenge's submission format, and the organisers' own label pair.
+"""Angle tables: the challenge's submission format, the organisers' own label pair, and data frames.
 
 A table with a header starts with the columns `name,an1,an2,an3`; what follows them (confidence, flags, ...)
 is allowed and ignored. The organisers' `angles.csv` has no header and no names: it is read when a
 `filenames.csv` with as many lines lies beside it. Names are compared without the extension of a film.
+
+Files are read with the csv module: pandas fills up short rows and drops the line numbers, both of which the error
+messages name.
 """
 
 from __future__ import annotations
@@ -12,14 +15,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aasce.types import AasceError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Floats = NDArray[np.float64]
-Row = tuple[int, list[str]]
+Row = tuple[object, list[str]]
 
 HEADER: tuple[str, ...] = ("name", "an1", "an2", "an3")
 WANTED = ",".join(HEADER)
@@ -32,13 +39,13 @@ class AngleTable:
     """One table as read.
 
     Attributes:
-        path: the file.
-        names: N film names without extension, in the order of the file.
+        source: the file, or how the caller calls a frame.
+        names: N film names without extension, in the order of the table.
         degrees: (N, 3) float64, finite and not negative.
         extra: names of the columns after an3, which nothing here reads.
     """
 
-    path: Path
+    source: Path | str
     names: tuple[str, ...]
     degrees: Floats
     extra: tuple[str, ...] = ()
@@ -92,6 +99,32 @@ def read_table(path: Path | str) -> AngleTable:
     return _named_rows(path, header, rows[1:])
 
 
+def table_of_frame(frame: pd.DataFrame, source: str) -> AngleTable:
+    """A table of angles from a data frame, such as `aasce.measure` returns.
+
+    Args:
+        frame: one row a film, with the columns name, an1, an2, an3 in any order; its index may stand for `name` if it
+            has that name.
+        source: what error messages call the frame.
+
+    Raises:
+        AasceError: a column is missing or there twice, there is no row, or a row is one that `read_table` refuses.
+    """
+    if frame.index.name == HEADER[0]:
+        frame = frame.reset_index()
+    columns = [str(column) for column in frame.columns]
+    if len(set(columns)) < len(columns) or not set(HEADER) <= set(columns):
+        raise AasceError(
+            f"{source}: has the columns {','.join(columns)[:80]!r}; each of {WANTED} is needed once"
+        )
+    if frame.empty:
+        raise AasceError(f"{source}: has no rows; give one row for each film")
+    extra = tuple(column for column in columns if column not in HEADER)
+    texts = frame.set_axis(columns, axis=1)[[*HEADER, *extra]].astype(object)
+    cells = texts.where(texts.notna(), "").astype(str).to_numpy().tolist()
+    return _named_rows(source, (*HEADER, *extra), list(zip(frame.index, cells, strict=True)))
+
+
 def _rows(path: Path) -> list[Row]:
     """Line numbers (from 1, the line a row ends on) and cells of every line that is not blank."""
     try:
@@ -118,20 +151,20 @@ def _header_fault(header: Sequence[str]) -> str:
     return f"the header is {shown!r}; the first line must be {WANTED!r}"
 
 
-def _named_rows(path: Path, header: tuple[str, ...], rows: Sequence[Row]) -> AngleTable:
+def _named_rows(source: Path | str, header: tuple[str, ...], rows: Sequence[Row]) -> AngleTable:
     names: list[str] = []
     degrees: list[list[float]] = []
     for line, cells in rows:
         name = film_name(cells[0])
-        where = f"{path}, row {line}" + (f" (film {name!r})" if name else "")
+        where = f"{source}, row {line}" + (f" (film {name!r})" if name else "")
         if len(cells) != len(header):
             raise AasceError(f"{where}: has {len(cells)} cells, the header {len(header)}; complete the row")
         if not name:
             raise AasceError(f"{where}: has no film name; write it in the first column")
         names.append(name)
         degrees.append(_angles(where, cells[1:4], _failure_text(header, cells)))
-    _refuse_repeats(path, names, [line for line, _ in rows])
-    return AngleTable(path, tuple(names), np.array(degrees, dtype=np.float64), header[len(HEADER) :])
+    _refuse_repeats(source, names, [line for line, _ in rows])
+    return AngleTable(source, tuple(names), np.array(degrees, dtype=np.float64), header[len(HEADER) :])
 
 
 def _failure_text(header: tuple[str, ...], cells: Sequence[str]) -> str:
@@ -195,11 +228,11 @@ def _angles(where: str, cells: Sequence[str], failure: str) -> list[float]:
     return values
 
 
-def _refuse_repeats(path: Path, names: Sequence[str], lines: Sequence[int]) -> None:
-    first: dict[str, int] = {}
+def _refuse_repeats(source: Path | str, names: Sequence[str], lines: Sequence[object]) -> None:
+    first: dict[str, object] = {}
     for name, line in zip(names, lines, strict=True):
         if name in first:
-            raise AasceError(f"{path}, row {line}: film {name!r} stands on row {first[name]} too; keep one")
+            raise AasceError(f"{source}, row {line}: film {name!r} is on row {first[name]} too; keep one")
         first[name] = line
 
 
@@ -228,9 +261,9 @@ def align(predicted: AngleTable, truth: AngleTable, partial: bool = False) -> tu
     if missing:
         faults.append(f"lacks {_listed(missing)}, predict every film")
     if surplus:
-        faults.append(f"holds {_listed(surplus)} that {truth.path} does not have, take out the surplus")
+        faults.append(f"holds {_listed(surplus)} that {truth.source} does not have, take out the surplus")
     if faults:
-        raise AasceError(f"{predicted.path}: {'; '.join(faults)}")
+        raise AasceError(f"{predicted.source}: {'; '.join(faults)}")
     return predicted.degrees[[index[name] for name in truth.names]], truth
 
 

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
+import aasce
 from aasce.scoring import Score, save_score_figure, score, score_json, score_table
 from aasce.types import AasceError
 
@@ -69,6 +71,19 @@ def test_an_array_beside_a_file_is_matched_by_row(files: tuple[Path, Path]) -> N
     assert {film.name for film in result.worst} == {"a", "b"}
     with pytest.raises(ValueError, match="predicted has 1 films and truth 2"):
         score(PREDICTED[:1], files[1])
+
+
+def test_frames_files_and_arrays_are_scored_alike(files: tuple[Path, Path]) -> None:
+    frames = pd.read_csv(files[0]), pd.read_csv(files[1])
+    for predicted in (frames[0], files[0]):
+        for truth in (frames[1], files[1]):
+            result = aasce.score(predicted, truth)
+            check_worked_example(result)
+            assert result.ignored_columns == ("solver",)
+    check_worked_example(aasce.score(PREDICTED, frames[1]))
+    with pytest.raises(AasceError, match=r"predicted: lacks 1 film \('a'\)"):
+        aasce.score(frames[0].iloc[:1], frames[1])
+    assert aasce.score(frames[0].iloc[:1], frames[1], partial=True).smape == pytest.approx(600 / 66)
 
 
 def test_constant_predictor_is_the_median_of_the_truth_on_every_film() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from aasce.scoring import film_name, read_angles_csv
-from aasce.scoring.tables import read_table
+from aasce.scoring.tables import read_table, table_of_frame
 from aasce.types import AasceError
 
 HEAD = "name,an1,an2,an3\n"
@@ -66,8 +67,8 @@ def test_film_name(text: str, name: str) -> None:
             "film,MT,PT,TL\na,3,2,1\n",
             "the header is 'film,mt,pt,tl'; the first line must be 'name,an1,an2,an3'",
         ),
-        (HEAD + "a,3,2,1\na,3,2,1\n", r"row 3: film 'a' stands on row 2 too"),
-        (HEAD + "a,3,2,1\na.jpg,3,2,1\n", r"row 3: film 'a' stands on row 2 too"),
+        (HEAD + "a,3,2,1\na,3,2,1\n", r"row 3: film 'a' is on row 2 too"),
+        (HEAD + "a,3,2,1\na.jpg,3,2,1\n", r"row 3: film 'a' is on row 2 too"),
         (HEAD + "a,3,nan,1\n", r"row 2 \(film 'a'\): an2 is nan; write a finite angle"),
         (HEAD + "a,3,2,inf\n", r"row 2 \(film 'a'\): an3 is inf"),
         (HEAD + "a,3,2,1\nb,-3,2,1\n", r"row 3 \(film 'b'\): an1 is -3, negative"),
@@ -105,7 +106,7 @@ def test_what_is_no_text_file_is_refused(tmp_path: Path) -> None:
         read_angles_csv(written(tmp_path, "x" * 200_000))
 
 
-def test_a_name_over_two_lines_is_still_told_in_one(tmp_path: Path) -> None:
+def test_an_error_about_a_name_over_two_lines_is_one_line(tmp_path: Path) -> None:
     path = written(tmp_path, HEAD + '"a\nb",3,x,1\n')
     with pytest.raises(AasceError, match=r"row 3 \(film 'a\\nb'\): an2") as caught:
         read_angles_csv(path)
@@ -126,7 +127,7 @@ def test_the_organisers_pair_is_read(tmp_path: Path) -> None:
         ("1,2,3\n", "a.jpg\nb.jpg\n", r"angles.csv: has 1 rows, filenames.csv 2"),
         ("1,2,3\n1,2\n", "a.jpg\nb.jpg\n", r"angles.csv, row 2 \(film 'b'\): has 2 cells"),
         ("1,2,3\n1,2,-1\n", "a.jpg\nb.jpg\n", r"angles.csv, row 2 \(film 'b'\): an3 is -1, negative"),
-        ("1,2,3\n1,2,1\n", "a.jpg\na.jpg\n", r"filenames.csv, row 2: film 'a' stands on row 1 too"),
+        ("1,2,3\n1,2,1\n", "a.jpg\na.jpg\n", r"filenames.csv, row 2: film 'a' is on row 1 too"),
     ],
 )
 def test_a_pair_that_does_not_fit_is_refused(tmp_path: Path, angles: str, names: str, message: str) -> None:
@@ -140,3 +141,47 @@ def test_the_released_labels_are_read(aasce_data: Path) -> None:
     names, degrees = read_angles_csv(aasce_data / "aasce19" / "labels" / "training" / "angles.csv")
     assert len(names) == 481
     assert degrees.mean(axis=0) == pytest.approx([38.7, 19.7, 18.5], abs=0.05)
+
+
+FRAME = {"an3": [1, 0], "name": ["a.jpg", "b"], "an1": [3.5, 2.0], "an2": [2.0, 1.0], "flags": ["x", ""]}
+
+
+def test_a_frame_is_read_by_its_column_names_or_with_names_in_the_index() -> None:
+    frame = pd.DataFrame(FRAME)
+    for given in (frame, frame.set_index("name")):
+        table = table_of_frame(given, "predicted")
+        assert table.names == ("a", "b")
+        assert table.degrees.tolist() == [[3.5, 2.0, 1.0], [2.0, 1.0, 0.0]]
+        assert table.extra == ("flags",)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"an2": [2.0, None]}, r"truth, row 1 \(film 'b'\): an2 is empty"),
+        ({"an2": ["2", "x"]}, r"truth, row 1 \(film 'b'\): an2 is 'x', no number"),
+        ({"an1": [3.0, -1.0]}, r"truth, row 1 \(film 'b'\): an1 is -1.0, negative"),
+        ({"name": ["b.png", "b"]}, r"truth, row 1: film 'b' is on row 0 too"),
+        ({"name": ["a", None]}, r"truth, row 1: has no film name"),
+        (
+            {column: [1.0, None] for column in ("an1", "an2", "an3")} | {"failure": [None, "no spine"]},
+            "no spine",
+        ),
+    ],
+)
+def test_a_row_of_a_frame_is_refused_as_one_of_a_file_is(
+    change: dict[str, list[object]], message: str
+) -> None:
+    with pytest.raises(AasceError, match=message):
+        table_of_frame(pd.DataFrame(FRAME | change), "truth")
+
+
+def test_a_frame_without_the_columns_or_without_rows_is_refused() -> None:
+    frame = pd.DataFrame(FRAME)
+    for given in (frame.drop(columns="an2"), pd.concat([frame, frame[["an2"]]], axis=1)):
+        with pytest.raises(
+            AasceError, match=r"truth: has the columns .*; each of name,an1,an2,an3 is needed once"
+        ):
+            table_of_frame(given, "truth")
+    with pytest.raises(AasceError, match="truth: has no rows"):
+        table_of_frame(frame.iloc[:0], "truth")
