@@ -17,6 +17,9 @@ from aasce.types import Array, CobbAngles, Definition, as_float
 
 Floats = NDArray[np.float64]
 
+STEEPEST = 80.0
+"""Degrees: larger tilts on an upright film come from swapped or crossed corners, and distort a fit or a loss."""
+
 
 def cobb_angles(landmarks: Array, height: int, definition: Definition = "challenge") -> CobbAngles:
     """Measures the three Cobb angles of a spine.
@@ -61,6 +64,32 @@ def tilts(landmarks: Array) -> Floats:
     """(V,) degrees in (-180, 180]: direction of each midline, positive when the right side is lower."""
     u = midlines(landmarks)
     return np.degrees(np.arctan2(u[:, 1], u[:, 0]))
+
+
+def limit_tilts(degrees: Array, largest: float = STEEPEST) -> Floats:
+    """Tilts held within [-largest, largest] degrees; NaN stays NaN.
+
+    Args:
+        degrees: tilts of any shape.
+        largest: degrees.
+    """
+    return np.clip(as_float(degrees), -largest, largest)
+
+
+def tilt_error(degrees: Array, landmarks: Array) -> float:
+    """Mean absolute difference, in degrees, between predicted tilts and those of the labels.
+
+    Args:
+        degrees: (V,) predicted tilts.
+        landmarks: (V, 4, 2) px as labelled; labelled tilts beyond `STEEPEST` count as `STEEPEST`.
+
+    Raises:
+        ValueError: there is not one prediction per vertebra, or one is not finite.
+    """
+    found, wanted = as_float(degrees), limit_tilts(tilts(landmarks))
+    if found.shape != wanted.shape or not np.isfinite(found).all():
+        raise ValueError(f"tilts: give {len(wanted)} finite numbers, one per vertebra, not {found}")
+    return float(np.abs(found - wanted).mean())
 
 
 def endplate_midpoints(landmarks: Array) -> Floats:

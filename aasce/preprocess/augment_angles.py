@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aasce.geometry.cobb import tilts
+from aasce.geometry.cobb import limit_tilts, tilts
 from aasce.preprocess.crop import View, similarity
 from aasce.types import Array, as_float
 
@@ -136,7 +136,7 @@ def random_bend(landmarks: Array, degrees: float, exaggerate: float, rng: np.ran
     waves = np.arange(1, 4)[:, None]
     size = rng.normal(0, spread, (3, 1)) / waves**0.7
     turn = (size * np.cos(waves * np.pi * u + rng.uniform(0, 2 * np.pi, (3, 1)))).sum(axis=0)
-    own = np.convolve(np.pad(np.clip(tilts(points), -60, 60), 2, mode="edge"), np.ones(5) / 5, mode="valid")
+    own = np.convolve(np.pad(limit_tilts(tilts(points), 60), 2, mode="edge"), np.ones(5) / 5, mode="valid")
     order = np.argsort(centres[:, 1])
     curve = np.interp(rows, centres[order, 1], own[order])
     turn += rng.uniform(-1.6, 1.0) * exaggerate * np.radians(curve - curve.mean())

@@ -1,7 +1,13 @@
-"""Crops, scales and turns of a film with their exact inverse.
+"""Crops, scalings and rotations of a film with their exact inverse.
 
-A `View` is an affine map from film to canvas. A solver looks at the canvas; what it finds there goes back
-through the same matrix, so that nothing after the solver knows that a crop existed.
+A `View` is an affine map from a film to a canvas, the image that a network reads. Points found on the canvas go back
+to the film through the same matrix, so that nothing after the solver needs to know about the crop.
+
+Views are chained with `then`, never by multiplying matrices:
+
+    crop_view(box).then(letterbox(part, canvas))     # a rectangle of a film, letterboxed
+    view.then(similarity(middle, 1.1, 5.0, size))    # the canvas of a view, enlarged and rotated
+    view.scaled(0.5)                                 # the same view on a map of half the canvas's size
 """
 
 from __future__ import annotations
@@ -16,19 +22,30 @@ from aasce.geometry.spine import turned_size
 from aasce.types import Array, as_float
 
 Floats = NDArray[np.float64]
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 px of a rectangle of a film, the last two exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where a canvas looks on a film.
+    """An affine map from film px to the px of a canvas.
 
     Attributes:
-        matrix: (2, 3) float64, film px to canvas px (x, y).
+        matrix: (2, 3) float64, film px to canvas px (x, y); pixel centres are at integers.
         size: (H, W) of the canvas.
     """
 
     matrix: Floats
     size: tuple[int, int]
+
+    @classmethod
+    def identity(cls, size: tuple[int, int]) -> View:
+        """The film itself as a canvas.
+
+        Args:
+            size: (H, W) of the film.
+        """
+        return cls(np.eye(2, 3), size)
 
     @property
     def scale(self) -> float:
@@ -44,14 +61,47 @@ class View:
         return (as_float(points) - self.matrix[:, 2]) @ np.linalg.inv(self.matrix[:, :2]).T
 
     def then(self, canvas: View) -> View:
-        """This view, and of its canvas another view."""
+        """This view followed by a view of its canvas: film px to the px of the second canvas.
+
+        Args:
+            canvas: maps px of this view's canvas.
+        """
         linear = canvas.matrix[:, :2] @ self.matrix[:, :2]
         return View(np.column_stack([linear, canvas.apply(self.matrix[:, 2])]), canvas.size)
+
+    def scaled(self, factor: float, size: tuple[int, int] | None = None) -> View:
+        """The same view on a canvas, or on a network's map, `factor` times the size.
+
+        Outer edges of pixels coincide, not their centres: px' = (px + 0.5) * factor - 0.5.
+
+        Args:
+            factor: new px per px of this canvas; 0.5 for a map of half the canvas's height and width.
+            size: (H, W) of the new canvas; this canvas's size times `factor`, rounded, at least 1, when None.
+        """
+        height, width = self.size
+        rounded = (max(1, round(height * factor)), max(1, round(width * factor)))
+        matrix = factor * self.matrix
+        matrix[:, 2] += (factor - 1) / 2
+        return View(matrix, rounded if size is None else size)
+
+    def to_film(self, canvas: Array, size: tuple[int, int]) -> Array:
+        """Resamples an image of the canvas to the film, linearly; film px outside the canvas become 0.
+
+        Args:
+            canvas: (H, W) image or map of this view's canvas.
+            size: (H, W) of the film.
+
+        Returns:
+            (H, W) in the dtype of `canvas`.
+        """
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        back = cv2.warpAffine(np.ascontiguousarray(canvas), self.matrix, (size[1], size[0]), flags=flags)
+        return np.asarray(back)
 
     def render(self, pixels: Array, border: int = 0) -> Array:
         """Resamples an (H, W) film to the canvas; px outside the film take the value `border`.
 
-        A view that shrinks the film averages over areas first: plain interpolation would alias.
+        A view that shrinks the film averages over areas first: interpolation alone would alias.
         """
         matrix = self.matrix
         if self.scale < 0.7:
@@ -70,23 +120,46 @@ class View:
 def similarity(
     centre: Array, scale: float, degrees: float, size: tuple[int, int], target: Array | None = None
 ) -> View:
-    """View that turns by `degrees` (clockwise on screen), scales, and puts film point `centre` at `target`.
+    """View that rotates and scales a film about one point.
 
     Args:
         centre: (2,) film px.
         scale: canvas px per film px.
-        degrees: turn of the film, positive clockwise as seen.
+        degrees: rotation of the film, positive clockwise as seen on the screen.
         size: (H, W) of the canvas.
-        target: (2,) canvas px, the canvas's middle by default.
+        target: (2,) canvas px where `centre` comes to lie; the canvas's middle when None.
     """
-    middle = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2]) if target is None else as_float(target)
     turn = np.radians(degrees)
     linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    return View(np.column_stack([linear, middle - linear @ as_float(centre)]), size)
+    return linear_view(linear, centre, size, target)
+
+
+def linear_view(linear: Array, centre: Array, size: tuple[int, int], target: Array | None = None) -> View:
+    """View that applies a linear map about one point, for example a stretch or a shear.
+
+    Args:
+        linear: (2, 2), acts on (x, y).
+        centre: (2,) film px.
+        size: (H, W) of the canvas.
+        target: (2,) canvas px where `centre` comes to lie; the canvas's middle when None.
+    """
+    middle = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2]) if target is None else as_float(target)
+    matrix = as_float(linear)
+    return View(np.column_stack([matrix, middle - matrix @ as_float(centre)]), size)
+
+
+def crop_view(box: Box) -> View:
+    """View of a rectangle of a film, pixel for pixel.
+
+    Args:
+        box: see `Box`; at least one pixel wide and high.
+    """
+    x0, y0, x1, y1 = box
+    return View(np.array([[1.0, 0.0, -x0], [0.0, 1.0, -y0]]), (y1 - y0, x1 - x0))
 
 
 def letterbox(film: tuple[int, int], canvas: tuple[int, int], turns: int = 0) -> View:
-    """View of the whole film, as large as fits, its aspect kept, centred.
+    """View of the whole film, centred on the canvas and as large as it fits with its aspect ratio kept.
 
     Args:
         film: (H, W) of the film.
@@ -100,7 +173,7 @@ def letterbox(film: tuple[int, int], canvas: tuple[int, int], turns: int = 0) ->
 
 
 def spine_view(landmarks: Array, canvas: tuple[int, int], spacing: float) -> View:
-    """View in which the spine stands upright in the middle of the canvas at a fixed size.
+    """View with the spine upright in the middle of the canvas, at a fixed distance between vertebrae.
 
     Args:
         landmarks: (V, 4, 2) film px, V >= 2, from the top.

@@ -13,7 +13,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.linalg import solveh_banded
 
 from aasce.geometry.centerline import resample
-from aasce.geometry.cobb import endplate_midpoints, tilts
+from aasce.geometry.cobb import endplate_midpoints, limit_tilts, tilts
 from aasce.geometry.spine import centres
 from aasce.targets.mask import encode_mask
 from aasce.types import Array, as_float
@@ -60,7 +60,7 @@ def row_tilts(landmarks: Array, rows: Array) -> tuple[Floats, NDArray[np.bool_]]
     """
     y, at = as_float(rows), centres(landmarks)[:, 1]
     order = np.argsort(at, kind="stable")
-    tilt = np.interp(y, at[order], np.clip(tilts(landmarks), -80, 80)[order])
+    tilt = np.interp(y, at[order], limit_tilts(tilts(landmarks))[order])
     return np.asarray(tilt, np.float64), (y >= at.min()) & (y <= at.max())
 
 

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aasce.geometry.cobb import angle_matrix, apex, cobb_angles, spine_shape, tilts
+from aasce.geometry.cobb import (
+    angle_matrix,
+    apex,
+    cobb_angles,
+    limit_tilts,
+    spine_shape,
+    tilt_error,
+    tilts,
+)
 from tests.conftest import straight_spine
 
 Floats = NDArray[np.float64]
@@ -205,3 +213,23 @@ def test_other_nonsense_is_refused() -> None:
     spine[3, 1, 0] = np.nan
     with pytest.raises(ValueError, match="not finite"):
         cobb_angles(spine, 100)
+
+
+def test_tilts_are_held_within_the_limit() -> None:
+    found = limit_tilts([-170.0, -80.0, 12.5, 95.0, np.nan])
+    assert found[:4].tolist() == [-80.0, -80.0, 12.5, 80.0]
+    assert np.isnan(found[4])
+    assert limit_tilts([95.0, -61.0], 60).tolist() == [60.0, -60.0]
+
+
+def test_tilt_error_is_the_mean_absolute_difference() -> None:
+    """Labels of 10 degrees against 0, 10 and 25 give (10 + 0 + 15) / 3; a label of 100 counts as 80."""
+    spine = straight_spine(3, np.full(3, 10.0))
+    assert tilt_error(np.array([0.0, 10.0, 25.0]), spine) == pytest.approx(25 / 3)
+    assert tilt_error(np.zeros(3), straight_spine(3, np.full(3, 100.0))) == pytest.approx(80.0)
+
+
+@pytest.mark.parametrize("degrees", [np.zeros(16), np.full(17, np.nan)])
+def test_tilt_error_refuses_what_is_no_prediction(degrees: Floats) -> None:
+    with pytest.raises(ValueError, match="17 finite numbers"):
+        tilt_error(degrees, straight_spine())
