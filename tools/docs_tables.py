@@ -115,7 +115,7 @@ def summary_table(sources: Sources) -> str:
         (
             "system",
             "128 official validation films",
-            "98 whole test films",
+            "98 whole test films, one left out",
             "481 training films, out of fold",
         ),
         rows,
