@@ -257,19 +257,19 @@ def audit(
     part: Annotated[str, typer.Option(help="training or test.")] = "training",
     labels: LabelsOption = Labels.official,
     out: Annotated[Path | None, typer.Option(help="CSV of all faults.")] = None,
-    overlays: Annotated[Path | None, typer.Option(help="Folder for a picture of each faulty film.")] = None,
+    overlays: Annotated[Path | None, typer.Option(help="Folder for an overlay of each faulty film.")] = None,
 ) -> None:
     """Find the faults of the challenge's labels by geometry."""
     from aasce.commands.audit import ROWS, fault_table, summary
     from aasce.commands.audit import audit as run
     from aasce.commands.terminal import show
 
-    films, findings = run(data, part, labels.value, out, overlays)
-    if findings:
-        show(fault_table(findings))
-    if len(findings) > ROWS:
-        print(f"... and {len(findings) - ROWS} more{f' in {out}' if out else '; --out FILE.csv writes all'}")
-    print(summary(films, findings))
+    films, faults = run(data, part, labels.value, out, overlays)
+    if len(faults):
+        show(fault_table(faults))
+    if len(faults) > ROWS:
+        print(f"... and {len(faults) - ROWS} more{f' in {out}' if out else '; --out FILE.csv writes all'}")
+    print(summary(films, faults))
 
 
 @app.command()

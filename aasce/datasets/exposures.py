@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aasce.datasets import FilmSet
+from aasce.datasets.challenge import FilmSet
 from aasce.geometry.spine import centres, order_vertebrae, repair_corners
 from aasce.preprocess.crop import spine_view
 from aasce.preprocess.intensity import to_uint8
@@ -114,7 +114,8 @@ def _shifted_correlation(one: Image, other: Image) -> float:
     move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float32)
     moved = cv2.warpAffine(other, move, (columns, rows), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     inner = (slice(40, -40), slice(40, -40))
-    return float(np.corrcoef(one[inner].ravel(), moved[inner].ravel())[0, 1])
+    with np.errstate(invalid="ignore"):  # a blank film correlates with nothing: NaN, which is over no limit
+        return float(np.corrcoef(one[inner].ravel(), moved[inner].ravel())[0, 1])
 
 
 def _laid_over(one: Image, here: NDArray[np.float32], other: Image, there: NDArray[np.float32]) -> float:

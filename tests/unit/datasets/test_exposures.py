@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aasce.commands.audit import audit
-from aasce.datasets import read_challenge
+from aasce.datasets import audit_dataset, read_challenge
 from aasce.datasets.exposures import repeated_exposures
 from tests.synthetic import write_repeated
 
@@ -29,22 +28,23 @@ def test_films_without_labels_are_not_compared(data: Path) -> None:
 
 
 def test_the_audit_says_how_far_the_two_labellings_differ(data: Path) -> None:
-    films, findings = audit(data)
-    said = {f.film_id: f.fault for f in findings if f.fault.kind == "same_exposure"}
-    assert list(said) == [films[2].film_id]
-    detail = said[films[2].film_id].detail
+    films = read_challenge(data)
+    found = audit_dataset(films)
+    found = found[found["fault"] == "same_exposure"]
+    assert list(found["film"]) == [films[2].film_id]
+    detail = found["detail"].iloc[0]
     assert detail.startswith(f"the exposure of {films[0].film_id} again")
     angles = [films[i].angles for i in (0, 2)]
-    apart = np.abs(np.subtract(*angles))  # type: ignore[arg-type]
-    assert detail.endswith(f"differ by {apart[0]:.1f} {apart[1]:.1f} {apart[2]:.1f} degrees")
+    a, b, c = np.abs(np.subtract(*angles))  # type: ignore[arg-type]
+    assert detail.endswith(f"differ by {a:.1f} {b:.1f} {c:.1f} degrees")
 
 
-def test_a_copied_file_is_said_once(data: Path) -> None:
+def test_a_copied_file_is_named_once(data: Path) -> None:
     pictures = data / "data/training"
     names = sorted(path.name for path in pictures.iterdir())
     (pictures / names[2]).write_bytes((pictures / names[0]).read_bytes())
     label = data / "labels/training"
     (label / f"{names[2]}.mat").write_bytes((label / f"{names[0]}.mat").read_bytes())
-    kinds = [f.fault.kind for f in audit(data)[1]]
+    kinds = set(audit_dataset(read_challenge(data))["fault"])
     assert "same_film" in kinds
     assert "same_exposure" not in kinds
