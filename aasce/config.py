@@ -11,14 +11,33 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aasce.types import AasceError
 
 S = TypeVar("S", bound="Settings")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A part of a whole."""
+
+Count = Annotated[int, Field(ge=1, le=100_000)]
+"""How many of something there are, at least one."""
+
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+"""Weight of a term of a sum, or another number that is not negative."""
+
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+"""A number above zero."""
+
+Degrees = Annotated[float, Field(ge=0, le=180)]
+"""An angle, or the spread of one."""
+
+Side = Annotated[int, Field(ge=32, le=8192)]
+Size = tuple[Side, Side]
+"""(H, W) px of a canvas."""
 
 
 class Settings(BaseModel):

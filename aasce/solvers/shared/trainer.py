@@ -6,7 +6,6 @@ fixes it, an interruption changes nothing, the weights kept are the best average
 
 from __future__ import annotations
 
-import copy
 import csv
 import math
 import random
@@ -15,14 +14,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import numpy as np
 import torch
+from pydantic import Field
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from timm.optim import param_groups_weight_decay
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from aasce.config import Settings
+from aasce.config import Count, Positive, Settings, Share
 from aasce.solvers.base import FitReport, RunFolder
 
 if TYPE_CHECKING:
@@ -30,32 +32,60 @@ if TYPE_CHECKING:
 
 Batch = Any
 Losses = dict[str, Tensor]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class FineTuneSettings(Settings):
+    """What replaces `epochs` and `lr` when training goes on from trained weights (`--start`).
+
+    Attributes:
+        epochs: passes over the films.
+        lr: peak learning rate.
+    """
+
+    epochs: int = Field(ge=0, le=100_000)
+    lr: float = Field(gt=0, le=10)
 
 
 class TrainSettings(Settings):
     """Settings of the shared loop.
 
     Attributes:
-        epochs: passes over the films (an epoch is what the task's `batches` yields).
+        epochs: passes over the films (an epoch is what the task's `batches` yields); 0 leaves the weights as they are.
         lr: peak learning rate of AdamW; cosine decay to `lr_end` of it, after `warmup` of all steps.
+        lr_end, warmup: shares, see `lr`.
+        weight_decay, betas: of AdamW; biases and norms are not decayed.
         ema: decay of the averaged weights that are validated and kept; 0 turns averaging off.
         validate_every: epochs between two validations (the last epoch always validates).
         patience: validations without a better score before the run stops; 0 never stops early.
         precision: "auto" is bf16 where the device computes it natively, otherwise 32 bit.
         clip: largest norm of the gradient.
+        fine_tune: epochs and learning rate of a second stage, which goes on from trained weights, for instance on all
+            films after those of four folds; null trains it like the first.
     """
 
-    epochs: int = 60
-    lr: float = 1.5e-3
-    lr_end: float = 0.01
-    warmup: float = 0.03
-    weight_decay: float = 0.02
-    betas: tuple[float, float] = (0.9, 0.999)
-    ema: float = 0.998
-    validate_every: int = 5
-    patience: int = 0
+    epochs: int = Field(default=60, ge=0, le=100_000)
+    lr: float = Field(default=1.5e-3, gt=0, le=10)
+    lr_end: Share = 0.01
+    warmup: Share = 0.03
+    weight_decay: Share = 0.02
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    ema: float = Field(default=0.998, ge=0, lt=1)
+    validate_every: Count = 5
+    patience: int = Field(default=0, ge=0, le=100_000)
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    clip: float = 5.0
+    clip: Positive = 5.0
+    fine_tune: FineTuneSettings | None = None
+
+    def stage(self, continued: bool) -> TrainSettings:
+        """The settings of one stage.
+
+        Args:
+            continued: whether it goes on from trained weights.
+        """
+        if not continued or self.fine_tune is None:
+            return self
+        return self.model_copy(update={"epochs": self.fine_tune.epochs, "lr": self.fine_tune.lr})
 
 
 class Task(Protocol):
@@ -128,6 +158,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
 
 def schedule(step: int, steps: int, settings: TrainSettings) -> float:
     """Factor of the peak learning rate: linear warm-up, then half a cosine down to `lr_end`."""
+    # Not timm's CosineLRScheduler, whose warm-up begins at a rate of 0 or ends a step later.
     warm = max(1, round(settings.warmup * steps))
     if step < warm:
         return (step + 1) / warm
@@ -144,24 +175,15 @@ def drawn_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
             yield batch
 
 
-class Averager:
-    """Exponential moving average of weights and running statistics, warmed up so that it starts unbiased."""
+def averaged(module: nn.Module, decay: float) -> ModelEmaV3:
+    """Exponential moving average of weights and running statistics.
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.updates = 0
-        self.module = copy.deepcopy(module).eval().requires_grad_(False)
-
-    @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
-        self.updates += 1
-        decay = min(self.decay, self.updates / (self.updates + 10))
-        source = module.state_dict()
-        for key, value in self.module.state_dict().items():
-            if value.dtype.is_floating_point:
-                value.lerp_(source[key].to(value.dtype), 1 - decay)
-            else:
-                value.copy_(source[key])
+    Its decay rises as n / (n + 10) over the first updates n, so that the average is not held back by the random
+    weights that it starts with.
+    """
+    average = ModelEmaV3(module, decay=decay, use_warmup=True, warmup_gamma=10.0, warmup_power=1.0)
+    average.module.requires_grad_(False)
+    return average
 
 
 class Trainer:
@@ -171,10 +193,12 @@ class Trainer:
         self.task, self.settings, self.run, self.seed = task, settings, run, seed
         device = resolve_device(run.device)
         self.fabric = make_fabric(device, settings.precision)
-        groups = weight_groups(task.module, settings.weight_decay)
+        # Decayed weights first: the order in which checkpoints hold them.
+        groups = param_groups_weight_decay(task.module, settings.weight_decay)[::-1]
         optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas)
         self.module, self.optimizer = self.fabric.setup(task.module, optimizer)
-        self.average = Averager(task.module, settings.ema)
+        self.average = averaged(task.module, settings.ema)
+        self.updates = 0
         self.epoch = 0
         self.best: dict[str, Any] = {"score": math.inf, "epoch": 0, "weights": None, "waited": 0}
         self.rows: list[dict[str, float]] = []
@@ -227,7 +251,8 @@ class Trainer:
             self.module, self.optimizer, max_norm=self.settings.clip, error_if_nonfinite=False
         )
         self.optimizer.step()
-        self.average.update(self.task.module)
+        self.updates += 1
+        self.average.update(self.task.module, step=self.updates + 1)  # timm counts from 1 and skips the first
         return {key: float(value.detach()) for key, value in losses.items()}
 
     def _validates(self) -> bool:
@@ -265,7 +290,7 @@ class Trainer:
         draw_curves(self.rows, self.run.path / "curves.png")
         state = {
             "epoch": self.epoch, "rows": self.rows, "best": self.best, "module": self.task.module.state_dict(),
-            "average": self.average.module.state_dict(), "updates": self.average.updates,
+            "average": self.average.module.state_dict(), "updates": self.updates,
             "optimizer": self.optimizer.state_dict(),
         }  # fmt: skip
         part = self.checkpoint.with_suffix(".part")
@@ -277,22 +302,12 @@ class Trainer:
         self.epoch, self.rows, self.best = int(state["epoch"]), state["rows"], state["best"]
         self.task.module.load_state_dict(state["module"])
         self.average.module.load_state_dict(state["average"])
-        self.average.updates = int(state["updates"])
+        self.updates = int(state["updates"])
         self.optimizer.load_state_dict(state["optimizer"])
 
     def _progress(self) -> Progress:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         return Progress(*columns, disable=self.run.quiet)
-
-
-def weight_groups(module: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Two optimiser groups: weight decay on matrices and kernels, none on biases and norms."""
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    plain = [p for p in trainable if p.ndim < 2]
-    return [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
 
 
 def draw_curves(rows: list[dict[str, float]], path: Path) -> None:

@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from aasce.config import load_settings
 from aasce.solvers.base import RunFolder
-from aasce.solvers.shared.trainer import Averager, Trainer, TrainSettings, schedule, weight_groups
+from aasce.solvers.shared.trainer import FineTuneSettings, Trainer, TrainSettings, averaged, schedule
+from aasce.types import AasceError
 
 
 class Line(nn.Module):
@@ -104,19 +106,50 @@ def test_schedule_warms_up_then_falls_as_half_a_cosine() -> None:
 
 def test_average_follows_weights_and_copies_counters() -> None:
     module = Line()
-    average = Averager(module, decay=0.5)
+    average = averaged(module, decay=0.5)
     before = average.module.state_dict()["layers.0.weight"].clone()
-    with torch.no_grad():
-        module.layers[0].weight += 1.0
-    average.update(module)
-    # The first update is warmed up: decay = min(0.5, 1 / 11), so 10 / 11 of the step is taken.
-    expected = before + 10 / 11
-    torch.testing.assert_close(average.module.state_dict()["layers.0.weight"], expected)
+    for update in (1, 2, 30):
+        with torch.no_grad():
+            module.layers[0].weight += 1.0
+            module.layers[1].num_batches_tracked += 1
+        average.update(module, step=update + 1)
+        # Warmed up as n / (n + 10) until the decay of 0.5 is reached.
+        decay = min(0.5, update / (update + 10))
+        before = before + (1 - decay) * (module.layers[0].weight.detach() - before)
+        torch.testing.assert_close(average.module.state_dict()["layers.0.weight"], before)
+    assert int(average.module.layers[1].num_batches_tracked) == 3
+    assert not any(parameter.requires_grad for parameter in average.module.parameters())
 
 
-def test_biases_and_norms_are_not_decayed() -> None:
-    decayed, plain = weight_groups(Line(), 0.1)
+def test_biases_and_norms_are_not_decayed(tmp_path: Path) -> None:
+    decayed, plain = Trainer(
+        LineTask(), settings(weight_decay=0.1), run(tmp_path), seed=0
+    ).optimizer.param_groups
     assert decayed["weight_decay"] == 0.1
     assert plain["weight_decay"] == 0.0
     assert len(decayed["params"]) == 2
     assert len(plain["params"]) == 4
+
+
+def test_the_second_stage_has_epochs_and_a_rate_of_its_own() -> None:
+    first = settings(lr=1e-2, fine_tune=FineTuneSettings(epochs=2, lr=1e-3))
+    assert first.stage(continued=False) is first
+    second = first.stage(continued=True)
+    assert (second.epochs, second.lr, second.ema) == (2, 1e-3, 0.9)
+    assert settings().stage(continued=True) == settings()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("epochs=-5", "epochs: input should be greater than or equal to 0, not -5"),
+        ("validate_every=0", "validate_every: input should be greater than or equal to 1, not 0"),
+        ("lr=.nan", "lr: input should be less than or equal to 10, not nan"),
+        ("ema=1.0", "ema: input should be less than 1, not 1.0"),
+        ("fine_tune={epochs: 3}", "fine_tune.lr: is missing"),
+    ],
+)
+def test_numbers_out_of_bounds_are_one_line(override: str, message: str) -> None:
+    with pytest.raises(AasceError) as caught:
+        load_settings(TrainSettings, None, [override])
+    assert str(caught.value).splitlines()[1:] == [f"  {message}"]
