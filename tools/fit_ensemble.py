@@ -17,12 +17,14 @@ from aasce.datasets import data_root, grouped_folds, read_challenge
 from aasce.ensemble import EnsembleSettings, blend, fit_weights
 from aasce.scoring import read_angles_csv, smape
 
+MAX_DISAGREEMENT = EnsembleSettings().max_disagreement_deg
+
 
 def main(
     solvers: list[str],
     data: Annotated[Path | None, typer.Option()] = None,
     submissions: Path = Path("submissions"),
-    apart: Annotated[float, typer.Option(help="as in the ensemble's YAML")] = EnsembleSettings().apart,
+    max_disagreement_deg: Annotated[float, typer.Option(help="as in the ensemble's YAML")] = MAX_DISAGREEMENT,
 ) -> None:
     """Prints weights, each member's SMAPE, and the cross-fitted SMAPE of the ensemble."""
     films = read_challenge(data_root(data))
@@ -37,13 +39,13 @@ def main(
     for fold in folds:
         inside = np.array([i in fold for i in common])
         if inside.any() and not inside.all():
-            weights = fit_weights(angles[:, ~inside], truth[~inside], apart)
-            crossed[inside] = blend(angles[:, inside], weights, apart)
+            weights = fit_weights(angles[:, ~inside], truth[~inside], max_disagreement_deg)
+            crossed[inside] = blend(angles[:, inside], weights, max_disagreement_deg)
     for solver, member in zip(solvers, angles, strict=True):
         typer.echo(f"{solver}: SMAPE {smape(member, truth):.3f} over {len(common)} films")
     typer.echo(f"ensemble, weights fitted on the other folds: SMAPE {smape(crossed, truth):.3f}")
     typer.echo(f"major angle, MAE: {np.abs(crossed - truth)[:, 0].mean():.3f}")
-    typer.echo(f"weights fitted on all: {np.round(fit_weights(angles, truth, apart), 3).tolist()}")
+    typer.echo(f"weights fitted on all: {np.round(fit_weights(angles, truth, max_disagreement_deg), 3).tolist()}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Many predictions to one set of angles a film, and what is written of them: tables and manifest."""
+"""Many predictions of a film to one set of angles, and the weights that do it best."""
 
 from aasce.ensemble.combine import Measurement, MemberShare, blend, combine, with_angles
 from aasce.ensemble.fit import fit_weights

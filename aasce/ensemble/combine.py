@@ -16,7 +16,7 @@ from aasce.types import AasceError, CobbAngles, Definition, SpinePrediction
 Floats = NDArray[np.float64]
 
 NAME = "ensemble"
-DISAGREES = "its major angle lies too far from the others'"
+DISAGREES = "its major angle differs too much from the others'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Measurement:
     """One film measured: a row of every table.
 
     Attributes:
-        prediction: what the solver says of the film; its `failure` covers the measuring too.
+        prediction: of the solver; its `failure` covers the measuring too.
         angles: None exactly when `prediction.failure` says why.
         members: of an ensemble, each member's share; empty for a single solver.
     """
@@ -54,9 +54,13 @@ class Measurement:
 def with_angles(prediction: SpinePrediction, definition: Definition = "challenge") -> Measurement:
     """Angles of one prediction: those the solver regressed, else those of its landmarks at the film's height.
 
-    Landmarks of a film that lies turned are measured on the film set upright.
+    Args:
+        prediction: landmarks of a film that lay turned (`orientation`) are measured on the film set upright.
+        definition: of the angles, see `aasce.geometry.cobb`.
 
-    A prediction that failed, or whose landmarks cannot be measured, comes back with `failure` and no angles.
+    Returns:
+        Angles of 0 degrees or more; a prediction that failed, or whose landmarks cannot be measured, has `failure`
+        and no angles.
 
     Raises:
         AasceError: the solver regresses angles of another definition and has no landmarks to measure anew.
@@ -66,7 +70,7 @@ def with_angles(prediction: SpinePrediction, definition: Definition = "challenge
     angles = prediction.angles
     if angles is not None and angles.definition != definition and prediction.landmarks is None:
         raise AasceError(
-            f"{prediction.film_id}: {prediction.solver} answers angles of the {angles.definition!r} "
+            f"{prediction.film_id}: {prediction.solver} regresses angles of the {angles.definition!r} "
             "definition; ask for that definition, or for a solver with landmarks"
         )
     if angles is None or angles.definition != definition:
@@ -99,39 +103,37 @@ def combine(
 ) -> Measurement:
     """Weighted mean of the members' angles on one film.
 
-    A member that failed is dropped for this film, told in `members` and in the flags, and the weights of the
+    A member that failed is dropped for this film, which `members` and the flags say, and the weights of the
     others are renormalised. When no member with a weight is left the film fails, with every reason in one
-    line; its row in a submission is then the training median (`submission_rows`).
+    line; its row in a submission is then the training median (`aasce.writers.submission_rows`).
 
-    The landmarks, and with them the end vertebrae and apices drawn on the overlay, are those of the heaviest
-    successful member that has landmarks: they show where was measured, the degrees are the mean. Confidence
-    is the mean of the members' with the same weights.
+    The landmarks, and with them the end vertebrae and apices drawn on the overlay, are those of the successful
+    member with landmarks that has the greatest weight: they show one of the measurements, the degrees are the mean.
+    Confidence is the mean of the members' with the same weights.
 
     Args:
         predictions: one a member, all of the same film.
         weights: one a member, finite, 0 or more.
         definition: of the angles.
         names: one a member, `prediction.solver` by default; two runs of one solver need them.
-        max_disagreement_deg: a member that `disagrees` is dropped for this film. The flags say "members_disagree" then,
-            and where those that count lie farther than this from each other.
+        max_disagreement_deg: a member that `disagrees` is dropped for this film. The flags say "members_disagree"
+            then, and also where the members that count differ by more than this.
 
     Raises:
         ValueError: counts differ, a weight is negative or not finite, or the films differ.
-        AasceError: as in `measure`.
+        AasceError: as in `with_angles`.
     """
     names = tuple(names) if names is not None else tuple(p.solver for p in predictions)
     _check_members(predictions, weights, names)
     measured = [with_angles(prediction, definition) for prediction in predictions]
     missing = np.full(3, np.nan)
     angles = np.stack([missing if m.angles is None else m.angles.degrees for m in measured])
-    alone = disagrees(angles[:, None], weights, max_disagreement_deg)[:, 0]
-    usable = [
-        0.0 if m.angles is None or off else w for m, w, off in zip(measured, weights, alone, strict=True)
-    ]
+    far = disagrees(angles[:, None], weights, max_disagreement_deg)[:, 0]
+    usable = [0.0 if m.angles is None or off else w for m, w, off in zip(measured, weights, far, strict=True)]
     total = math.fsum(usable)
     shares = tuple(
         MemberShare(name, w / total if total > 0 else 0.0, DISAGREES if off else m.failure)
-        for name, w, m, off in zip(names, usable, measured, alone, strict=True)
+        for name, w, m, off in zip(names, usable, measured, far, strict=True)
     )
     if total <= 0:
         return _all_failed(predictions, shares)
@@ -180,7 +182,7 @@ def _mean(
 
 
 def _shown(measured: Sequence[Measurement], weights: Sequence[float]) -> Measurement:
-    """The heaviest successful member with landmarks; without any, the heaviest successful one."""
+    """The successful member with landmarks of the greatest weight; without any, the successful one of the greatest."""
     good = [i for i, m in enumerate(measured) if m.angles is not None]
     best = max(good, key=lambda i: (measured[i].prediction.landmarks is not None, weights[i], -i))
     return measured[best]
@@ -198,17 +200,17 @@ def _all_failed(predictions: Sequence[SpinePrediction], shares: tuple[MemberShar
 def disagrees(angles: Floats, weights: ArrayLike, max_disagreement_deg: float) -> NDArray[np.bool_]:
     """Members whose major angle lies farther than `max_disagreement_deg` from the members' weighted median.
 
-    Of two members the heavier one is the median, so that the lighter one is dropped where it disagrees. Where the
-    weights above and below are equal the median is an interval, and both its ends are believed: of two equal members
-    neither is dropped, as nothing tells which one errs.
+    Of two members the one with more weight is the median, so that the other is dropped where it disagrees. Where the
+    weights above and below are equal the median is an interval, and members are measured from its nearer end: of two
+    members of equal weight neither is dropped, as nothing says which one is wrong.
 
     Args:
-        angles: (M, N, 3) degrees; a failed film of a member is NaN and disagrees with nobody.
-        weights: (M,), 0 or more; a member without weight has no say and is not judged.
-        max_disagreement_deg: degrees.
+        angles: (M, N, 3) degrees; NaN where a member failed on a film, which never disagrees.
+        weights: (M,), 0 or more; a member of weight 0 does not count and never disagrees.
+        max_disagreement_deg: see above.
 
     Returns:
-        (M, N).
+        (M, N) bool.
     """
     share = np.asarray(weights, dtype=np.float64)[:, None] * np.isfinite(angles).all(axis=2)
     major = np.where(share > 0, angles[..., 0], np.inf)
@@ -230,15 +232,14 @@ def blend(member_angles: ArrayLike, weights: ArrayLike, max_disagreement_deg: fl
     Args:
         member_angles: (M, N, 3) degrees; a failed film of a member is NaN.
         weights: (M,), 0 or more.
-        max_disagreement_deg: degrees, see `disagrees`.
+        max_disagreement_deg: see `disagrees`.
 
     Returns:
         (N, 3) degrees; NaN for a film on which no member with a weight succeeded.
     """
     angles = np.asarray(member_angles, dtype=np.float64)
-    good: NDArray[np.bool_] = np.all(np.isfinite(angles), axis=2) & ~disagrees(
-        angles, weights, max_disagreement_deg
-    )
+    far = disagrees(angles, weights, max_disagreement_deg)
+    good: NDArray[np.bool_] = np.isfinite(angles).all(axis=2) & ~far
     share: Floats = np.asarray(weights, dtype=np.float64)[:, None] * good
     total = share.sum(axis=0)
     summed = (share[:, :, None] * np.where(good[:, :, None], angles, 0.0)).sum(axis=0)

@@ -27,7 +27,7 @@ def fit_weights(member_angles: ArrayLike, truth: ArrayLike, max_disagreement_deg
         member_angles: (M, N, 3) degrees; NaN rows are films on which that member failed, treated as
             `combine` treats them. A film without any usable member counts as the median of the truth.
         truth: (N, 3) degrees.
-        max_disagreement_deg: degrees, see `combine.disagrees`: the weights are for a mean that drops such members.
+        max_disagreement_deg: see `combine.disagrees`; the weights are for a mean that drops such members.
 
     Returns:
         (M,) float64.
@@ -61,7 +61,7 @@ def _loss(angles: Floats, truth: Floats, max_disagreement_deg: float) -> Loss:
 
 
 def _descend(loss: Loss, start: Floats) -> Floats:
-    from scipy.optimize import minimize  # a third of a second, which no other command should pay
+    from scipy.optimize import minimize  # a third of a second, for this alone
 
     found = minimize(
         loss,
@@ -96,21 +96,21 @@ def _shift(loss: Loss, weights: Floats, i: int, j: int, best: float) -> tuple[Fl
     if sum_of_two == 0.0:
         return weights, best
 
-    def at(part: float) -> Floats:
+    def moved_to(part: float) -> Floats:
         moved = weights.copy()
         moved[i], moved[j] = part * sum_of_two, (1.0 - part) * sum_of_two
         return moved
 
     grid = np.linspace(0.0, 1.0, 21)
-    near = grid[int(np.argmin([loss(at(part)) for part in grid]))]
+    near = grid[int(np.argmin([loss(moved_to(part)) for part in grid]))]
     found = minimize_scalar(
-        lambda part: loss(at(part)),
+        lambda part: loss(moved_to(part)),
         bounds=(max(0.0, near - 0.05), min(1.0, near + 0.05)),
         method="bounded",
         options={"xatol": 1e-6},
     )
     for part in (near, float(found.x)):
-        value = loss(at(part))
+        value = loss(moved_to(part))
         if value < best:
-            weights, best = at(part), value
+            weights, best = moved_to(part), value
     return weights, best

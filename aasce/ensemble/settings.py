@@ -12,8 +12,8 @@ class EnsembleMember(Settings):
 
     Attributes:
         solver: name of a released solver, or the folder of a run.
-        weight: its share before renormalising, 0 or more. A member of weight 0 measures nothing but may lend
-            its landmarks to the overlay.
+        weight: its share before renormalising, 0 or more. A member of weight 0 does not change the angles; its
+            landmarks are drawn where no other member has any.
     """
 
     solver: str = Field(min_length=1)
@@ -41,7 +41,7 @@ class EnsembleSettings(Settings):
         names = [member.solver for member in members]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"name each solver once; {twice!r} stands twice")
+            raise ValueError(f"name each solver once; {twice!r} is there twice")
         if not any(member.weight > 0 for member in members):
             raise ValueError("give at least one member a weight above 0")
         return members

@@ -9,12 +9,13 @@ import pytest
 
 from aasce.ensemble import Measurement, MemberShare, blend, combine, with_angles
 from aasce.geometry.cobb import cobb_angles
-from aasce.geometry.spine import turned_size
-from aasce.preprocess.crop import letterbox
-from aasce.types import AasceError, CobbAngles, Definition, SpinePrediction
+from aasce.geometry.spine import turn_points, turned_size
+from aasce.types import AasceError, CobbAngles, Definition, Orientation, SpinePrediction
 from tests.conftest import straight_spine
 
 SIZE = (1000, 400)
+TILTS = np.array([0, 10, 20, 10, 0, -10, -20, -10, 0, 10, 5, 0, -5, -9, 0, 4, 0.0])
+"""Degrees of 17 vertebrae: an S whose third angle depends on the height of the film."""
 
 
 def regressed(
@@ -41,7 +42,7 @@ def degrees_of(measurement: Measurement) -> list[float]:
     return list(measurement.angles.degrees)
 
 
-def test_measure_takes_regressed_angles_and_else_measures_landmarks() -> None:
+def test_with_angles_takes_regressed_angles_and_else_measures_landmarks() -> None:
     assert degrees_of(with_angles(regressed("a", 3.0, 2.0, 1.0))) == [3.0, 2.0, 1.0]
     measured = with_angles(landmarked())
     assert measured.angles is not None
@@ -50,9 +51,8 @@ def test_measure_takes_regressed_angles_and_else_measures_landmarks() -> None:
     assert with_angles(landmarked(), "clinical").angles is not None
 
 
-def test_measure_uses_the_height_of_the_film() -> None:
-    tilt = np.array([0, 10, 20, 10, 0, -10, -20, -10, 0, 10, 5, 0, -5, -9, 0, 4, 0.0])
-    points = straight_spine(17, tilt)
+def test_with_angles_uses_the_height_of_the_film() -> None:
+    points = straight_spine(17, TILTS)
     for height in (500, 5000):
         prediction = SpinePrediction("f", (height, 400), landmarks=points)
         assert degrees_of(with_angles(prediction)) == list(cobb_angles(points, height).degrees)
@@ -62,31 +62,39 @@ def test_measure_uses_the_height_of_the_film() -> None:
 
 @pytest.mark.parametrize("definition", ["challenge", "clinical"])
 @pytest.mark.parametrize("turns", [1, 2, 3])
-def test_landmarks_of_a_film_that_lies_turned_are_measured_upright(
-    turns: int, definition: Definition
-) -> None:
-    said = landmarked()
-    assert said.landmarks is not None
-    size = turned_size(said.size, turns)
-    lying = replace(said, landmarks=letterbox(said.size, size, turns).apply(said.landmarks), size=size)
-    found, expected = with_angles(lying, definition).angles, with_angles(said, definition).angles
+def test_landmarks_of_a_film_that_lay_turned_are_measured_upright(turns: int, definition: Definition) -> None:
+    upright = SpinePrediction("f", SIZE, landmarks=straight_spine(17, TILTS))
+    turned = replace(
+        upright,
+        landmarks=turn_points(upright.landmarks, SIZE, -turns),
+        size=turned_size(SIZE, turns),
+        orientation=Orientation(turns),
+    )
+    found, expected = with_angles(turned, definition).angles, with_angles(upright, definition).angles
     assert found is not None
     assert expected is not None
     np.testing.assert_allclose(found.degrees, expected.degrees, atol=1e-3)
     assert found.end_vertebrae == expected.end_vertebrae
 
 
-def test_measure_of_the_other_definition_needs_landmarks() -> None:
+def test_landmarks_are_measured_turned_as_the_prediction_says_and_no_other_way() -> None:
+    """Taken as they lie, the challenge's rule sees the spine upside down and takes another third angle."""
+    upright = SpinePrediction("f", SIZE, landmarks=straight_spine(17, TILTS))
+    turned = replace(upright, landmarks=turn_points(upright.landmarks, SIZE, 2))
+    assert degrees_of(with_angles(turned)) != pytest.approx(degrees_of(with_angles(upright)), abs=1.0)
+
+
+def test_with_angles_of_the_other_definition_needs_landmarks() -> None:
     with pytest.raises(AasceError, match="'challenge' definition; ask for that definition"):
         with_angles(regressed("a", 3.0, 2.0, 1.0), "clinical")
     both = replace(landmarked(), angles=CobbAngles(np.array([1.0, 1.0, 1.0]), "challenge"))
-    answer = with_angles(both, "clinical")
-    assert answer.angles is not None
-    assert answer.angles.definition == "clinical"
-    assert answer.angles.degrees[0] == pytest.approx(30.0, abs=1e-4)
+    measured = with_angles(both, "clinical")
+    assert measured.angles is not None
+    assert measured.angles.definition == "clinical"
+    assert measured.angles.degrees[0] == pytest.approx(30.0, abs=1e-4)
 
 
-def test_measure_keeps_a_failure_and_finds_others() -> None:
+def test_with_angles_keeps_a_failure_and_finds_others() -> None:
     assert with_angles(failed("a")).failure == "no spine"
     assert with_angles(SpinePrediction("f", SIZE)).failure == "the solver gave neither angles nor landmarks"
     short = replace(landmarked(), landmarks=straight_spine(1))
@@ -129,7 +137,7 @@ def test_when_all_fail_the_film_fails_with_every_reason() -> None:
     assert result.prediction.flags == ("blank",)
 
 
-def test_landmarks_of_the_heaviest_successful_member_with_landmarks_are_kept() -> None:
+def test_landmarks_of_the_successful_member_of_most_weight_that_has_some_are_kept() -> None:
     light, heavy = landmarked("light", first_level=0), landmarked("heavy", first_level=0)
     heavy = replace(heavy, landmarks=straight_spine(17, np.linspace(10.0, -10.0, 17)))
     result = combine([regressed("a", 40, 20, 10), light, heavy], [5, 1, 2])
@@ -142,7 +150,7 @@ def test_landmarks_of_the_heaviest_successful_member_with_landmarks_are_kept() -
     assert degrees_of(only) == [40.0, 20.0, 10.0]
 
 
-def test_two_runs_of_one_solver_are_told_apart_by_name() -> None:
+def test_two_runs_of_one_solver_are_distinguished_by_name() -> None:
     result = combine([failed("a"), regressed("a", 1, 1, 1)], [1, 1], names=["run1", "run2"])
     assert result.prediction.flags == ("member_failed:run1",)
 
@@ -164,7 +172,7 @@ def test_blend_does_what_combine_does() -> None:
     assert np.isnan(blend(members, [0, 1])[1]).all()
 
 
-def test_a_member_far_from_the_others_is_dropped_and_told() -> None:
+def test_a_member_far_from_the_others_is_dropped_and_the_film_flagged() -> None:
     predictions = [
         regressed("a", 20.0, 5.0, 1.0),
         regressed("b", 41.0, 9.0, 3.0),
@@ -179,7 +187,7 @@ def test_a_member_far_from_the_others_is_dropped_and_told() -> None:
     assert far.prediction.flags == ()
 
 
-def test_the_heavier_of_two_is_believed_and_a_failed_one_has_no_say() -> None:
+def test_of_two_the_one_with_more_weight_counts_and_a_failed_one_never_does() -> None:
     pair = [regressed("a", 20.0, 5.0, 1.0), regressed("b", 50.0, 9.0, 3.0)]
     assert degrees_of(combine(pair, (0.7, 0.3), max_disagreement_deg=20.0))[0] == 20.0
     assert degrees_of(combine(pair, (0.3, 0.7), max_disagreement_deg=20.0))[0] == 50.0
@@ -196,9 +204,11 @@ def test_of_two_equal_members_that_disagree_neither_is_dropped_but_the_film_is_f
     assert [share.weight for share in torn.members] == [0.5, 0.5]
     third = regressed("c", 52.0, 9.0, 3.0)
     assert degrees_of(combine([*pair, third], (1, 1, 1), max_disagreement_deg=20.0))[0] == pytest.approx(51.0)
-    # Four equal ones: the median lies between 21 and 50, so both ends are believed.
+    # Four equal ones: the median lies between 21 and 50, and each member is measured from its nearer end.
     four = [*pair, third, regressed("d", 21.0, 5.0, 1.0)]
-    assert degrees_of(combine(four, (1, 1, 1, 1), max_disagreement_deg=20.0))[0] == pytest.approx((50 + 20 + 52 + 21) / 4)
+    assert degrees_of(combine(four, (1, 1, 1, 1), max_disagreement_deg=20.0))[0] == pytest.approx(
+        (50 + 20 + 52 + 21) / 4
+    )
 
 
 def test_many_films_are_blended_as_one_is() -> None:
@@ -208,11 +218,11 @@ def test_many_films_are_blended_as_one_is() -> None:
     weights = (0.5, 0.2, 0.3)
     mixed = blend(angles, weights, 15.0)
     for film in range(40):
-        said = [
+        predictions = [
             failed(name) if np.isnan(row).any() else regressed(name, *row)
             for name, row in zip("abc", angles[:, film], strict=True)
         ]
-        one = combine(said, weights, max_disagreement_deg=15.0).angles
+        one = combine(predictions, weights, max_disagreement_deg=15.0).angles
         if one is None:
             assert np.isnan(mixed[film]).all()
         else:

@@ -31,10 +31,11 @@ def test_weights_stand_in_the_order_of_the_members(tmp_path: Path) -> None:
     [
         ("members: []", "at least one member a weight above 0"),
         ("members: [{solver: a, weight: 0}]", "at least one member a weight above 0"),
-        ("members: [{solver: a, weight: 1}, {solver: a, weight: 2}]", "'a' stands twice"),
+        ("members: [{solver: a, weight: 1}, {solver: a, weight: 2}]", "'a' is there twice"),
         ("members: [{solver: a, weight: -1}]", "greater than or equal to 0"),
         ("members: [{solver: a, wieght: 1}]", r"did you mean 'weight'\?"),
-        ("rule: vote", "weighted_mean"),
+        ("rule: weighted_mean", "unknown"),
+        ("max_disagreement_deg: 0", "greater than 0"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path: Path, text: str, message: str) -> None:
