@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from aasce.config import Settings, dump_settings, load_settings
 from aasce.datasets import FilmSet
@@ -35,7 +35,12 @@ UNCLEAR_CONFIDENCE = 0.3
 class SolverConfig(Settings):
     """Settings of a solver; each solver's own class adds to them."""
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Settings that train in seconds, for tests; each solver's own class makes them small."""
+        return cls()
 
 
 class LearnedState(Settings):

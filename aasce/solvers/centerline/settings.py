@@ -132,3 +132,11 @@ class CenterlineConfig(SolverConfig):
         if not 1 <= self.members <= self.subsets:
             raise ValueError("members is at least 1 and at most subsets")
         return self
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Settings that train in seconds, for tests."""
+        return cls(
+            size=(256, 128), batch=4, network=NetworkSettings(widths=(16, 24, 32, 48)),
+            train=TrainSettings(epochs=2, validate_every=2, precision="32-true"),
+        )  # fmt: skip

@@ -40,14 +40,13 @@ from aasce.solvers.centerline.curve import (
     to_canvas,
 )
 from aasce.solvers.centerline.network import Members
-from aasce.solvers.centerline.settings import CenterlineConfig, NetworkSettings
+from aasce.solvers.centerline.settings import CenterlineConfig
 from aasce.solvers.centerline.task import CenterlineTask, Sampler, half, see, trimmed, trimmed_rows
 from aasce.solvers.shared.autocrop import autocrop, longest_part
 from aasce.solvers.shared.correction import CorrectionState, correction_of
 from aasce.solvers.shared.masks import film_mask
 from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
 from aasce.solvers.shared.samples import Box, Floats, Sample, canvas_of, load_samples
-from aasce.solvers.shared.trainer import TrainSettings
 from aasce.targets.mask import Shares
 from aasce.types import Radiograph
 
@@ -100,14 +99,6 @@ class CenterlineSolver(RegressingSolver):
     config: CenterlineConfig
     learned: CenterlineState
     module: Members
-
-    @classmethod
-    def tiny(cls) -> CenterlineConfig:
-        """A configuration that trains in seconds, for tests."""
-        return CenterlineConfig(
-            size=(256, 128), batch=4, network=NetworkSettings(widths=(16, 24, 32, 48)),
-            train=TrainSettings(epochs=2, validate_every=2, precision="32-true"),
-        )  # fmt: skip
 
     def networks(self, start: bool) -> Members:
         return Members(self.config, start)

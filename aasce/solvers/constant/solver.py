@@ -45,11 +45,6 @@ class ConstantSolver(Solver):
         self.angles: NDArray[np.float64] | None = None  # (3,) degrees
         self.confidence = 0.0
 
-    @classmethod
-    def tiny(cls) -> ConstantConfig:
-        """A configuration that trains in seconds, for tests; here the usual one."""
-        return ConstantConfig()
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Takes the middle of each angle over `train`; nothing is chosen on `validation`.
 

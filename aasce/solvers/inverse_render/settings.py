@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import Field
 
 from aasce.config import Settings
@@ -95,3 +97,12 @@ class InverseRenderConfig(SolverConfig):
     search: SearchSettings = SearchSettings()
     margin: float = 14.0
     window: float = Field(default=0.08, gt=0, le=1)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Settings that fit in a second, for tests."""
+        return cls(
+            start="blind",
+            stages=(Stage(rows=96, steps=3, rate=0.1, blur=1.0),),
+            search=SearchSettings(rows=96, sizes=(0.7, 0.8), kept=1, laid=0, explored=2, rounds=0),
+        )

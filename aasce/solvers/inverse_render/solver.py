@@ -35,7 +35,7 @@ from aasce.solvers.base import (
 )
 from aasce.solvers.inverse_render.fit import descend, fit_blind, model_of
 from aasce.solvers.inverse_render.model import Fitted, camera, landmarks
-from aasce.solvers.inverse_render.settings import InverseRenderConfig, SearchSettings, Stage
+from aasce.solvers.inverse_render.settings import InverseRenderConfig
 from aasce.solvers.shared.confidence import Rule, confidence
 from aasce.types import AasceError, Orientation, Radiograph, SpinePrediction
 
@@ -61,15 +61,6 @@ class InverseRenderSolver(Solver):
         self.config: InverseRenderConfig = config or InverseRenderConfig()
         self.device = device
         self.calibration: Rule = CALIBRATION
-
-    @classmethod
-    def tiny(cls) -> InverseRenderConfig:
-        """A configuration that answers in a second, for tests."""
-        return InverseRenderConfig(
-            start=BLIND,
-            stages=(Stage(rows=96, steps=3, rate=0.1, blur=1.0),),
-            search=SearchSettings(rows=96, sizes=(0.7, 0.8), kept=1, laid=0, explored=2, rounds=0),
-        )
 
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Nothing is trained: the prior is the phantom's own."""

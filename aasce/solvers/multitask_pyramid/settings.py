@@ -71,3 +71,12 @@ class MultitaskPyramidConfig(SolverConfig):
         if not 4 <= len(self.network.decoder) <= 5:
             raise ValueError("network.decoder has four stages, or five for a mask as large as the canvas")
         return self
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Settings that train in seconds, for tests."""
+        return cls(
+            size=(128, 64), batch=2, network=NetworkSettings(vgg_width=0.125, decoder=(16, 16, 16, 8)),
+            head=HeadSettings(rows=32, width=24),
+            train=TrainSettings(epochs=2, validate_every=2, precision="32-true"),
+        )  # fmt: skip

@@ -25,15 +25,13 @@ from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.solvers.base import FitReport, RunFolder
 from aasce.solvers.multitask_pyramid.network import MultitaskNet
-from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig, NetworkSettings
+from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig
 from aasce.solvers.multitask_pyramid.task import MultitaskTask, see
 from aasce.solvers.shared.autocrop import autocrop, joined, largest_part
 from aasce.solvers.shared.masks import film_mask
 from aasce.solvers.shared.readout import Readout, pass_angles
 from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
-from aasce.solvers.shared.row_head import HeadSettings
 from aasce.solvers.shared.samples import Box, Floats, canvas_of, load_samples
-from aasce.solvers.shared.trainer import TrainSettings
 from aasce.targets.mask import Shares
 from aasce.types import Radiograph
 
@@ -71,15 +69,6 @@ class MultitaskPyramidSolver(RegressingSolver):
     Config: ClassVar[type[MultitaskPyramidConfig]] = MultitaskPyramidConfig
     config: MultitaskPyramidConfig
     module: MultitaskNet
-
-    @classmethod
-    def tiny(cls) -> MultitaskPyramidConfig:
-        """A configuration that trains in seconds, for tests."""
-        return MultitaskPyramidConfig(
-            size=(128, 64), batch=2, network=NetworkSettings(vgg_width=0.125, decoder=(16, 16, 16, 8)),
-            head=HeadSettings(rows=32, width=24),
-            train=TrainSettings(epochs=2, validate_every=2, precision="32-true"),
-        )  # fmt: skip
 
     def networks(self, start: bool) -> MultitaskNet:
         return MultitaskNet(self.config, start)

@@ -100,3 +100,18 @@ class ScgNetConfig(SolverConfig):
         if not SKIPS[-1] + 2 <= len(self.boundaries.channels) <= 6:
             raise ValueError("boundaries.channels has four to six levels: the pyramid stands below 4X")
         return self
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Settings that train in seconds, for tests."""
+        options = {"growth_rate": 8, "block_config": [2, 2, 2, 2], "bn_size": 2}
+        train = TrainSettings(epochs=2, validate_every=2, precision="32-true")
+        return cls(
+            boundaries=BoundarySettings(
+                channels=(8, 16, 24, 24), width=16, decoder=(16, 8), size=(128, 64), thickness=3, batch=2, train=train
+            ),
+            regression=RegressionSettings(
+                backbone=BackboneSettings(name="densenet121", options=options), head=HeadSettings(rows=32, width=24),
+                size=(128, 64), variants=2, batch=2, train=train,
+            ),
+        )  # fmt: skip

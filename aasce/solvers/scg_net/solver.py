@@ -28,15 +28,13 @@ from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.solvers.base import FitReport, RunFolder
 from aasce.solvers.scg_net.network import ScgNet
-from aasce.solvers.scg_net.settings import BoundarySettings, RegressionSettings, ScgNetConfig
+from aasce.solvers.scg_net.settings import ScgNetConfig
 from aasce.solvers.scg_net.task import BoundaryTask, RegressionTask, curve_maps, make_stack, regress
 from aasce.solvers.shared.autocrop import autocrop, joined, largest_part
 from aasce.solvers.shared.encoders import BackboneSettings
 from aasce.solvers.shared.readout import pass_angles
 from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
-from aasce.solvers.shared.row_head import HeadSettings
 from aasce.solvers.shared.samples import Box, Floats, Sample, canvas_of, load_samples
-from aasce.solvers.shared.trainer import TrainSettings
 from aasce.solvers.shared.tta import with_mirror
 from aasce.targets.mask import Shares
 from aasce.types import Radiograph
@@ -92,21 +90,6 @@ class ScgNetSolver(RegressingSolver):
     Config: ClassVar[type[ScgNetConfig]] = ScgNetConfig
     config: ScgNetConfig
     module: ScgNet
-
-    @classmethod
-    def tiny(cls) -> ScgNetConfig:
-        """A configuration that trains in seconds, for tests."""
-        options = {"growth_rate": 8, "block_config": [2, 2, 2, 2], "bn_size": 2}
-        train = TrainSettings(epochs=2, validate_every=2, precision="32-true")
-        return ScgNetConfig(
-            boundaries=BoundarySettings(
-                channels=(8, 16, 24, 24), width=16, decoder=(16, 8), size=(128, 64), thickness=3, batch=2, train=train
-            ),
-            regression=RegressionSettings(
-                backbone=BackboneSettings(name="densenet121", options=options), head=HeadSettings(rows=32, width=24),
-                size=(128, 64), variants=2, batch=2, train=train,
-            ),
-        )  # fmt: skip
 
     def networks(self, start: bool) -> ScgNet:
         return ScgNet(self.config, start)

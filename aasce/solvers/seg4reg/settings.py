@@ -138,3 +138,17 @@ class Seg4RegConfig(SolverConfig):
                 "segmentation.size and regression.size have one aspect: no angle survives stretching"
             )
         return self
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Settings that train in seconds, for tests."""
+        backbone = BackboneSettings(options={"channels": [8, 16, 24, 24], "layers": [1] * 4, "stem_width": 8})
+        train = TrainSettings(epochs=2, validate_every=2, precision="32-true")
+        return cls(
+            segmentation=SegmentationSettings(
+                encoder=backbone, size=(128, 64), width=16, decoder=16, batch=2, train=train
+            ),
+            regression=RegressionSettings(
+                backbone=backbone, head="pairs", size=(64, 32), variants=2, batch=2, train=train
+            ),
+        )

@@ -32,14 +32,10 @@ from aasce.solvers.seg4reg.network import Seg4RegNet
 from aasce.solvers.seg4reg.regression import RegressionTask
 from aasce.solvers.seg4reg.segmentation import SegmentationTask
 from aasce.solvers.seg4reg.settings import (
-    RegressionSettings,
     Seg4RegConfig,
-    SegmentationSettings,
 )
-from aasce.solvers.shared.encoders import BackboneSettings
 from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
 from aasce.solvers.shared.samples import Sample, load_images, load_samples
-from aasce.solvers.shared.trainer import TrainSettings
 from aasce.types import Radiograph
 
 Floats = NDArray[np.float64]
@@ -67,20 +63,6 @@ class Seg4RegSolver(RegressingSolver):
     Config: ClassVar[type[Seg4RegConfig]] = Seg4RegConfig
     Learned: ClassVar[type[Seg4RegState]] = Seg4RegState
     learned: Seg4RegState
-
-    @classmethod
-    def tiny(cls) -> Seg4RegConfig:
-        """A configuration that trains in seconds, for tests."""
-        backbone = BackboneSettings(options={"channels": [8, 16, 24, 24], "layers": [1] * 4, "stem_width": 8})
-        train = TrainSettings(epochs=2, validate_every=2, precision="32-true")
-        return Seg4RegConfig(
-            segmentation=SegmentationSettings(
-                encoder=backbone, size=(128, 64), width=16, decoder=16, batch=2, train=train
-            ),
-            regression=RegressionSettings(
-                backbone=backbone, head="pairs", size=(64, 32), variants=2, batch=2, train=train
-            ),
-        )
 
     def networks(self, start: bool) -> Seg4RegNet:
         return Seg4RegNet(self.config.segmentation, self.config.regression, start)

@@ -119,3 +119,11 @@ class TopDownConfig(SolverConfig):
         if any(side % max(cell, 2) for side in self.size):
             raise ValueError(f"size is a multiple of {cell}, with {len(self.network.widths)} scales")
         return self
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Settings that train in seconds, for tests."""
+        return cls(
+            size=(256, 128), batch=4, network=NetworkSettings(widths=(16, 24, 32, 48), drop=0.0),
+            train=TrainSettings(epochs=2, validate_every=2, precision="32-true"),
+        )  # fmt: skip

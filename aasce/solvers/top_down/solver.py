@@ -36,7 +36,6 @@ from aasce.solvers.shared.correction import CorrectionState, correction_of
 from aasce.solvers.shared.masks import film_mask
 from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
 from aasce.solvers.shared.samples import Box, Floats, Sample, Warper, load_samples
-from aasce.solvers.shared.trainer import TrainSettings
 from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.network import RUNet
 from aasce.solvers.top_down.reading import (
@@ -48,7 +47,7 @@ from aasce.solvers.top_down.reading import (
     read_spine,
     scene_of,
 )
-from aasce.solvers.top_down.settings import NetworkSettings, TopDownConfig
+from aasce.solvers.top_down.settings import TopDownConfig
 from aasce.solvers.top_down.task import TopDownTask, see
 from aasce.targets.mask import Shares
 from aasce.types import Radiograph
@@ -116,14 +115,6 @@ class TopDownSolver(RegressingSolver):
     config: TopDownConfig
     learned: TopDownState
     module: RUNet
-
-    @classmethod
-    def tiny(cls) -> TopDownConfig:
-        """A configuration that trains in seconds, for tests."""
-        return TopDownConfig(
-            size=(256, 128), batch=4, network=NetworkSettings(widths=(16, 24, 32, 48), drop=0.0),
-            train=TrainSettings(epochs=2, validate_every=2, precision="32-true"),
-        )  # fmt: skip
 
     def networks(self, start: bool) -> RUNet:
         return RUNet(self.config.network)

@@ -25,8 +25,8 @@ PASSES: tuple[tuple[bool, float], ...] = ((False, 1.0), (True, 1.0), (True, 0.93
 """(mirrored, scale) of the fine passes; a setting of 1, 2 or 4 passes takes the first ones."""
 
 CLEAR = 60.0
-"""Gain of the first pass's column from which the film is taken as it lies: a negative comes to 58 at most. This and what
-follows was set by the gains of 161 films of the challenge, unseen by their models, and of 41 whole films."""
+"""Gain of the first pass's column from which the film is taken as it lies: a negative comes to 58 at most. This and
+what follows was set by the gains of 161 films of the challenge, unseen by their models, and of 41 whole films."""
 
 LOST = 25.0
 """Gain below which a film may lie turned: upside down it comes to 23 at most, on its side to nothing."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import Field
 
 from aasce.config import Settings
@@ -97,3 +99,15 @@ class VertebraFieldConfig(SolverConfig):
     backgrounds: str | None = None
     background_share: float = 0.5
     rendered: int = Field(default=0, ge=0)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Settings that train in seconds, for tests."""
+        return cls(
+            network=NetworkSettings(
+                channels=(8, 16, 24, 32), layers=(1, 1, 1, 1), stem=8, pyramid=32, head=32
+            ),
+            views=ViewSettings(coarse=(256, 128), fine=(352, 160), spacing=18.0, passes=2),
+            train=TrainSettings(epochs=2, validate_every=2, precision="32-true"),
+            batch=2,
+        )

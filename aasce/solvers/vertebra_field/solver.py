@@ -36,10 +36,10 @@ from aasce.solvers.base import (
 from aasce.solvers.shared.checkpoint import NetworkSolver, load_weights
 from aasce.solvers.shared.confidence import confidence
 from aasce.solvers.shared.orientation import LocalizationCache
-from aasce.solvers.shared.trainer import Trainer, TrainSettings, resolve_device, seeded
+from aasce.solvers.shared.trainer import Trainer, resolve_device, seeded
 from aasce.solvers.vertebra_field.inference import Found, find_spine, first_pass, whole_column
 from aasce.solvers.vertebra_field.network import VertebraFieldNet
-from aasce.solvers.vertebra_field.settings import NetworkSettings, VertebraFieldConfig, ViewSettings
+from aasce.solvers.vertebra_field.settings import VertebraFieldConfig, ViewSettings
 from aasce.solvers.vertebra_field.task import FieldTask, Scorer
 from aasce.targets.field import LEVELS, UNSURE
 from aasce.types import CobbAngles, Radiograph, SpinePrediction
@@ -78,18 +78,6 @@ class VertebraFieldSolver(NetworkSolver):
         self.module.to(self.device)
         self.continues = False
         self._localizations = LocalizationCache()
-
-    @classmethod
-    def tiny(cls) -> VertebraFieldConfig:
-        """A configuration that trains in seconds, for tests."""
-        return VertebraFieldConfig(
-            network=NetworkSettings(
-                channels=(8, 16, 24, 32), layers=(1, 1, 1, 1), stem=8, pyramid=32, head=32
-            ),
-            views=ViewSettings(coarse=(256, 128), fine=(352, 160), spacing=18.0, passes=2),
-            train=TrainSettings(epochs=2, validate_every=2, precision="32-true"),
-            batch=2,
-        )
 
     def start_from(self, folder: Path) -> None:
         """Goes on from another run: its weights, and its confidence's rule until another is fitted."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import aasce
-from aasce.ensemble import measure
+from aasce.ensemble import with_angles
 from aasce.examples import LANDMARKS, example_films
 from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.spine import turned_size
@@ -88,7 +88,7 @@ def test_angles_of_corners_alone_are_measured_upright_too(
     corners = VertebraFieldSolver(config)
     corners.module = solver.module
     shown = replace(film, pixels=np.ascontiguousarray(film.pixels[::-1, ::-1]))
-    said = measure(corners.predict([shown])[0])
+    said = with_angles(corners.predict([shown])[0])
     assert said.angles is not None
     assert plain.landmarks is not None
     own = cobb_angles(plain.landmarks, film.height).degrees

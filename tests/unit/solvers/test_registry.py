@@ -1,4 +1,4 @@
-"""The table of solvers: read without torch, a wrong name answered with the nearest right one."""
+"""The registry: every solver of the kit, read without torch; a wrong name is answered with the nearest right one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,38 @@ from pathlib import Path
 
 import pytest
 
-from aasce.solvers.registry import DEFAULT_SOLVER, SOLVERS, SUMMARIES, solver_class
+from aasce.solvers.registry import DEFAULT_SOLVER, ENTRIES, HIDDEN, SOLVERS, Figure, entry_of, solver_class
 from aasce.types import AasceError
 
 
-def test_every_solver_has_a_summary_of_one_line() -> None:
-    assert list(SUMMARIES) == list(SOLVERS)
-    assert all("\n" not in text and 10 < len(text) < 100 for text in SUMMARIES.values())
+def test_names_are_unique_and_summaries_one_line() -> None:
     assert DEFAULT_SOLVER in SOLVERS
+    assert len(SOLVERS) == len(ENTRIES)
+    for entry in ENTRIES:
+        assert "\n" not in entry.summary + entry.citation
+        assert len(entry.citation) > 20
+    assert entry_of("my.module:Mine").figures == ()
+
+
+def test_figures_are_on_the_official_scale() -> None:
+    """Dubost's 20.4 has a factor of 200 / n; its leaderboard figure has not."""
+    local, major, hidden = SOLVERS["centerline"].figures
+    assert 2 * local.value == pytest.approx(20.4)
+    assert "20.4" in local.remark
+    assert (major.value, hidden.value) == (3.18, 22.96)
+    assert all(0 < f.value < 30 for entry in ENTRIES for f in entry.figures if f.metric == "SMAPE")
+
+
+def test_order_of_the_hidden_test_is_the_leaderboards() -> None:
+    scores = {e.name: f.value for e in ENTRIES for f in e.figures if f.measured_on == HIDDEN}
+    assert sorted(scores, key=lambda name: scores[name]) == ["seg4reg", "scg_net", "centerline", "top_down"]
+
+
+def test_a_figure_reads_as_one_would_say_it() -> None:
+    assert str(Figure(3.18, "MAE an1", "61 films")) == "MAE an1 3.18°"
+    assert str(Figure(21.71, "SMAPE", HIDDEN)) == "SMAPE 21.71"
+    assert Figure(1.0, "SMAPE", "x", "cropped").films == "x [cropped]"
+    assert Figure(1.0, "SMAPE", "x").films == "x"
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -24,7 +48,7 @@ def test_class_knows_its_name(name: str) -> None:
 
 
 def test_table_needs_no_torch() -> None:
-    code = "import sys, aasce.solvers; print('torch' in sys.modules)"
+    code = "import sys, aasce.solvers.registry; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -39,15 +63,18 @@ def test_measuring_by_the_default_solver_loads_nothing_that_training_alone_needs
 
 
 def test_class_of_another_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_method.py").write_text("class Mine:\n    name = 'mine'\n")
+    base = "from aasce.solvers.base import Solver\n"
+    (tmp_path / "my_method.py").write_text(f"{base}class Mine(Solver):\n    name = 'mine'\nclass Other:\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     assert solver_class("my_method:Mine").name == "mine"
     with pytest.raises(AasceError, match="holds no class 'Yours'"):
         solver_class("my_method:Yours")
+    with pytest.raises(AasceError, match=r"derive it from aasce\.solvers\.base\.Solver"):
+        solver_class("my_method:Other")
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("seg4rag", r"unknown solver \(did you mean 'seg4reg'\?\)"),
         ("unet", f"known: {', '.join(SOLVERS)}, or 'my.module:Class'"),
@@ -55,8 +82,8 @@ def test_class_of_another_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (":", "unknown solver"),
     ],
 )
-def test_wrong_name_is_one_line(name: str, said: str) -> None:
-    with pytest.raises(AasceError, match=said) as caught:
+def test_wrong_name_is_one_line(name: str, message: str) -> None:
+    with pytest.raises(AasceError, match=message) as caught:
         solver_class(name)
     assert "\n" not in str(caught.value)
 

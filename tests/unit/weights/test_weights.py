@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aasce.solvers.base import read_manifest
+from aasce.solvers.base import read_state
 from aasce.solvers.registry import SOLVERS
 from aasce.types import AasceError
 from aasce.weights import FILES, load_solver, released, resolve
@@ -21,7 +21,8 @@ CONSTANT = released()["constant"]
 
 def run_folder(folder: Path, solver: str = "constant") -> Path:
     shutil.copytree(CONSTANT, folder)
-    (folder / "manifest.json").write_text(json.dumps({"solver": solver}))
+    body = {"solver": solver, "class": solver, "learned": {}, "training": {}}
+    (folder / "state.json").write_text(json.dumps(body))
     return folder
 
 
@@ -33,14 +34,14 @@ def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", released())
 def test_released_weights_are_complete_and_small(name: str) -> None:
     folder = resolve(name)
-    assert read_manifest(folder)["solver"] in SOLVERS
+    assert read_state(folder).solver in SOLVERS
     assert all((folder / file).is_file() for file in (*FILES, "card.md"))
     assert (folder / "weights.safetensors").stat().st_size <= 8 * 2**20
 
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_a_solvers_name_means_its_own_weights(name: str) -> None:
-    assert read_manifest(resolve(name))["solver"] == name
+    assert read_state(resolve(name)).solver == name
 
 
 def test_run_folder(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_folder_of_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "mine" not in released()
 
 
-def said(name: str | Path, solver: str | None = None) -> str:
+def refused(name: str | Path, solver: str | None = None) -> str:
     with pytest.raises(AasceError) as caught:
         resolve(name, solver)
     assert "\n" not in str(caught.value)
@@ -73,30 +74,30 @@ def said(name: str | Path, solver: str | None = None) -> str:
 
 
 def test_wrong_name_names_the_nearest() -> None:
-    assert "(did you mean 'constant'?)" in said("constnat")
+    assert "(did you mean 'constant'?)" in refused("constnat")
 
 
 def test_incomplete_folder_names_what_is_missing(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run")
     (folder / "weights.safetensors").unlink()
-    assert "weights.safetensors missing" in said(folder)
+    assert "weights.safetensors missing" in refused(folder)
 
 
 def test_weights_of_another_solver(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run", solver="seg4reg")
-    message = said(folder, "constant")
+    message = refused(folder, "constant")
     assert str(folder) in message
     assert "seg4reg" in message
     assert "constant" in message
 
 
-def test_unreadable_manifest(tmp_path: Path) -> None:
+def test_unreadable_state(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run")
-    (folder / "manifest.json").write_text("{")
-    assert "manifest.json" in said(folder)
+    (folder / "state.json").write_text("{")
+    assert "state.json" in refused(folder)
 
 
-def test_unknown_solver_in_the_manifest(tmp_path: Path) -> None:
+def test_unknown_solver_in_the_state(tmp_path: Path) -> None:
     with pytest.raises(AasceError, match="unknown solver"):
         load_solver(run_folder(tmp_path / "run", solver="of_old"))
 

@@ -33,7 +33,7 @@ from aasce.solvers.centerline.task import (
     trimmed_rows,
 )
 from aasce.solvers.shared.encoders import BackboneSettings, make_encoder
-from aasce.solvers.shared.samples import Item
+from aasce.solvers.shared.samples import Sample
 from aasce.targets.curves import encode_centerline
 from aasce.types import AasceError, Radiograph
 from tests.synthetic import bent_spine, write_challenge
@@ -42,7 +42,7 @@ from tools.export_encoder import timm_weights
 
 def tiny(tmp: Path, *overrides: str) -> CenterlineConfig:
     path = tmp / "tiny.yaml"
-    path.write_text(dump_settings(CenterlineSolver.tiny()))
+    path.write_text(dump_settings(CenterlineSolver.Config.tiny()))
     return load_settings(CenterlineConfig, path, overrides)
 
 
@@ -116,7 +116,7 @@ ENCODER = BackboneSettings(
 def encoded(weights: Path | None = None) -> CenterlineConfig:
     """Tiny settings whose first U-net goes down by a timm network."""
     encoder = ENCODER.model_copy(update={"weights_file": None if weights is None else str(weights)})
-    tiny = CenterlineSolver.tiny()
+    tiny = CenterlineSolver.Config.tiny()
     return tiny.model_copy(update={"network": tiny.network.model_copy(update={"encoder": encoder})})
 
 
@@ -372,7 +372,7 @@ def test_trimmed_films_keep_their_frame() -> None:
     rows = np.arange(448, dtype=np.int64)[:, None, None] // 2
     pixels = np.broadcast_to(rows, (448, 192, 1)).astype(np.uint8)
     view = View(np.array([[0.5, 0.0, -0.25], [0.0, 0.5, -0.25]]), (448, 192))
-    item = trimmed(Item(pixels, landmarks, np.zeros(3), view, 896), 0.0)
+    item = trimmed(Sample(pixels, landmarks, np.zeros(3), view, 896), 0.0)
     assert item.pixels[0, 0, 0] == landmarks[..., 1].min() // 2
     assert item.landmarks[..., 1].min() == 0
     assert item.height == 896

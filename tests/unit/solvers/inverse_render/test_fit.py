@@ -171,7 +171,7 @@ def test_a_start_near_the_truth_is_kept_or_bettered(film: RenderedFilm) -> None:
 def test_starting_from_itself_or_from_nothing_is_refused(film: RenderedFilm) -> None:
     solver = InverseRenderSolver()
     with pytest.raises(AasceError, match="cannot start from itself"):
-        solver.start_with(InverseRenderSolver(InverseRenderSolver.tiny()))
+        solver.start_with(InverseRenderSolver(InverseRenderSolver.Config.tiny()))
     with pytest.raises(AasceError, match="its start 'vertebra_field' is not loaded"):
         solver.predict([Radiograph("film", film.pixels)])
 

@@ -18,7 +18,7 @@ from aasce.solvers.multitask_pyramid.solver import Look, MultitaskPyramidSolver
 from aasce.solvers.multitask_pyramid.task import MultitaskLoss, MultitaskTask
 from aasce.solvers.shared.masks import half_map
 from aasce.solvers.shared.regressor import angle_scores, film_order
-from aasce.solvers.shared.samples import load_items
+from aasce.solvers.shared.samples import load_samples
 from aasce.types import AasceError, Radiograph
 from tests.conftest import straight_spine
 from tests.synthetic import bent_spine, write_challenge
@@ -26,7 +26,7 @@ from tests.synthetic import bent_spine, write_challenge
 
 def tiny(tmp: Path, *overrides: str) -> MultitaskPyramidConfig:
     path = tmp / "tiny.yaml"
-    path.write_text(dump_settings(MultitaskPyramidSolver.tiny()))
+    path.write_text(dump_settings(MultitaskPyramidSolver.Config.tiny()))
     return load_settings(MultitaskPyramidConfig, path, overrides)
 
 
@@ -96,14 +96,14 @@ def test_loss_is_what_the_settings_weigh(tmp_path: Path, films: FilmSet) -> None
         "head.head=direct",
     )
     config = tiny(tmp_path, *settings)
-    task = MultitaskTask(config, MultitaskNet(config), load_items(films, "none"), [])
+    task = MultitaskTask(config, MultitaskNet(config), load_samples(films, "none"), [])
     losses = MultitaskLoss(task.module.net, config).eval()(next(task.batches(0)))
     assert losses["loss"].item() == pytest.approx((losses["dice"] + losses["smape"]).item())
 
 
 def test_samples_of_an_epoch_are_fixed_by_the_seed(tmp_path: Path, films: FilmSet) -> None:
     config = tiny(tmp_path)
-    task = MultitaskTask(config, MultitaskNet(config), load_items(films, "none"), [])
+    task = MultitaskTask(config, MultitaskNet(config), load_samples(films, "none"), [])
     first, again, other = (next(task.batches(epoch)) for epoch in (0, 0, 1))
     assert all(torch.equal(first[k].nan_to_num(), again[k].nan_to_num()) for k in first)
     assert not torch.equal(first["image"], other["image"])

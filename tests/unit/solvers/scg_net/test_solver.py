@@ -16,7 +16,7 @@ from aasce.solvers.scg_net.network import CHANNELS, BoundaryNet, CurveRegressor
 from aasce.solvers.scg_net.settings import ScgNetConfig
 from aasce.solvers.scg_net.solver import Look, ScgNetSolver
 from aasce.solvers.scg_net.task import BoundaryTask, RegressionTask, make_stack
-from aasce.solvers.shared.samples import load_items
+from aasce.solvers.shared.samples import load_samples
 from aasce.targets.curves import encode_boundaries
 from aasce.types import AasceError, Radiograph
 from tests.conftest import straight_spine
@@ -25,7 +25,7 @@ from tests.synthetic import bent_spine, write_challenge
 
 def tiny(tmp: Path, *overrides: str) -> ScgNetConfig:
     path = tmp / "tiny.yaml"
-    path.write_text(dump_settings(ScgNetSolver.tiny()))
+    path.write_text(dump_settings(ScgNetSolver.Config.tiny()))
     return load_settings(ScgNetConfig, path, overrides)
 
 
@@ -37,7 +37,7 @@ def films(tmp_path: Path) -> FilmSet:
 def test_the_decoder_looks_back_at_1x_and_4x_alone() -> None:
     """With nothing coming up through the pyramid, 8X and the bottom are not seen; 2X leads on to 4X only."""
     torch.manual_seed(0)
-    settings = ScgNetSolver.tiny().boundaries.model_copy(update={"channels": (4, 6, 8, 10, 12)})
+    settings = ScgNetSolver.Config.tiny().boundaries.model_copy(update={"channels": (4, 6, 8, 10, 12)})
     net = BoundaryNet(settings).eval()
     with torch.no_grad():
         net.pyramid.join[0].weight.zero_()
@@ -98,7 +98,7 @@ def test_targets_are_the_dilated_borders_of_what_is_shown(tmp_path: Path, films:
         for k in ("mirror=0", "bent=0", "turned=0", "lean=0", "far=0", "shift=0", "zoom=[1, 1]")
     ]
     config = tiny(tmp_path, *still, "augment.intensity=0")
-    items = load_items(films, "none")
+    items = load_samples(films, "none")
     batch = next(BoundaryTask(config, BoundaryNet(config.boundaries), items, []).batches(0))
     wanted = []
     for item in items:
@@ -116,7 +116,7 @@ def test_a_regressors_samples_hold_film_and_curves(tmp_path: Path, films: FilmSe
     config = tiny(tmp_path)
     solver = ScgNetSolver(config)
     nets = solver.module.boundaries, solver.module.regression
-    task = RegressionTask(config, nets, load_items(films, "none"), [])
+    task = RegressionTask(config, nets, load_samples(films, "none"), [])
     assert len(task.train) == 2 * config.regression.variants
     first, again = next(task.batches(0)), next(task.batches(0))
     assert first["stack"].shape == (2, 128, 64, 3)
@@ -160,7 +160,7 @@ def test_both_stages_train_and_are_resumed(tmp_path: Path, films: FilmSet) -> No
     whole, halves = (ScgNetSolver(tiny(tmp_path)) for _ in range(2))
     whole.fit(films, films, RunFolder(tmp_path / "whole", "cpu", quiet=True))
     assert whole.manifest["validation_dice"] >= 0
-    items = load_items(films, halves.config.intensity)
+    items = load_samples(films, halves.config.intensity)
     halves.fit_boundaries((items, items), RunFolder(tmp_path / "halves", "cpu", quiet=True))
     again = ScgNetSolver(tiny(tmp_path))
     again.fit(films, films, RunFolder(tmp_path / "halves", "cpu", resume=True, quiet=True))

@@ -34,7 +34,7 @@ from aasce.solvers.shared.masks import film_mask, half_map, soft_dice
 from aasce.solvers.shared.pyramid_pooling import Pyramids
 from aasce.solvers.shared.regressor import CALIBRATION
 from aasce.solvers.shared.row_head import angle_targets
-from aasce.solvers.shared.samples import AugmentSettings, Item, Warper, canvas_of
+from aasce.solvers.shared.samples import AugmentSettings, Sample, Warper, canvas_of
 from aasce.targets.mask import encode_mask
 from aasce.types import AasceError, Radiograph
 from tests.conftest import straight_spine
@@ -45,7 +45,7 @@ def tiny(*overrides: str, tmp: Path) -> Seg4RegConfig:
     from aasce.config import dump_settings
 
     path = tmp / "tiny.yaml"
-    path.write_text(dump_settings(Seg4RegSolver.tiny()))
+    path.write_text(dump_settings(Seg4RegSolver.Config.tiny()))
     return load_settings(Seg4RegConfig, path, overrides)
 
 
@@ -54,10 +54,10 @@ def films(tmp_path: Path) -> FilmSet:
     return read_challenge(write_challenge(tmp_path / "set", [bent_spine(b) for b in (-40.0, 10.0)]))
 
 
-def straight_item(height: int = 900, width: int = 400) -> Item:
+def straight_item(height: int = 900, width: int = 400) -> Sample:
     view = View(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), (height, width))
     pixels = np.zeros((height, width, 1), np.uint8)
-    return Item(pixels, straight_spine(), np.array([1.0, 2.0, 3.0]), view, height)
+    return Sample(pixels, straight_spine(), np.array([1.0, 2.0, 3.0]), view, height)
 
 
 def test_one_aspect_for_both_canvases(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_pyramids_keep_the_map_size_and_count_their_branches() -> None:
 
 @pytest.mark.parametrize("skips", [True, False])
 def test_segmenter_answers_on_half_the_canvas(skips: bool) -> None:
-    settings = Seg4RegSolver.tiny().segmentation.model_copy(update={"skips": skips})
+    settings = Seg4RegSolver.Config.tiny().segmentation.model_copy(update={"skips": skips})
     logits, deep = SegmentationNet(settings).eval()(torch.zeros(1, 1, 128, 64))
     assert logits.shape == (1, 3, 64, 32)
     assert deep.shape[:2] == (1, settings.width)
@@ -150,7 +150,7 @@ def test_target_films_are_named_or_missed(tmp_path: Path) -> None:
 
 def test_pairs_head_measures_between_levels() -> None:
     """With all weight on the pair of levels 2 and 9, the angle is the difference of their tilts."""
-    net = PairsNet(Seg4RegSolver.tiny().regression).eval()
+    net = PairsNet(Seg4RegSolver.Config.tiny().regression).eval()
     tilts = torch.zeros(17)
     tilts[2], tilts[9] = 20.0 / 90, -15.0 / 90
     with torch.no_grad():
@@ -184,7 +184,7 @@ def test_predicted_items_stand_where_their_masks_do(tmp_path: Path, monkeypatch:
     config = tiny(tmp=tmp_path)
     item = straight_item()
     marked = np.round(encode_mask(item.landmarks, (900, 400), oversample=2)[1] * 255).astype(np.uint8)
-    item = Item(marked[..., None], item.landmarks, item.angles, item.view, item.height)
+    item = Sample(marked[..., None], item.landmarks, item.angles, item.view, item.height)
 
     def truth(net: object, canvases: np.ndarray, fast: bool) -> np.ndarray:
         half = canvases.reshape(len(canvases), 64, 2, 32, 2).mean(axis=(2, 4)) / 255
@@ -366,7 +366,7 @@ def test_odd_films_are_answered(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("head", ["direct", "pairs", "rows"])
 def test_every_head_learns_from_its_own_targets(head: str) -> None:
-    tiny = Seg4RegSolver.tiny()
+    tiny = Seg4RegSolver.Config.tiny()
     settings = tiny.regression.model_copy(update={"head": head})
     config = tiny.model_copy(update={"regression": settings})
     net = HEADS[head](settings)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aasce.preprocess.crop import View
-from aasce.solvers.shared.autocrop import closer_look, crop_box, largest_part, longest_part
+from aasce.solvers.shared.autocrop import autocrop, crop_box, largest_part, longest_part
 from aasce.solvers.shared.samples import Box
 
 VIEW = View(np.array([[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]), (240, 120))
@@ -47,8 +47,8 @@ def test_an_empty_mask_has_no_spine() -> None:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A look that sees the same spine whatever it looks at."""
+class SamePass:
+    """A pass that finds the same spine whatever it is given."""
 
     box: Box
     spine: NDArray[np.float64] | None
@@ -57,33 +57,33 @@ class Seen:
 SPINE = np.array([40.0, 100.0, 60.0, 300.0])
 
 
-def looks(own: NDArray[np.float64] | None, told: NDArray[np.float64] | None, below: float) -> list[Box]:
-    """The boxes of a film of 1000 rows that are looked at in turn; the last is measured."""
+def passes(own: NDArray[np.float64] | None, localized: NDArray[np.float64] | None, below: float) -> list[Box]:
+    """The boxes of a film of 1000 rows that are passed in turn; the film is measured from the last one."""
     boxes: list[Box] = []
 
-    def see(box: Box) -> Seen:
+    def run(box: Box) -> SamePass:
         boxes.append(box)
-        return Seen(box, own)
+        return SamePass(box, own)
 
-    assert closer_look(see, (1000, 200), below, told).box == boxes[-1]
+    assert autocrop(run, (1000, 200), below, localized).box == boxes[-1]
     return boxes
 
 
-def test_a_spine_that_is_told_is_cropped_to_at_once() -> None:
+def test_a_localized_spine_is_cropped_to_at_once() -> None:
     elsewhere = np.array([0.0, 600.0, 30.0, 900.0])
-    assert looks(elsewhere, SPINE, 0.6) == [crop_box(SPINE, (1000, 200))]
+    assert passes(elsewhere, SPINE, 0.6) == [crop_box(SPINE, (1000, 200))]
 
 
-def test_a_told_spine_that_fills_the_film_leaves_it_whole() -> None:
-    told = np.array([40.0, 100.0, 60.0, 850.0])
-    assert looks(SPINE, told, 0.6) == [(0, 0, 200, 1000)]
-    assert looks(SPINE, told, 0.8) == [crop_box(told, (1000, 200))]
+def test_a_localized_spine_that_fills_the_film_leaves_it_whole() -> None:
+    localized = np.array([40.0, 100.0, 60.0, 850.0])
+    assert passes(SPINE, localized, 0.6) == [(0, 0, 200, 1000)]
+    assert passes(SPINE, localized, 0.8) == [crop_box(localized, (1000, 200))]
 
 
-def test_without_being_told_a_small_spine_is_found_first() -> None:
-    boxes = looks(SPINE, None, 0.6)
+def test_without_a_localizer_a_small_spine_is_found_first() -> None:
+    boxes = passes(SPINE, None, 0.6)
     assert boxes == [(0, 0, 200, 1000), crop_box(SPINE, (1000, 200))]
 
 
-def test_where_nothing_is_seen_at_the_told_place_the_whole_film_is_looked_at() -> None:
-    assert looks(None, SPINE, 0.6) == [crop_box(SPINE, (1000, 200)), (0, 0, 200, 1000)]
+def test_where_nothing_is_found_at_the_localized_place_the_whole_film_is_passed() -> None:
+    assert passes(None, SPINE, 0.6) == [crop_box(SPINE, (1000, 200)), (0, 0, 200, 1000)]

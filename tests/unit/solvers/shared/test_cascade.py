@@ -9,7 +9,7 @@ import torch
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.shared.cascade import seen_items, spoil_mask, stack_tensor, stacked
-from aasce.solvers.shared.samples import Item
+from aasce.solvers.shared.samples import Sample
 from tests.conftest import straight_spine
 
 
@@ -27,14 +27,14 @@ def test_film_comes_first_and_maps_follow() -> None:
     ].item() == pytest.approx(-0.6)
 
 
-def marked_item() -> Item:
+def marked_item() -> Sample:
     """A film of 900 x 400 that is black but for the middles of its vertebrae."""
     landmarks = straight_spine(tilt=np.linspace(-20, 20, 17))
     pixels = np.zeros((900, 400, 1), np.uint8)
     for x, y in landmarks.mean(axis=1):
         pixels[round(y) - 9 : round(y) + 10, round(x) - 59 : round(x) - 20] = 255  # left of the middles
     identity = View(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), (900, 400))
-    return Item(pixels, landmarks, np.array([40.0, 0, 0]), identity, 900)
+    return Sample(pixels, landmarks, np.array([40.0, 0, 0]), identity, 900)
 
 
 @pytest.mark.parametrize("size", [(256, 128), (128, 64)])

@@ -11,7 +11,7 @@ from aasce.preprocess.crop import View
 from aasce.solvers.shared.heads import Regressed
 from aasce.solvers.shared.readout import Readout, answers, item_angles
 from aasce.solvers.shared.row_head import HeadSettings, angle_targets
-from aasce.solvers.shared.samples import Item
+from aasce.solvers.shared.samples import Sample
 from tests.conftest import straight_spine
 
 CANVAS = (900, 400)
@@ -97,7 +97,7 @@ def test_levels_in_one_place_are_still_measured() -> None:
 
 def test_films_are_read_each_from_its_own_pixels() -> None:
     pixels = np.zeros((*CANVAS, 1), np.uint8)
-    item = Item(pixels, leaning_spine(), np.zeros(3), VIEW, 1800)
+    item = Sample(pixels, leaning_spine(), np.zeros(3), VIEW, 1800)
     two = Readout.joined([Readout.of(said()), Readout.of(said())])
     found = item_angles(two, [item, item], HeadSettings(doubt=0.0))
     assert found.shape == (2, 3)

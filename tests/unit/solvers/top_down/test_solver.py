@@ -17,7 +17,7 @@ from aasce.geometry.correction import Correction
 from aasce.preprocess.crop import View
 from aasce.scoring import smape
 from aasce.solvers.base import RunFolder
-from aasce.solvers.shared.samples import Item, load_items
+from aasce.solvers.shared.samples import Sample, load_samples
 from aasce.solvers.top_down.edges import EdgeResponse, canny, cut_patch, gaussian_derivative
 from aasce.solvers.top_down.network import Residual, RUNet
 from aasce.solvers.top_down.reading import (
@@ -44,7 +44,7 @@ STILL = View(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), SIZE)
 
 def tiny(tmp: Path, *overrides: str) -> TopDownConfig:
     path = tmp / "tiny.yaml"
-    path.write_text(dump_settings(TopDownSolver.tiny()))
+    path.write_text(dump_settings(TopDownSolver.Config.tiny()))
     return load_settings(TopDownConfig, path, overrides)
 
 
@@ -287,7 +287,7 @@ def test_decoding_costs_little_on_true_masks(aasce_data: Path) -> None:
     two openings are worth a third of it."""
     films = read_challenge(aasce_data)
     chosen = films.subset(list(range(0, len(films), 12)))
-    items = load_items(chosen, "none")
+    items = load_samples(chosen, "none")
     truth = np.stack([item.angles for item in items])
     plain = smape(np.stack([_decoded(item, PipeSettings()) for item in items]), truth)
     blind = smape(np.stack([_decoded(item, PipeSettings(openings=0.0)) for item in items]), truth)
@@ -297,7 +297,7 @@ def test_decoding_costs_little_on_true_masks(aasce_data: Path) -> None:
     assert blind > plain + 2
 
 
-def _decoded(item: Item, pipe: PipeSettings, blur: float = 0.0) -> NDArray[np.float64]:
+def _decoded(item: Sample, pipe: PipeSettings, blur: float = 0.0) -> NDArray[np.float64]:
     scene = scene_of_item(item, (512, 256))
     share = encode_spine(scene.to_canvas.apply(item.landmarks), (512, 256))
     if blur:

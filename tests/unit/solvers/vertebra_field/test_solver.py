@@ -150,7 +150,7 @@ def make_sample() -> Sample:
 
 @pytest.mark.parametrize("fine", [True, False])
 def test_a_sample_depends_on_its_seed_alone_and_its_corners_on_the_film(fine: bool) -> None:
-    config = VertebraFieldSolver.tiny().model_copy(
+    config = VertebraFieldSolver.Config.tiny().model_copy(
         update={"augment": AugmentSettings(intensity=0.0, background=1.0)}
     )
     behind = np.full((640, 300), 90, np.uint8)
@@ -195,7 +195,7 @@ def test_weights_stay_under_the_size_that_is_shipped() -> None:
 
 def test_a_blank_film_is_a_failure_with_its_reason() -> None:
     film = Radiograph("blank", np.zeros((400, 200), np.uint8))
-    said = VertebraFieldSolver(VertebraFieldSolver.tiny()).predict([film])[0]
+    said = VertebraFieldSolver(VertebraFieldSolver.Config.tiny()).predict([film])[0]
     assert said.failure is not None
     assert "blank" in said.failure
     assert said.landmarks is None
