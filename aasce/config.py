@@ -1,7 +1,8 @@
 """YAML to checked settings, overrides, and the text of what is wrong.
 
-Settings are strict: an unknown key is an error that names the nearest right one, and all errors are told at
-once. Defaults live in the class; a file in configs/ is complete; nothing is inherited between files.
+Settings are strict: an unknown key is an error that names the nearest right one, and all errors are reported at
+once. Defaults live in the class; a file in configs/ is complete; nothing is inherited between files. A group of
+settings that is one of several alternatives has a key `kind` that says which.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from aasce.types import AasceError
 
 S = TypeVar("S", bound="Settings")
+
+KIND = "kind"
+"""Setting that says which of several alternatives a group of settings is (a tagged union)."""
+
+SHOULD = "input should be "
 
 Share = Annotated[float, Field(ge=0, le=1)]
 """A part of a whole."""
@@ -41,7 +47,7 @@ Size = tuple[Side, Side]
 
 
 class Settings(BaseModel):
-    """Base of every settings class: frozen, and deaf to unknown keys and to values of another type."""
+    """Base of every settings class: frozen; refuses unknown keys and values of another type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")
 
@@ -50,7 +56,7 @@ def load_settings(cls: type[S], path: Path | None, overrides: Sequence[str] = ()
     """Reads settings from a YAML file, changed by overrides; what neither names keeps its default.
 
     Inside a group of settings, too: where a solver's `train` is not that of the class, naming its `epochs` alone
-    leaves the solver's other choices as they are.
+    leaves the solver's other choices as they are. A group of another `kind` has the defaults of that kind.
 
     Args:
         cls: the settings class.
@@ -71,7 +77,7 @@ def load_settings(cls: type[S], path: Path | None, overrides: Sequence[str] = ()
         # Through JSON, where strict settings take a list for a tuple and text for a path, as YAML has them.
         settings = cls.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
-        errors += [_line(cls, detail) for detail in error.errors(include_url=False)]
+        errors += _lines(cls, error.errors(include_url=False))
     if settings is None or errors:
         raise AasceError(_message(path, overrides, errors))
     return settings
@@ -81,6 +87,8 @@ def _over(default: Any, given: Any) -> Any:
     """What is given of a group of settings, over the group's own defaults; anything else as it is given."""
     if not (isinstance(default, Settings) and isinstance(given, dict)):
         return given
+    if given.get(KIND, getattr(default, KIND, None)) != getattr(default, KIND, None):
+        return given  # another kind has other settings
     inner = {name: _over(getattr(default, name, None), value) for name, value in given.items()}
     return default.model_dump(mode="json") | inner
 
@@ -170,6 +178,8 @@ def _put(raw: dict[str, Any], parts: list[str], value: Any) -> None:
         if not isinstance(raw.get(part), dict):
             raw[part] = {}
         raw = raw[part]
+    if parts[-1] == KIND and raw.get(KIND) != value:
+        raw.clear()  # another kind has other settings
     raw[parts[-1]] = value
 
 
@@ -179,17 +189,32 @@ def _message(path: Path | None, overrides: Sequence[str], errors: list[str]) -> 
     return "\n".join([f"{source}: {count}; correct it:", *(f"  {line}" for line in errors)])
 
 
-def _line(cls: type[Settings], detail: Any) -> str:
-    """One error of pydantic's, in one line."""
-    keys = [str(part) for part in detail["loc"]]
+def _lines(cls: type[Settings], details: Iterable[Any]) -> list[str]:
+    """Errors of pydantic's, one line each; what several types of one setting have against a value is one error."""
+    found: dict[str, dict[str, str]] = {}
+    for detail in details:
+        name, fault, given = _fault(cls, detail)
+        faults = found.setdefault(name, {})
+        faults[fault.removeprefix(SHOULD) if faults else fault] = given
+    return [f"{name}: {' or '.join(faults)}{list(faults.values())[-1]}" for name, faults in found.items()]
+
+
+def _fault(cls: type[Settings], detail: Any) -> tuple[str, str, str]:
+    """The dotted name of a wrong setting, what is wrong with it, and ", not" the value that was given."""
+    parents, keys = _place(cls, detail["loc"])
     name = ".".join(keys) or "settings"
     if detail["type"] == "extra_forbidden":
-        return f"{name}: unknown setting{_nearest_setting(cls, keys)}"
+        return name, f"unknown setting{_nearest_setting(cls, parents, keys[-1])}", ""
     if detail["type"] == "missing":
-        return f"{name}: is missing"
+        return name, "is missing", ""
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        kinds = [kind for member in _members(parents, keys[-1]) for kind in _kinds(member)]
+        tag = str(detail["ctx"].get("tag", ""))
+        wrong = f"there is no {tag!r}{nearest(tag, kinds)}" if tag else "is missing"
+        return f"{name}.{KIND}", f"{wrong}; known: {', '.join(kinds)}", ""
     message = detail["msg"].removeprefix("Value error, ")
-    given = "" if detail["type"] == "value_error" and not keys else f", not {_short(detail['input'])}"
-    return f"{name}: {message[:1].lower()}{message[1:]}{given}"
+    whole = detail["type"] == "value_error" and not keys
+    return name, f"{message[:1].lower()}{message[1:]}", "" if whole else f", not {_short(detail['input'])}"
 
 
 def _short(value: Any) -> str:
@@ -197,34 +222,60 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _nearest_setting(cls: type[Settings], keys: list[str]) -> str:
+def _place(cls: type[Settings], loc: Sequence[int | str]) -> tuple[list[type[Settings]], list[str]]:
+    """The classes that hold the setting of an error, and the keys that a YAML file has on the way to it.
+
+    pydantic also names the kind of an alternative and the type that was tried; a file has no such keys.
+    """
+    parents, inside, keys = [cls], [cls], list[str]()
+    for part in loc:
+        if isinstance(part, int):
+            keys.append(str(part))
+            continue
+        kind = [member for member in inside if len(inside) > 1 and part in _kinds(member)]
+        if kind:
+            inside = kind
+        elif inside or not keys:
+            keys.append(part)
+            parents, inside = inside, _members(inside, part)
+    return parents, keys
+
+
+def _nearest_setting(cls: type[Settings], parents: Sequence[type[Settings]], key: str) -> str:
     """The nearest name beside the unknown one; failing that, the same name at another place."""
-    parent = cls
-    for key in keys[:-1]:
-        parent = _inner(parent, key) or parent
-    near = nearest(keys[-1], parent.model_fields)
+    names = list(dict.fromkeys(name for parent in parents for name in parent.model_fields))
+    near = nearest(key, names)
     if near:
         return near
-    paths = [path for path in setting_names(cls) if path.rsplit(".", 1)[-1] == keys[-1]]
-    return f" (did you mean {paths[0]!r}?)" if paths else f"; known: {', '.join(parent.model_fields)}"
+    kinds = [kind for parent in parents for kind in _kinds(parent)]
+    paths = [path for path in setting_names(cls) if path.rsplit(".", 1)[-1] == key]
+    if paths and not kinds:
+        return f" (did you mean {paths[0]!r}?)"
+    return f"{f' of {KIND} {kinds[0]}' if kinds else ''}; known: {', '.join(names)}"
 
 
 def setting_names(cls: type[Settings]) -> Iterator[str]:
-    """Dotted names of all settings of a class, inner ones included: "train", "train.lr", ..."""
+    """Dotted names of all settings of a class, inner ones and all alternatives included: "train", "train.lr", ..."""
     for name in cls.model_fields:
         yield name
-        inner = _inner(cls, name)
-        if inner is not None:
-            yield from (f"{name}.{deeper}" for deeper in setting_names(inner))
+        deeper = (inner for member in _members([cls], name) for inner in setting_names(member))
+        yield from (f"{name}.{inner}" for inner in dict.fromkeys(deeper))
 
 
-def _inner(cls: type[Settings], key: str) -> type[Settings] | None:
-    """The settings class that stands under a key, bare, optional or inside a list or mapping."""
-    field = cls.model_fields.get(key)
-    pending: list[Any] = [] if field is None else [field.annotation]
+def _members(parents: Iterable[type[Settings]], key: str) -> list[type[Settings]]:
+    """The settings classes that may stand under a key, bare, optional, as alternatives or inside a list."""
+    fields = [parent.model_fields[key] for parent in parents if key in parent.model_fields]
+    pending: list[Any] = [field.annotation for field in fields]
+    found: list[type[Settings]] = []
     while pending:
-        kind = pending.pop()
+        kind = pending.pop(0)
         if isinstance(kind, type) and issubclass(kind, Settings):
-            return kind
+            found.append(kind)
         pending += get_args(kind)
-    return None
+    return list(dict.fromkeys(found))
+
+
+def _kinds(cls: type[Settings]) -> tuple[str, ...]:
+    """The value of `kind` that stands for a class among alternatives; () for a class that is none."""
+    field = cls.model_fields.get(KIND)
+    return () if field is None else tuple(map(str, get_args(field.annotation)))

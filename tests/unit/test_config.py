@@ -1,8 +1,9 @@
-"""Strict settings: every wrong line is told, and the nearest right name with it."""
+"""Strict settings: every wrong line is reported, and the nearest right name with it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field, field_validator, model_validator
@@ -205,3 +206,57 @@ def test_a_setting_of_a_group_leaves_the_groups_other_defaults() -> None:
 
 def test_a_free_mapping_is_replaced_as_a_whole() -> None:
     assert load_settings(Nested, None, ["group.options={c: 3}"]).group.options == {"c": 3}
+
+
+class Plain(Settings):
+    kind: Literal["plain"] = "plain"
+    weight: float = Field(default=1.0, ge=0)
+
+
+class Fancy(Settings):
+    kind: Literal["fancy"] = "fancy"
+    weight: float = Field(default=2.0, ge=0)
+    rows: int = Field(default=8, ge=1)
+
+
+class Choice(Settings):
+    head: Annotated[Plain | Fancy, Field(discriminator="kind")] = Fancy(rows=5)
+    start: bool | str = False
+    sizes: tuple[Annotated[int, Field(ge=1)], ...] = (1,)
+
+
+def test_another_kind_has_its_own_defaults_and_the_same_kind_those_of_the_group(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("head:\n  kind: fancy\n  weight: 7.0\n  rows: 3\n")
+    assert load_settings(Choice, None, ["head.weight=3.0"]).head == Fancy(weight=3.0, rows=5)
+    assert load_settings(Choice, path, ["head.kind=fancy"]).head == Fancy(weight=7.0, rows=3)
+    assert load_settings(Choice, path, ["head.kind=plain"]).head == Plain()
+    assert load_settings(Choice, path, ["head={kind: plain, weight: 4.0}"]).head == Plain(weight=4.0)
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        (
+            "head={kind: plain, rows: 3}",
+            "head.rows: unknown setting of kind plain; known: kind, weight",
+        ),
+        (
+            "head={kind: plain, wieght: 3.0}",
+            "head.wieght: unknown setting (did you mean 'weight'?)",
+        ),
+        ("head.kind=fanci", "head.kind: there is no 'fanci' (did you mean 'fancy'?); known: plain, fancy"),
+        ("head.weight=-1.0", "head.weight: input should be greater than or equal to 0, not -1.0"),
+        ("head=3", "head: input should be an object, not 3"),
+        ("start=3", "start: input should be a valid boolean or a valid string, not 3"),
+        ("sizes=[1, 0]", "sizes.1: input should be greater than or equal to 1, not 0"),
+    ],
+)
+def test_faults_of_alternatives_are_one_line_with_the_keys_of_the_file(override: str, line: str) -> None:
+    assert lines(overrides=(override,), cls=Choice)[1:] == [f"  {line}"]
+
+
+def test_setting_names_hold_those_of_all_alternatives_once() -> None:
+    assert list(setting_names(Choice)) == [
+        "head", "head.kind", "head.weight", "head.rows", "start", "sizes",
+    ]  # fmt: skip
