@@ -172,7 +172,7 @@ def record(film: Any) -> dict[str, Any]:
         "maximum_curvature": asdict(truth.space),
         "person": film.person.model_dump(mode="json"),
         "framing": film.framing.model_dump(mode="json"),
-        "look": film.look.model_dump(mode="json"),
+        "look": film.appearance.model_dump(mode="json"),
     }
 
 

@@ -18,7 +18,7 @@ from aasce.phantom.spine.pose import LEVELS
 from aasce.phantom.truth import FilmTruth, film_truth
 from aasce.types import Array, Radiograph
 from aasce.xray.camera import Camera, ConeBeam, SlotScanner
-from aasce.xray.film import FilmLook, develop, draw_look
+from aasce.xray.film import FilmAppearance, develop, draw_appearance
 from aasce.xray.raster import material_maps
 from aasce.xray.transmission import transmission, tungsten_spectrum
 
@@ -68,7 +68,7 @@ class RenderedFilm:
     person: Person
     phantom: Phantom
     framing: Framing
-    look: FilmLook
+    appearance: FilmAppearance
 
 
 def draw_framing(
@@ -117,7 +117,7 @@ def render_film(
     cobb: float | None = None,
     curve: str | None = None,
 ) -> RenderedFilm:
-    """Draws a person, a framing and a look from one seed, and takes the film.
+    """Draws a person, a framing and a appearance from one seed, and takes the film.
 
     Args:
         seed: of every draw; the same seed gives the same film on one machine.
@@ -129,14 +129,14 @@ def render_film(
     phantom = build_person(person)
     rng = np.random.default_rng((seed, 1))
     framing = draw_framing(rng, phantom, rows, frame)
-    look = draw_look(rng, framing.view)
+    appearance = draw_appearance(rng, framing.view)
     camera = framing.camera()
     with torch.no_grad():
         intensity = expose(phantom, camera, framing.kilovolts, framing.aluminium)
         truth = film_truth(phantom.pose, phantom.points, camera)
     pitch = (framing.box[3] - framing.box[2]) / rows
-    pixels = develop(intensity, look, rng, pitch)
-    return RenderedFilm(pixels, truth, person, phantom, framing, look)
+    pixels = develop(intensity, appearance, rng, pitch)
+    return RenderedFilm(pixels, truth, person, phantom, framing, appearance)
 
 
 class RenderedFilms(FilmSet):

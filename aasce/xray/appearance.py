@@ -1,8 +1,11 @@
-"""What a film looks like, as a readable record of plain numbers.
+"""Settings of detector, console and storage that give a film its appearance, as readable records of plain numbers.
 
-Six records, in the order of the imaging chain: `Exposure` (what reaches the detector), `Processing` (what the
-console makes of its logarithm), `Window` (how that becomes grey), `Border` (what is masked), `Mark` (letters) and
-`Storage` (how the film was kept). `aasce.xray.film.develop` applies them, `aasce.xray.styles.draw_look` draws them.
+Six records, in the order of the imaging chain: `Exposure` (what reaches the detector), `Processing` (processing of the
+detector's logarithm by the console), `Window` (from there to grey values), `Border` (masked parts), `Mark` (letters and
+rulers) and `Storage` (scanning and compression). `aasce.xray.film.develop` applies them,
+`aasce.xray.styles.draw_appearance` draws them at random.
+
+Natural logarithm is abbreviated ln; sd is standard deviation; a share is a number from 0 to 1.
 """
 
 from __future__ import annotations
@@ -14,10 +17,10 @@ class Seam(Settings):
     """Where two exposures of a long film were joined.
 
     Attributes:
-        at: of the film's height.
-        step: how much more exposure the lower part had, in natural logarithms.
-        line: exposure in the overlap itself, likewise; its width is `width`.
-        width: of the overlap, in shares of the height.
+        at: position, as a share of the film's height from the top.
+        step: ln of the lower part's exposure over the upper part's.
+        line: ln of the additional exposure in the overlap.
+        width: of the overlap, as a share of the film's height.
     """
 
     at: float
@@ -30,23 +33,23 @@ class Exposure(Settings):
     """From the primary beam to what the detector counts.
 
     Attributes:
-        clutter: sd of the anatomical background that no mesh shows (fat lobules, vessels, muscle fibres), in natural
-            logarithms behind the thickest body; a power-law texture (Burgess 1999).
+        clutter: sd, in ln of the intensity behind the thickest body, of anatomical background that has no mesh (fat
+            lobules, vessels, muscle fibres); a power-law texture (Burgess 1999).
         clutter_slope: exponent of the texture's amplitude over its scale.
-        scatter: scattered over primary radiation behind the middle of the body, after the grid.
-        scatter_mm: sd of its spread.
-        focus_mm: sd of the blur of focus and detector.
-        motion_mm: sd of the blur by breathing, along the body.
-        quanta: that the detector uses per mm2 behind the body, at the median.
-        wedge: how much a wedge filter takes off the beam above `wedge_at`, in natural logarithms.
-        wedge_at: shares of the height.
-        wedge_width: of the transition, likewise.
-        heel: fall of exposure from the film's top to its bottom (anode heel), in natural logarithms.
-        cutoff: fall towards the sides of a grid off its focus, likewise.
-        tilt: fall from left to right, likewise.
-        grid: amplitude of the anti-scatter grid's lines, relative.
-        grid_px: their period.
-        grid_degrees: their slant from the upright.
+        scatter: ratio of scattered to primary radiation behind the middle of the body, after the grid.
+        scatter_mm: sd of the scatter's spread, mm.
+        focus_mm: sd of the blur by focal spot and detector, mm.
+        motion_mm: sd of the blur by breathing, along the body, mm.
+        quanta: detected quanta per mm2 behind the body, at the median.
+        wedge: ln of the attenuation by a wedge filter above `wedge_at`.
+        wedge_at: lower end of the wedge filter, as a share of the film's height.
+        wedge_width: width of the transition there, as a share of the film's height.
+        heel: fall of ln exposure from the top to the bottom of the film (anode heel effect).
+        cutoff: fall of ln exposure towards the sides, from a grid that is out of focus.
+        tilt: fall of ln exposure from left to right.
+        grid: relative amplitude of the anti-scatter grid's lines.
+        grid_px: period of these lines, px.
+        grid_degrees: angle of these lines from the vertical.
         seams: of a film joined from several exposures.
     """
 
@@ -70,16 +73,16 @@ class Exposure(Settings):
 
 
 class Processing(Settings):
-    """Multi-scale processing of the logarithm (Vuylsteke and Schoeters 1994), as consoles do it.
+    """Multi-scale processing of the logarithm by the console (Vuylsteke and Schoeters 1994).
 
     Attributes:
-        equalise: share of everything coarser than `equalise_mm` that is taken away, 0 to 1.
-        equalise_mm: scale, mm on the film.
-        detail: gain of the band around `detail_mm`, beyond 1.
-        detail_mm: scale, likewise.
-        power: exponent that faint contrast is lifted with, 1 leaves it alone.
+        equalise: share of all structures coarser than `equalise_mm` that is removed.
+        equalise_mm: that scale, mm on the film.
+        detail: additional gain of structures around `detail_mm`; 0 for none.
+        detail_mm: that scale, mm on the film.
+        power: exponent of the contrast; below 1 faint contrast is raised, 1 changes nothing.
         sharpen: gain of the unsharp mask of one to two pixels.
-        clahe: share of a contrast-limited adaptive equalisation that is mixed in, 0 to 1.
+        clahe: share of the contrast-limited adaptive histogram equalisation in the result.
         clahe_limit: its clip limit.
     """
 
@@ -94,16 +97,16 @@ class Processing(Settings):
 
 
 class Window(Settings):
-    """How the processed logarithm becomes grey.
+    """From the processed logarithm to grey values.
 
     Attributes:
-        dark: quantile of the body that becomes black.
+        dark: quantile of the body that becomes `floor`; see `aasce.xray.processing.to_grey` for values below 0.
         bright: quantile of the body that becomes `ceiling`.
-        floor: grey of what lies at and below `dark`, 0 to 255.
-        ceiling: grey at `bright`; brighter things go on to 255.
-        gamma: exponent in between; below 1 lifts the dark parts.
+        floor: grey value at and below `dark`, 0 to 255.
+        ceiling: grey value at `bright`; brighter parts continue up to 255.
+        gamma: exponent in between; below 1 makes the dark parts brighter.
         slope: share of an S-shaped film curve, -0.4 to 1.
-        toe: softness with which the dark end runs out, in shares of the window; 0 cuts it off.
+        toe: width, as a share of the window, over which the curve bends at its dark end; 0 for a sharp bend.
     """
 
     dark: float
@@ -116,15 +119,16 @@ class Window(Settings):
 
 
 class Border(Settings):
-    """What collimation and masking leave of the film.
+    """Parts of the film that collimation and masking hide.
 
     Attributes:
         left, right, top, bottom: masked shares of the width or height, each at the middle of its side.
-        slants: degrees by which the four sides lean.
-        grey: of the mask.
-        cover: 1 hides the film below, less lets it shine through.
-        soft_px: sd of the edge.
-        corners: blanked blocks at the top: width and height left, width and height right, in shares of the film.
+        slants: degrees by which the four sides are rotated.
+        grey: grey value of the mask.
+        cover: opacity of the mask; 1 hides the film below.
+        soft_px: sd of the blur of its edge, px.
+        corners: blank rectangles in the upper corners: width and height on the left, width and height on the right, as
+            shares of the film.
     """
 
     left: float
@@ -142,13 +146,13 @@ class Mark(Settings):
     """A letter, a word or a ruler.
 
     Attributes:
-        text: what it says; "|" is a ruler with ticks, from top to bottom.
-        x, y: of its middle, in shares of the film.
-        height: of its letters, in shares of the film's height.
-        degrees: by which it is turned.
-        grey: of a text burned in, 0 to 255; below 0 it is of lead and lies in the beam, where it attenuates -grey in
-            natural logarithms.
-        weight: thickness of the strokes, in shares of the letters' height; 0 takes a printed fount.
+        text: the letters; "|" is a ruler with ticks, from top to bottom.
+        x, y: its middle, as shares of the film's width and height.
+        height: of its letters, as a share of the film's height.
+        degrees: rotation.
+        grey: grey value, 0 to 255, of text written onto the image; a negative value is a lead marker in the beam whose
+            ln attenuation is -grey.
+        weight: thickness of the strokes, as a share of the letters' height; 0 uses a printed font.
         ring: True for a ring around it.
         mirrored: True for letters seen from behind.
     """
@@ -165,16 +169,16 @@ class Mark(Settings):
 
 
 class Storage(Settings):
-    """How the film was kept.
+    """Scanning, reduction and compression of the finished film.
 
     Attributes:
-        vignette: fall of the light box or lens towards the corners, relative.
-        streaks: sd of a scanner's stripes along the film, grey levels.
-        dust: specks and hairs on the film.
-        scale: size it was stored in beside that of the render, at most 1.
-        grain: sd of noise added after processing, grey levels.
-        levels: grey levels kept.
-        jpeg: quality, 100 for none.
+        vignette: relative fall of the light box or lens towards the corners.
+        streaks: sd of a scanner's stripes along the film, grey values.
+        dust: number of specks and hairs on the film.
+        scale: stored size over rendered size, at most 1.
+        grain: sd of film grain, grey values.
+        levels: number of grey levels stored, at most 256.
+        jpeg: JPEG quality; 100 for no compression.
     """
 
     vignette: float
@@ -186,8 +190,8 @@ class Storage(Settings):
     jpeg: int
 
 
-class FilmLook(Settings):
-    """All that turns a body's shadow into a film, see the parts."""
+class FilmAppearance(Settings):
+    """All settings that turn transmitted intensity into a film; see the parts."""
 
     exposure: Exposure
     processing: Processing

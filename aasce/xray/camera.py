@@ -1,11 +1,11 @@
-"""The geometry of a film: where a point falls on it, and along which ray each pixel looks.
+"""Geometry of a film: the projection of points onto it, and the ray of each pixel.
 
 Three frames. The world is the person's (RAS+ mm). The beam's frame has its origin in the source, u to the right and
 v down on the film as seen from the source, w along the beam towards the film. Pixels are (x, y), y down, the centre
 of the first pixel at (0, 0).
 
-The pose belongs to the camera: the patient is turned and moved in a fixed beam, so that gradients towards the pose
-are gradients towards points.
+The patient's pose belongs to the camera: the patient is rotated and moved in a fixed beam, so that a gradient with
+respect to the pose follows from the gradient with respect to the points.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _AXES: dict[str, list[list[float]]] = {
     "AP": [[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, -1.0, 0.0]],
     "PA": [[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]],
 }
-_NEAREST = 0.01  # of the source-image distance: nothing may be nearer to the source
+_NEAREST = 0.01  # share of the source-image distance; no point may be nearer to the source
 
 
 class Camera(Protocol):
-    """What the renderer asks of a film's geometry.
+    """Geometry of a film, as the renderer needs it.
 
     Attributes:
         size: (H, W) of the film.
         pitch: mm per pixel on the film.
         distance: mm from the source to the film.
-        reference: mm from the source to the plane that depths are measured from; the middle of the body.
+        reference: mm from the source to the plane from which depths are measured, in the middle of the body.
     """
 
     @property
@@ -49,7 +49,7 @@ class Camera(Protocol):
     def distance(self) -> float: ...
 
     def place(self, points: torch.Tensor) -> torch.Tensor:
-        """Points (..., 3) mm of the world in the beam's frame (u, v, w) mm."""
+        """Points (..., 3) mm of the world to the beam's frame (u, v, w) mm."""
 
     def project(self, points: torch.Tensor) -> torch.Tensor:
         """Points (..., 3) mm of the world to pixels (..., 2), x right, y down."""
@@ -71,17 +71,17 @@ class Camera(Protocol):
 
 
 def rotation_matrix(degrees: torch.Tensor) -> torch.Tensor:
-    """Turns the patient: (..., 3) degrees of pitch, roll and yaw to (..., 3, 3) = yaw @ pitch @ roll.
+    """Rotation of the patient: (..., 3) degrees of pitch, roll and yaw to (..., 3, 3) = yaw @ pitch @ roll.
 
-    Pitch is about x (positive: the head goes back), roll about y (positive: the head goes to the patient's right),
-    yaw about z (positive: the patient turns to the left). All three follow the right-hand rule.
+    Pitch is about x (positive: the head moves backward), roll about y (positive: the head moves to the patient's
+    right), yaw about z (positive: the patient turns to the left). All three follow the right-hand rule.
     """
     pitch, roll, yaw = torch.deg2rad(degrees).unbind(-1)
     return _turn(yaw, 0, 1) @ _turn(pitch, 1, 2) @ _turn(roll, 2, 0)
 
 
 def _turn(angle: torch.Tensor, first: int, second: int) -> torch.Tensor:
-    """Rotation by `angle` rad that carries axis `first` towards axis `second`."""
+    """Rotation by `angle` rad from axis `first` towards axis `second`."""
     cells = [torch.ones_like(angle) if i % 4 == 0 else torch.zeros_like(angle) for i in range(9)]
     cells[4 * first] = cells[4 * second] = angle.cos()
     cells[3 * second + first] = angle.sin()
@@ -91,23 +91,23 @@ def _turn(angle: torch.Tensor, first: int, second: int) -> torch.Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Film:
-    """What both geometries share: the field of view, the view and the patient's pose.
+    """Common part of both geometries: field of view, view and the patient's pose.
 
     Args:
         size: (H, W) px.
-        box: (x_min, x_max, z_min, z_max) mm of the world; the film shows all of it where the body's plane y = `plane`
-            is cut. Where its shape differs from the film's, the film shows more, around the same middle.
-        view: "AP" source in front of the patient, his right on the left of the film; "PA" source behind, as seen
-            from behind. Both are the film as seen from the source.
+        box: (x_min, x_max, z_min, z_max) mm of the world: the field of view in the body's plane y = `plane`. If its
+            shape differs from the film's, the film shows more, around the same middle.
+        view: "AP" source in front of the patient, whose right is on the left of the film; "PA" source behind the
+            patient, whose right is on the right. Both are the film as seen from the source.
         distance: mm from source to film.
         gap: mm from the plane y = `plane` to the film.
-        plane: y of the plane in mm; by default that of the sacrum's endplate.
+        plane: y of that plane in mm; by default that of the sacrum's endplate.
         rotation: (3,) degrees of pitch, roll, yaw of the patient (see `rotation_matrix`) about the middle of the box
             in that plane; a tensor may require a gradient, and may be (B, 3) for B poses at once (not for `rays`).
-        shift: (3,) or (B, 3) mm of the patient, likewise.
+        shift: (3,) or (B, 3) mm by which the patient is moved; may be a tensor as well.
 
     Raises:
-        AasceError: an unknown view, an empty box or a body outside the beam.
+        AasceError: an unknown view, an empty box, or a gap that is not smaller than the distance.
     """
 
     size: tuple[int, int]
@@ -134,22 +134,22 @@ class _Film:
 
     @property
     def reference(self) -> float:
-        """mm from the source to the plane of the body."""
+        """Distance in mm from the source to the plane of the body."""
         return self.distance - self.gap
 
     @property
     def body_pitch(self) -> float:
-        """mm of the body per pixel, in the plane of the body."""
+        """Size of a pixel in mm, in the plane of the body."""
         left, right, bottom, top = self.box
         return max((right - left) / self.size[1], (top - bottom) / self.size[0])
 
     @property
     def magnification(self) -> float:
-        """How much larger the plane of the body is on a flat film."""
+        """Magnification of the plane of the body on a flat film."""
         return self.distance / self.reference
 
     def place(self, points: torch.Tensor) -> torch.Tensor:
-        """Points (..., 3) mm of the world in the beam's frame (u, v, w) mm, in the points' precision."""
+        """Points (..., 3) mm of the world to the beam's frame (u, v, w) mm, in the points' precision."""
         rotation, shift, pivot = self._pose(points)
         moved = shift if shift.ndim == 1 else shift.unsqueeze(-2)
         turned = (points - pivot) @ rotation.mT + moved
@@ -179,17 +179,17 @@ class _Film:
         return u[None], v[:, None]
 
     def _like(self) -> torch.Tensor:
-        """A tensor of the pose's precision and device, float64 on the CPU where the pose is plain numbers."""
+        """A tensor of the pose's precision and device; float64 on the CPU if the pose is plain numbers."""
         for value in (self.rotation, self.shift):
             if isinstance(value, torch.Tensor):
                 return value.detach()
         return torch.zeros(0, dtype=torch.float64)
 
     def _in_front(self, beam: torch.Tensor) -> torch.Tensor:
-        """The points' depths w, once none is behind the source or next to it.
+        """The points' depths w.
 
         Raises:
-            AasceError: the source is inside the body, or part of the body behind it.
+            AasceError: a point is behind the source or very near to it.
         """
         depth = beam[..., 2]
         if depth.numel() and not bool(depth.detach().amin() > _NEAREST * self.distance):
@@ -206,15 +206,15 @@ class _Film:
 
 @dataclass(frozen=True, eq=False)
 class ConeBeam(_Film):
-    """A long film on the wall: one focus opposite the film's middle, a flat film.
+    """One exposure of a long flat film, the focus opposite the film's middle.
 
-    Distances as in upright full-spine radiography: source to film 1830 mm (72 inches), the spine some 150 mm before
-    the film. See `_Film` for the arguments.
+    Default distances are those of upright full-spine radiography: source to film 1830 mm (72 inches), the spine about
+    150 mm in front of the film. See `_Film` for the arguments.
     """
 
     @property
     def pitch(self) -> float:
-        """mm per pixel on the film."""
+        """Size of a pixel in mm on the film."""
         return self.body_pitch * self.magnification
 
     def project(self, points: torch.Tensor) -> torch.Tensor:
@@ -232,16 +232,16 @@ class ConeBeam(_Film):
         return torch.stack([x, y, (depth - self.reference) / depth], -1)
 
     def crossing(self, a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(x, rho) as they are."""
+        """(x, rho) unchanged, since `edges` gives them already."""
         return a, b
 
     def stretch(self, like: torch.Tensor | None = None) -> torch.Tensor:
-        """(H, W): a ray's length per mm of depth."""
+        """(H, W) length of each pixel's ray per mm of depth."""
         u, v = self._pixels(self._like() if like is None else like)
         return torch.sqrt(1 + (u * u + v * v) / self.reference**2)
 
     def ray_length(self, like: torch.Tensor | None = None) -> torch.Tensor:
-        """(H, W) mm from the focus to each pixel."""
+        """(H, W) distance in mm from the focus to each pixel."""
         return self.stretch(like) * self.distance
 
     def rays(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -251,17 +251,17 @@ class ConeBeam(_Film):
         return self._world_rays(torch.zeros_like(through), through)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ConeBeam:
-        """The same camera with the pose's tensors elsewhere or in another precision."""
+        """The same camera with the pose's tensors on another device or in another precision."""
         return _moved(self, device, dtype)
 
 
 @dataclass(frozen=True, eq=False)
 class SlotScanner(_Film):
-    """A slot scanner (EOS): a fan in the horizontal plane, source and slot moving up together.
+    """A slot scanner (EOS): a horizontal fan beam, source and slot moving together along the body.
 
-    Rows are parallel: no magnification along z. Columns are scaled to the plane of the body, so that there a pixel
-    is square. Distances by default as in EOS: source to detector 1300 mm, to the isocentre 987 mm (Dubousset et al.
-    2005, "A new 2D and 3D imaging approach to musculoskeletal physiology and pathology").
+    Rows are parallel, so there is no magnification along z. Columns are scaled to the plane of the body, so that a
+    pixel is square there. Default distances are those of EOS: source to detector 1300 mm, to the isocentre 987 mm
+    (Dubousset et al. 2005, "A new 2D and 3D imaging approach to musculoskeletal physiology and pathology").
     """
 
     distance: float = 1300.0
@@ -269,7 +269,7 @@ class SlotScanner(_Film):
 
     @property
     def pitch(self) -> float:
-        """mm per pixel: along z anywhere, along x in the plane of the body."""
+        """Size of a pixel in mm: along z everywhere, along x in the plane of the body."""
         return self.body_pitch
 
     def project(self, points: torch.Tensor) -> torch.Tensor:
@@ -278,7 +278,7 @@ class SlotScanner(_Film):
         return torch.stack([self.crossing(a, b)[0], y], -1)
 
     def edges(self, points: torch.Tensor) -> torch.Tensor:
-        """(u, y, w - reference), as a straight edge is curved on the film but straight in its rows' planes."""
+        """(u, y, w - reference): a straight edge is curved on the film, but straight in these coordinates."""
         beam = self.place(points)
         depth = self._in_front(beam)
         y = beam[..., 1] / self.body_pitch + (self.size[0] - 1) / 2
@@ -291,12 +291,12 @@ class SlotScanner(_Film):
         return x, b / depth
 
     def stretch(self, like: torch.Tensor | None = None) -> torch.Tensor:
-        """(1, W): a ray's length per mm of depth; the same in every row."""
+        """(1, W) length of each pixel's ray per mm of depth; the same in every row."""
         u, _ = self._pixels(self._like() if like is None else like)
         return torch.sqrt(1 + (u / self.reference) ** 2)
 
     def ray_length(self, like: torch.Tensor | None = None) -> torch.Tensor:
-        """(H, W) mm from the source to the slot."""
+        """(H, W) distance in mm from the source to the slot."""
         return (self.stretch(like) * self.distance).expand(self.size)
 
     def rays(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -306,7 +306,7 @@ class SlotScanner(_Film):
         return self._world_rays(origin, torch.stack([u, v, torch.full_like(u, self.reference)], -1))
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> SlotScanner:
-        """The same camera with the pose's tensors elsewhere or in another precision."""
+        """The same camera with the pose's tensors on another device or in another precision."""
         return _moved(self, device, dtype)
 
 

@@ -1,8 +1,9 @@
-"""Radiographs of scans: line integrals through a volume, by nanodrr (Gopalakrishnan), for any camera of the kit.
+"""Digitally reconstructed radiographs: line integrals through a CT volume by nanodrr (Gopalakrishnan), for any camera.
 
-A CT knows attenuation at one energy only. Each voxel is therefore taken for one of a few materials by its HU
-(thresholds half-way between their values), in the density that its HU ask for; the rays' lengths through each then go
-through the same spectrum as those of meshes. nanodrr integrates all materials in one pass, its label map being theirs.
+A CT gives attenuation at one energy only. Each voxel is therefore assigned to one of a few materials by its HU
+(thresholds half-way between their values), with the density that its HU imply. The rays' path lengths through each
+material then pass through the same spectrum as those of meshes. nanodrr integrates all materials in one pass: they are
+the labels of its label map.
 """
 
 from __future__ import annotations
@@ -22,47 +23,47 @@ from aasce.xray.transmission import Spectrum, transmission
 from aasce.xray.voxels import hounsfield
 
 TISSUES: tuple[str, ...] = ("air", "lung", "fat", "soft", "marrow", "cortex", "titanium", "steel")
-"""Materials that HU can tell apart, from the lightest."""
+"""Materials that HU can distinguish, from the least dense."""
 
-_PADDING = -1200.0  # HU
-_SAMPLES = 1 << 22  # points of all rays held at once
+_PADDING = -1200.0  # HU: lower numbers fill what the scanner did not image
+_SAMPLES = 1 << 22  # sampling points of all rays in memory at once
 
 
 def thresholds() -> tuple[float, ...]:
-    """HU between one of `TISSUES` and the next."""
+    """HU half-way between each of `TISSUES` and the next."""
     values = [hounsfield(name) for name in TISSUES]
     return tuple((a + b) / 2 for a, b in pairwise(values))
 
 
 def drr(volume: Volume, camera: Camera, beam: Spectrum | float, step_mm: float | None = None) -> torch.Tensor:
-    """Line integrals of attenuation behind a CT, -log of the beam that arrives relative to the open one.
+    """Line integrals of attenuation through a CT: -ln of the intensity relative to the open beam.
 
     Args:
         volume: a CT in HU.
-        camera: of the film; its pose's tensors say on which device the work is done.
+        camera: of the film; the computation runs on the device of its pose's tensors.
         beam: a spectrum, or one energy in keV.
-        step_mm: between samples along a ray, by default the finest spacing.
+        step_mm: distance of samples along a ray; the volume's smallest spacing when None.
 
     Returns:
         (H, W) float32, 0 in the open beam; exp(-drr) is the intensity that `develop` takes.
 
     Raises:
-        AasceError: the volume is no CT.
+        AasceError: the volume is not a CT.
     """
     spectrum = beam if isinstance(beam, Spectrum) else Spectrum(np.array([float(beam)]), np.array([1.0]))
     return -torch.log(transmission(volume_maps(volume, camera, step_mm), spectrum))
 
 
 def volume_maps(volume: Volume, camera: Camera, step_mm: float | None = None) -> MaterialMaps:
-    """Path length in mm through each of `TISSUES` at its usual density: what `material_maps` is for meshes.
+    """Path length in mm through each of `TISSUES` at its usual density, as `material_maps` gives it for meshes.
 
-    Air counts as nothing, because `transmission` counts what displaces it. See `drr` for the arguments.
+    The map of air is zero, because `transmission` counts what displaces air. See `drr` for the arguments.
     """
     if volume.kind != "ct":
         raise AasceError(f"volume of kind {volume.kind!r}: a radiograph needs HU; give a CT")
     tissue = np.digitize(volume.data, thresholds()).astype(np.uint8)
     lengths = _integrals(_density(volume.data, tissue), tissue, volume, camera, step_mm)
-    lengths[1] += lengths[0]  # what is denser than air, though not by much
+    lengths[1] += lengths[0]  # voxels slightly denser than air, as lung of low density
     maps = MaterialMaps(
         (name, lengths[i]) for i, name in enumerate(TISSUES) if i < 2 or i in np.unique(tissue)
     )
@@ -74,7 +75,7 @@ def _density(hu: Array, tissue: Array) -> Array:
     """Attenuation beyond that of air, relative to that of the voxel's tissue; for air, to that of the lung."""
     usual = np.array([hounsfield(name) + 1000 for name in TISSUES], dtype=np.float32)
     usual[0] = usual[1]
-    # Noise about air stays, so that its mean is air's; numbers far below air fill what was not scanned.
+    # Noise around -1000 HU is kept, so that its mean stays that of air.
     excess = np.where(hu < _PADDING, np.float32(0), hu + np.float32(1000))
     return np.asarray(excess / usual[tissue], dtype=np.float32)
 
@@ -82,7 +83,7 @@ def _density(hu: Array, tissue: Array) -> Array:
 def _integrals(
     density: Array, tissue: Array, volume: Volume, camera: Camera, step_mm: float | None
 ) -> torch.Tensor:
-    """(C, H, W) mm: density along every ray, shared out to the tissues."""
+    """(C, H, W) mm: density integrated along every ray, by tissue."""
     from nanodrr.drr import render  # seconds to import, and needed for films of scans alone
 
     origin, direction = (part.float() for part in camera.rays())
@@ -113,7 +114,7 @@ def _integrals(
 
 
 def _subject(density: Array, tissue: Array, volume: Volume) -> Any:
-    """nanodrr's view of a volume; it takes attenuation as it is given."""
+    """The volume in nanodrr's form, with attenuation as given."""
     from nanodrr.data import Subject  # as above
     from torchio import LabelMap, ScalarImage
 
@@ -123,7 +124,7 @@ def _subject(density: Array, tissue: Array, volume: Volume) -> Any:
 
 
 def _samples(volume: Volume, source: torch.Tensor, target: torch.Tensor, step_mm: float) -> int:
-    """Samples a ray, so that on the longest way through the volume they stand `step_mm` apart."""
+    """Samples per ray, such that their distance on the longest way through the volume is `step_mm`."""
     shape = torch.tensor(volume.shape, dtype=torch.float64)
     matrix = torch.from_numpy(np.linalg.inv(volume.affine))
     start, end = (p.detach().cpu().double() @ matrix[:3, :3].T + matrix[:3, 3] for p in (source, target))

@@ -1,10 +1,10 @@
-"""A body's shadow to a film: detector, console, borders, letters, storage; bone bright, 8 bit.
+"""From transmitted intensity to a film: detector, console, borders, letters, storage. Bone is bright, 8 bit.
 
-    look = draw_look(rng)
-    pixels = develop(transmission(maps, spectrum), look, rng, camera.pitch)
+    appearance = draw_appearance(rng)
+    pixels = develop(transmission(maps, spectrum), appearance, rng, camera.pitch)
 
-What a film looks like is a record of plain numbers (`aasce.xray.looks`), drawn apart from the picture itself. Nothing
-here moves a pixel: landmarks stay where the camera put them.
+The appearance is a record of plain numbers (`aasce.xray.appearance`), drawn independently of the body. No step here
+moves a pixel: landmarks stay where the camera projected them.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from numpy.typing import NDArray
 
 from aasce.types import AasceError, Array
 from aasce.xray import detector, marks, processing
-from aasce.xray.looks import FilmLook, Storage
-from aasce.xray.styles import draw_look
+from aasce.xray.appearance import FilmAppearance, Storage
+from aasce.xray.styles import draw_appearance
 
-__all__ = ["FilmLook", "develop", "draw_look"]
+__all__ = ["FilmAppearance", "develop", "draw_appearance"]
 
 
 def develop(
-    intensity: torch.Tensor | Array, look: FilmLook, rng: np.random.Generator, pitch: float
+    intensity: torch.Tensor | Array, appearance: FilmAppearance, rng: np.random.Generator, pitch: float
 ) -> NDArray[np.uint8]:
-    """The film that a look makes of a body's shadow.
+    """Makes a film of transmitted intensity.
 
     Args:
         intensity: (H, W) primary intensity relative to the open beam, 0 to 1.
-        look: of the film.
-        rng: of noise, texture and dust; the look's own numbers are fixed.
+        appearance: settings of detector, console and storage.
+        rng: source of noise, texture and dust.
         pitch: mm per pixel.
 
     Returns:
         (H, W) uint8, bone bright.
 
     Raises:
-        AasceError: an intensity that is not (H, W) or not finite, or a pitch that is none.
+        AasceError: the intensity is not (H, W) or not finite, or the pitch is not positive.
     """
     primary = _primary(intensity)
     if not pitch > 0:
         raise AasceError(f"pitch {pitch}: give mm per pixel of the film")
     body = detector.body_mask(primary)
-    lead = marks.lead(look.marks, (primary.shape[0], primary.shape[1]), pitch)
-    counts = detector.count(primary, body, look.exposure, lead, rng, pitch)
-    image = processing.enhance(-cv2.log(counts), look.processing, pitch)
-    grey = processing.to_grey(image, body, look.window)
-    grey = processing.equalised(grey, look.processing)
-    grey = marks.burn(marks.mask(grey, look.border), look.marks, pitch)
-    return stored(grey, look.storage, rng)
+    lead = marks.lead(appearance.marks, (primary.shape[0], primary.shape[1]), pitch)
+    counts = detector.count(primary, body, appearance.exposure, lead, rng, pitch)
+    image = processing.enhance(-cv2.log(counts), appearance.processing, pitch)
+    grey = processing.to_grey(image, body, appearance.window)
+    grey = processing.equalised(grey, appearance.processing)
+    grey = marks.burn(marks.mask(grey, appearance.border), appearance.marks, pitch)
+    return stored(grey, appearance.storage, rng)
 
 
 def _primary(intensity: torch.Tensor | Array) -> Array:
@@ -68,29 +68,38 @@ def _primary(intensity: torch.Tensor | Array) -> Array:
     return primary
 
 
-def stored(grey: Array, look: Storage, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Grey (H, W) float32, 0 to 255, scanned, reduced and compressed to the film that a reader gets."""
+def stored(grey: Array, storage: Storage, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Scans, reduces and compresses a film.
+
+    Args:
+        grey: (H, W) float32, 0 to 255.
+        storage: the settings.
+        rng: source of stripes, grain and dust.
+
+    Returns:
+        (H, W) uint8.
+    """
     height, width = grey.shape
-    if look.vignette > 0:
+    if storage.vignette > 0:
         y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] ** 2
         x = np.linspace(-1, 1, width, dtype=np.float32)[None] ** 2
-        grey = grey * (1 - np.float32(look.vignette) * (x + y) / 2)
-    if look.streaks > 0:
-        grey = grey + rng.normal(0, look.streaks, (1, width)).astype(np.float32)
-    if look.grain > 0:
-        # Film grain clumps: white noise and twice as coarse noise in equal parts.
+        grey = grey * (1 - np.float32(storage.vignette) * (x + y) / 2)
+    if storage.streaks > 0:
+        grey = grey + rng.normal(0, storage.streaks, (1, width)).astype(np.float32)
+    if storage.grain > 0:
+        # Film grain forms clumps: white noise and noise twice as coarse in equal parts.
         fine = rng.standard_normal((height, width), dtype=np.float32)
         grain = 0.6 * fine + 1.6 * cv2.GaussianBlur(fine, (0, 0), 0.9)
-        grey = grey + grain * np.float32(look.grain)
-    if look.dust:
-        grey = _dusty(grey, look.dust, rng)
-    if look.scale < 1:
-        size = (max(round(width * look.scale), 16), max(round(height * look.scale), 16))
+        grey = grey + grain * np.float32(storage.grain)
+    if storage.dust:
+        grey = _dusty(grey, storage.dust, rng)
+    if storage.scale < 1:
+        size = (max(round(width * storage.scale), 16), max(round(height * storage.scale), 16))
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    if look.levels < 256:
-        step = 255 / (look.levels - 1)
+    if storage.levels < 256:
+        step = 255 / (storage.levels - 1)
         grey = np.rint(grey / step) * step
-    film = _compressed(np.clip(np.rint(grey), 0, 255).astype(np.uint8), look.jpeg)
+    film = _compressed(np.clip(np.rint(grey), 0, 255).astype(np.uint8), storage.jpeg)
     if film.shape != (height, width):
         film = np.asarray(cv2.resize(film, (width, height), interpolation=cv2.INTER_LINEAR))
     return film
@@ -104,7 +113,7 @@ def _compressed(film: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
 
 
 def _dusty(grey: Array, count: int, rng: np.random.Generator) -> Array:
-    """Specks and hairs, dark or bright, a pixel or two thick."""
+    """Adds specks and hairs, all dark or all bright, one or two pixels thick."""
     height, width = grey.shape
     ink = np.zeros((height, width), np.uint8)
     for _ in range(count):

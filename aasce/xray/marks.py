@@ -1,4 +1,4 @@
-"""What is not the patient: letters of lead and burned-in text, rulers, collimation borders, blanked corners."""
+"""Marks and borders on a film: lead markers, written text, rulers, collimation borders, blank corners."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from aasce.types import Array
-from aasce.xray.looks import Border, Mark
+from aasce.xray.appearance import Border, Mark
 
 
 def lead(marks: Iterable[Mark], shape: tuple[int, int], pitch: float) -> Array | None:
-    """(H, W) float32 -log attenuation of the letters that lie in the beam, None without any."""
+    """(H, W) float32 ln attenuation by the lead markers in the beam; None without any."""
     total = None
     for mark in marks:
         if mark.grey < 0:
@@ -23,7 +23,7 @@ def lead(marks: Iterable[Mark], shape: tuple[int, int], pitch: float) -> Array |
 
 
 def burn(grey: Array, marks: Iterable[Mark], pitch: float) -> Array:
-    """Grey film (H, W) float32 with the texts that a program wrote over it."""
+    """Grey film (H, W) float32 with the texts that the console writes onto it."""
     for mark in marks:
         if mark.grey >= 0:
             height, width = grey.shape
@@ -32,15 +32,15 @@ def burn(grey: Array, marks: Iterable[Mark], pitch: float) -> Array:
     return grey
 
 
-def mask(grey: Array, look: Border) -> Array:
-    """Grey film (H, W) float32 with its borders and blanked corners painted."""
+def mask(grey: Array, border: Border) -> Array:
+    """Grey film (H, W) float32 with its borders and blank corners."""
     height, width = grey.shape
-    hidden = 1 - field(look, (height, width))
+    hidden = 1 - field(border, (height, width))
     if hidden.any():
-        soft = cv2.GaussianBlur(hidden, (0, 0), look.soft_px) if look.soft_px > 0.3 else hidden
-        soft *= np.float32(look.cover)
-        grey = grey * (1 - soft) + np.float32(look.grey) * soft
-    left, left_height, right, right_height = look.corners
+        soft = cv2.GaussianBlur(hidden, (0, 0), border.soft_px) if border.soft_px > 0.3 else hidden
+        soft *= np.float32(border.cover)
+        grey = grey * (1 - soft) + np.float32(border.grey) * soft
+    left, left_height, right, right_height = border.corners
     if left > 0 and left_height > 0:
         grey = grey.copy()
         grey[: round(left_height * height), : round(left * width)] = 0
@@ -48,16 +48,16 @@ def mask(grey: Array, look: Border) -> Array:
     return grey
 
 
-def field(look: Border, shape: tuple[int, int]) -> Array:
-    """(H, W) float32, 1 where the film shows the beam, 0 where its border is masked (blanked corners apart)."""
+def field(border: Border, shape: tuple[int, int]) -> Array:
+    """(H, W) float32: 1 inside the borders, 0 where they mask the film; blank corners are not included."""
     height, width = shape
-    if not any((look.left, look.right, look.top, look.bottom)):
+    if not any((border.left, border.right, border.top, border.bottom)):
         return np.ones(shape, np.float32)
     lines = (
-        _side(look.left * width, look.slants[0], height),
-        _side(look.right * width, look.slants[1], height),
-        _side(look.top * height, look.slants[2], width),
-        _side(look.bottom * height, look.slants[3], width),
+        _side(border.left * width, border.slants[0], height),
+        _side(border.right * width, border.slants[1], height),
+        _side(border.top * height, border.slants[2], width),
+        _side(border.bottom * height, border.slants[3], width),
     )
     x = np.arange(width, dtype=np.float32)[None]
     y = np.arange(height, dtype=np.float32)[:, None]
@@ -67,7 +67,7 @@ def field(look: Border, shape: tuple[int, int]) -> Array:
 
 
 def _side(inset: float, degrees: float, length: int) -> Array:
-    """Inset in px along one side of the film; a side without border lies outside it."""
+    """(length,) px by which the border reaches into the film along one side; -1 on a side without border."""
     if inset <= 0:
         return np.full(length, -1.0, np.float32)
     along = np.arange(length, dtype=np.float32) - length / 2
@@ -86,20 +86,20 @@ def _drawn(mark: Mark, shape: tuple[int, int], pitch: float) -> Array:
 
 
 def _printed(mark: Mark, height: int) -> Array:
-    """The text in Pillow's own fount."""
-    size = max(mark.height * height * 1.35, 6.0)  # a capital is about three quarters of its fount's size
+    """The text in Pillow's own font."""
+    size = max(mark.height * height * 1.35, 6.0)  # capitals are about three quarters of the font's size high
     font = ImageFont.load_default(size)
     left, top, right, bottom = font.getbbox(mark.text)
-    picture = Image.new("L", (int(right - left) + 4, int(bottom - top) + 4))
-    ImageDraw.Draw(picture).text((2 - left, 2 - top), mark.text, fill=255, font=font)
-    return _framed(np.array(picture), size, max(round(size * 0.07), 1), mark.ring)
+    canvas = Image.new("L", (int(right - left) + 4, int(bottom - top) + 4))
+    ImageDraw.Draw(canvas).text((2 - left, 2 - top), mark.text, fill=255, font=font)
+    return _framed(np.array(canvas), size, max(round(size * 0.07), 1), mark.ring)
 
 
 def _stroked(mark: Mark, height: int) -> Array:
-    """The text in strokes of one thickness, as letters of lead are."""
+    """The text in strokes of one thickness, as on lead markers."""
     size = max(mark.height * height, 5.0)
     stroke = max(round(mark.weight * size), 1)
-    scale = size / 21  # Hershey's capitals are 21 units high
+    scale = size / 21  # capitals of Hershey fonts are 21 units high
     (width, tall), base = cv2.getTextSize(mark.text, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)
     edge = stroke + 2
     stamp = np.zeros((tall + base + 2 * edge, width + 2 * edge), np.uint8)
@@ -110,7 +110,7 @@ def _stroked(mark: Mark, height: int) -> Array:
 
 
 def _framed(stamp: Array, size: float, stroke: int, ring: bool) -> Array:
-    """The ink alone in the middle of its stamp, with a ring around it where one is asked for."""
+    """The letters cut out and centred, with a ring around them if wanted."""
     rows, columns = np.flatnonzero(stamp.any(1)), np.flatnonzero(stamp.any(0))
     if not len(rows):
         return stamp
@@ -136,7 +136,7 @@ def _ringed(stamp: Array, stroke: int) -> Array:
 
 
 def _stamped(stamp: Array, mark: Mark, shape: tuple[int, int]) -> Array:
-    """The stamp turned and laid on an empty film; what falls off its edge is lost."""
+    """The stamp, rotated, on an empty film; parts beyond the film's edge are cut off."""
     height, width = shape
     rows, columns = stamp.shape
     turn = cv2.getRotationMatrix2D((columns / 2 - 0.5, rows / 2 - 0.5), mark.degrees, 1.0)
@@ -147,7 +147,7 @@ def _stamped(stamp: Array, mark: Mark, shape: tuple[int, int]) -> Array:
 
 
 def _ruler(mark: Mark, shape: tuple[int, int], pitch: float) -> Array:
-    """A radio-opaque ruler from top to bottom: a tick a cm, a long one with its number every 5 cm."""
+    """A radiopaque ruler from top to bottom: a tick every cm, a long one with its number every 5 cm."""
     height, width = shape
     ink = np.zeros(shape, np.uint8)
     x, inward = round(mark.x * width), -1 if mark.mirrored else 1

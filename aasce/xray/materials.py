@@ -1,13 +1,12 @@
-"""How strongly the body's materials attenuate X-rays.
+"""X-ray attenuation of the body's materials.
 
 Mass attenuation coefficients mu/rho with coherent scattering, cm2/g, from J. H. Hubbell and S. M. Seltzer, "Tables of
 X-Ray Mass Attenuation Coefficients and Mass Energy-Absorption Coefficients", NISTIR 5632 / NIST Standard Reference
-Database 126: table 3 for elements, table 4 for mixtures. Between the table's energies log(mu/rho) runs as a cubic
-spline over log(energy): within 1 % of finer tables, where straight lines between the logarithms read 3 % too high at
-25 keV.
+Database 126: table 3 for elements, table 4 for mixtures. Between the table's energies log(mu/rho) is interpolated by a
+cubic spline over log(energy): within 1 % of finer tables, where linear interpolation is 3 % too high at 25 keV.
 
-Mixtures that table 4 lacks are added up from elements by weight (Bragg's rule). Compositions: cartilage and spongiosa
-from ICRU Report 46 (1992), the alloys from ASTM F136 (Ti-6Al-4V) and ASTM F138 (316L steel).
+Mixtures that are not in table 4 are the weighted sums of their elements (Bragg's rule). Compositions: cartilage and
+spongiosa from ICRU Report 46 (1992), the alloys from ASTM F136 (Ti-6Al-4V) and ASTM F138 (316L steel).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from aasce.config import nearest
 from aasce.types import AasceError
 
 ENERGIES: tuple[float, ...] = (20.0, 30.0, 40.0, 50.0, 60.0, 80.0, 100.0, 150.0)
-"""keV of the tables below. No material here has an absorption edge between them (molybdenum's is at 20 keV)."""
+"""keV of the tables below. No material here has an absorption edge between them (that of molybdenum is at 20 keV)."""
 
 _ELEMENTS: dict[str, tuple[float, ...]] = {
     "H": (0.3695, 0.3570, 0.3458, 0.3355, 0.3260, 0.3091, 0.2944, 0.2651),
@@ -85,15 +84,15 @@ DENSITY: dict[str, float] = {
     "plastic": 1.19,
     "aluminium": 2.699,
 }
-"""g/cm3 by material: NIST's table 2 but for lung (inflated, ICRU-46) and cortex (1.85, with its pores), ICRU-46 for
-cartilage and marrow (spongiosa), data sheets for the alloys."""
+"""g/cm3 by material: NIST's table 2, except lung (inflated, ICRU-46) and cortex (1.85, with its pores); ICRU-46 for
+cartilage and marrow (spongiosa); data sheets for the alloys."""
 
 MATERIALS: tuple[str, ...] = tuple(DENSITY)
-"""Names a mesh may be made of."""
+"""Names of materials that a mesh may be made of."""
 
 
 def check_material(name: str) -> None:
-    """Raises AasceError, pointing to the nearest name, for an unknown material."""
+    """Raises AasceError, with the nearest known name, for an unknown material."""
     if name not in DENSITY:
         raise AasceError(
             f"material {name!r}: is unknown{nearest(name, MATERIALS)}; known: {', '.join(MATERIALS)}"

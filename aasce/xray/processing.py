@@ -1,4 +1,4 @@
-"""What a console makes of the logarithm of the counts: multi-scale processing, the window, grey."""
+"""Image processing by the console: multi-scale processing of the signal's logarithm, windowing to grey values."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import cv2
 import numpy as np
 
 from aasce.types import Array
-from aasce.xray.looks import Processing, Window
+from aasce.xray.appearance import Processing, Window
 
 _LEVELS = 8  # of the pyramid
-_CONTRAST = 0.3  # natural logarithms: contrast that `power` leaves as it is
-_FAINTEST = 0.025  # contrast below this is taken for noise and lifted no further
-_CURVE = 4096  # steps of the tabulated grey curve, which ends at 1.75 times the window
-_CURVE_END = 1.75
+_CONTRAST = 0.3  # contrast, as a natural logarithm, that `power` does not change
+_FAINTEST = 0.025  # contrast below this counts as noise and is not raised further
+_CURVE = 4096  # steps of the tabulated grey curve
+_CURVE_END = 1.75  # times the window, where that curve ends
 
 
-def enhance(image: Array, look: Processing, pitch: float) -> Array:
+def enhance(image: Array, settings: Processing, pitch: float) -> Array:
     """Multi-scale processing by a Laplacian pyramid.
 
     Args:
-        image: (H, W) float32, -log of the counts.
-        look: gains and scales.
+        image: (H, W) float32, -ln of the signal.
+        settings: gains and scales.
         pitch: mm per pixel.
     """
-    if look.equalise == 0 and look.detail == 0 and look.power == 1:
-        return _sharpened(image, look.sharpen)
+    if settings.equalise == 0 and settings.detail == 0 and settings.power == 1:
+        return _sharpened(image, settings.sharpen)
     bands, rest = _pyramid(image)
-    rest = rest * np.float32(1 - look.equalise)
+    rest = rest * np.float32(1 - settings.equalise)
     for k in reversed(range(len(bands))):
         scale = pitch * 2.0**k
         size = (bands[k].shape[1], bands[k].shape[0])
-        rest = cv2.pyrUp(rest, dstsize=size) + _lifted(bands[k], _gain(look, scale), look.power)
-    return _sharpened(rest, look.sharpen)
+        rest = cv2.pyrUp(rest, dstsize=size) + _lifted(bands[k], _gain(settings, scale), settings.power)
+    return _sharpened(rest, settings.sharpen)
 
 
 def _pyramid(image: Array) -> tuple[list[Array], Array]:
@@ -45,15 +45,15 @@ def _pyramid(image: Array) -> tuple[list[Array], Array]:
     return bands, current
 
 
-def _gain(look: Processing, scale: float) -> float:
-    """Gain of the band of structures of `scale` mm; the large shadows' falls to 1 - equalise."""
-    detail = look.detail * np.exp(-0.5 * (np.log2(scale / look.detail_mm) / 1.3) ** 2)
-    coarse = 1 / (1 + (look.equalise_mm / scale) ** 2)
-    return float((1 + detail) * (1 - look.equalise * coarse))
+def _gain(settings: Processing, scale: float) -> float:
+    """Gain of structures of `scale` mm; for the coarsest it falls to 1 - equalise."""
+    detail = settings.detail * np.exp(-0.5 * (np.log2(scale / settings.detail_mm) / 1.3) ** 2)
+    coarse = 1 / (1 + (settings.equalise_mm / scale) ** 2)
+    return float((1 + detail) * (1 - settings.equalise * coarse))
 
 
 def _lifted(band: Array, gain: float, power: float) -> Array:
-    """Gain times |contrast|^power with its sign, but noise at the bottom is not lifted without limit."""
+    """Gain times |contrast|^power with its sign, limited for faint contrast so that noise is not raised."""
     if power == 1:
         return np.asarray(band * np.float32(gain))
     size = (cv2.multiply(band, band) + _FAINTEST**2) * (1 / _CONTRAST**2)
@@ -66,36 +66,36 @@ def _sharpened(image: Array, amount: float) -> Array:
     return np.asarray(cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), 1.2), -amount, 0))
 
 
-def to_grey(image: Array, body: Array, look: Window) -> Array:
-    """(H, W) float32 processed logarithm to (H, W) float32 grey, 0 to 255, bone bright.
+def to_grey(image: Array, body: Array, window: Window) -> Array:
+    """(H, W) float32 processed logarithm to (H, W) float32 grey values, 0 to 255, bone bright.
 
-    Quantiles are those of the body; one below 0 lies as far below the darkest 2 % as its size says, in shares of the
-    window.
+    The window's ends are quantiles of the body. A dark end below 0.02 is extrapolated: 0.02 - d stands for d times the
+    window's width below the quantile of 0.02.
     """
     seen = image[::4, ::4][body[::4, ::4]]
     seen = seen if seen.size else image.ravel()
-    low, high = (float(v) for v in np.quantile(seen, [max(look.dark, 0.02), look.bright]))
-    if look.dark < 0.02:
-        low += (look.dark - 0.02) * (high - low)
+    low, high = (float(v) for v in np.quantile(seen, [max(window.dark, 0.02), window.bright]))
+    if window.dark < 0.02:
+        low += (window.dark - 0.02) * (high - low)
     share = (image - np.float32(low)) * np.float32(1 / max(high - low, 1e-3))
     step = np.clip(share * (_CURVE / 2 / _CURVE_END) + _CURVE / 2, 0, _CURVE - 1).astype(np.int32)
-    return np.asarray(_curve(look)[step])
+    return np.asarray(_curve(window)[step])
 
 
-def _curve(look: Window) -> Array:
-    """(4096,) grey over shares of the window from -1.75 to 1.75."""
+def _curve(window: Window) -> Array:
+    """(4096,) grey values over -1.75 to 1.75 times the window."""
     x = (np.arange(_CURVE) - _CURVE / 2) * (2 * _CURVE_END / _CURVE)
-    x = look.toe * np.logaddexp(0, x / look.toe) if look.toe > 0 else np.maximum(x, 0)
-    y = x**look.gamma
+    x = window.toe * np.logaddexp(0, x / window.toe) if window.toe > 0 else np.maximum(x, 0)
+    y = x**window.gamma
     inner = np.minimum(y, 1)
-    y = y + look.slope * (inner * inner * (3 - 2 * inner) - inner)
-    return np.asarray(np.clip(look.floor + (look.ceiling - look.floor) * y, 0, 255), dtype=np.float32)
+    y = y + window.slope * (inner * inner * (3 - 2 * inner) - inner)
+    return np.asarray(np.clip(window.floor + (window.ceiling - window.floor) * y, 0, 255), dtype=np.float32)
 
 
-def equalised(grey: Array, look: Processing) -> Array:
-    """Mixes in a contrast-limited adaptive equalisation of the grey film."""
-    if look.clahe == 0:
+def equalised(grey: Array, settings: Processing) -> Array:
+    """Blends in a contrast-limited adaptive histogram equalisation of the grey film."""
+    if settings.clahe == 0:
         return grey
     eight = np.rint(grey).astype(np.uint8)
-    lifted = cv2.createCLAHE(look.clahe_limit, (4, 8)).apply(eight).astype(np.float32)
-    return np.asarray(cv2.addWeighted(grey, 1 - look.clahe, lifted, look.clahe, 0))
+    lifted = cv2.createCLAHE(settings.clahe_limit, (4, 8)).apply(eight).astype(np.float32)
+    return np.asarray(cv2.addWeighted(grey, 1 - settings.clahe, lifted, settings.clahe, 0))

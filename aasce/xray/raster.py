@@ -1,4 +1,4 @@
-"""Maps of path length, one per material, of meshes seen by a camera; see `aasce.xray.spans` for how."""
+"""Maps of path length through meshes, one per material, for a camera; see `aasce.xray.spans` for the method."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ class MaterialMaps(dict[str, torch.Tensor]):
     """Path length in mm per material, (H, W) each.
 
     Attributes:
-        repaired: pixels of all maps whose sign sums were not zero and that show a neighbour's value.
+        repaired: number of pixels, over all maps, that show a neighbour's value because their signs do not sum to zero.
     """
 
     repaired: int = 0
 
 
 def path_length(surfaces: Surfaces, camera: Camera) -> torch.Tensor:
-    """Length of every pixel's ray within closed surfaces, summed over them.
+    """Length of every pixel's ray inside closed surfaces, summed over the surfaces.
 
-    Differentiable in the vertices and in the camera's pose. Where signs do not sum to zero (open meshes given as
-    tensors) the value is that of the nearest sound pixel, with gradient zero, and a warning says how many.
+    Differentiable in the vertices and in the camera's pose. Pixels whose signs do not sum to zero (possible for open
+    meshes given as tensors) take the value of the nearest valid pixel, without gradient; a warning gives their number.
 
     Args:
-        surfaces: meshes, checked to be closed; or (vertices, faces) unchecked, vertices (V, 3) or (B, V, 3) mm of the
-            world.
+        surfaces: meshes, which are checked to be closed; or (vertices, faces), which are not checked, vertices (V, 3)
+            or (B, V, 3) mm of the world.
         camera: geometry of the film; a camera with B poses gives B maps.
 
     Returns:
@@ -59,17 +59,17 @@ def path_length(surfaces: Surfaces, camera: Camera) -> torch.Tensor:
 
 
 def material_maps(meshes: Sequence[Mesh], camera: Camera) -> MaterialMaps:
-    """Path length per material: a mesh adds to its material and takes from the material it displaces.
+    """Path length per material: a mesh adds to its material and subtracts from the material it displaces.
 
-    "air" is the way from the source to the film less all else. A map may be negative where a mesh sticks out of the
-    one it should be nested in.
+    "air" is the distance from the source to the film minus all other materials. A map may be negative where a mesh
+    extends beyond the mesh it should lie in.
 
     Args:
-        meshes: closed, of one precision, on one device.
+        meshes: closed, all of one precision and on one device.
         camera: geometry of the film; a camera with B poses gives (B, H, W).
 
     Returns:
-        A map for every material named, and for air, which sum to the length of the rays.
+        A map for every material of the meshes and for air; they sum to the length of the rays.
 
     Raises:
         AasceError: an open or flipped mesh, an unknown material, a source inside the body, a body that reaches

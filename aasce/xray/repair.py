@@ -1,4 +1,4 @@
-"""Meshes that are not closed: refused by name, or their pixels repaired."""
+"""Checks that meshes are closed, and repair of pixels where open ones were rendered."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from aasce.xray.mesh import Mesh
 
 
 def repair(maps: torch.Tensor, signs: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Gives pixels whose signs do not sum to zero the value of the nearest pixel whose signs do.
+    """Replaces pixels whose signs do not sum to zero by the nearest pixel whose signs do.
 
-    As in Shetty et al. (2021), section 2.1; no gradient flows through such a pixel. A map without a sound pixel
+    As in Shetty et al. (2021), section 2.1; no gradient flows through such a pixel. A map without any valid pixel
     becomes zero.
 
     Args:
@@ -31,11 +31,13 @@ def repair(maps: torch.Tensor, signs: torch.Tensor) -> tuple[torch.Tensor, int]:
     count = int(broken.sum())
     if not count:
         return maps, 0
-    mended = [_mended(one, bad) if bool(bad.any()) else one for one, bad in zip(maps, broken, strict=True)]
-    return torch.stack(mended), count
+    repaired = [
+        _repaired(one, bad) if bool(bad.any()) else one for one, bad in zip(maps, broken, strict=True)
+    ]
+    return torch.stack(repaired), count
 
 
-def _mended(one: torch.Tensor, broken: torch.Tensor) -> torch.Tensor:
+def _repaired(one: torch.Tensor, broken: torch.Tensor) -> torch.Tensor:
     if bool(broken.all()):
         return one.new_zeros(one.shape)
     nearest = distance_transform_edt(broken.cpu().numpy(), return_distances=False, return_indices=True)
@@ -44,10 +46,10 @@ def _mended(one: torch.Tensor, broken: torch.Tensor) -> torch.Tensor:
 
 
 def check_mesh(mesh: Mesh) -> None:
-    """Checks that a mesh is a closed surface whose faces are all wound counter-clockwise seen from outside.
+    """Checks that a mesh is a closed surface with all faces counter-clockwise seen from outside.
 
     Raises:
-        AasceError: one line that names the mesh, the fault and the remedy.
+        AasceError: one line with the mesh, the fault and how to correct it.
     """
     _check_numbers(mesh)
     faces = mesh.faces.detach().cpu().numpy()
@@ -59,13 +61,13 @@ def check_mesh(mesh: Mesh) -> None:
 def check_closed(
     meshes: Sequence[Mesh], vertices: torch.Tensor, faces: torch.Tensor, owner: torch.Tensor
 ) -> None:
-    """`check_mesh` of many joined meshes in a few milliseconds: looks closer only at those that seem wrong.
+    """`check_mesh` of many joined meshes in a few milliseconds: only meshes that fail a quick test are checked fully.
 
-    In a closed mesh every edge is walked once each way by its two faces. A hash of the edge, positive one way and
-    negative the other, then sums to exactly zero.
+    In a closed mesh the two faces at an edge pass it in opposite directions. A hash of the edge, positive in one
+    direction and negative in the other, then sums to exactly zero.
 
     Args:
-        meshes: what the joined mesh is made of.
+        meshes: the parts of the joined mesh.
         vertices: (V, 3) joined.
         faces: (F, 3) joined.
         owner: (F,) index of each face's mesh.
@@ -107,7 +109,7 @@ def _check_numbers(mesh: Mesh) -> None:
 
 
 def _check_edges(name: str, faces: np.ndarray[tuple[int, ...], np.dtype[np.int64]], vertices: int) -> None:
-    """Every edge must be walked as often one way as the other."""
+    """Every edge must be passed equally often in both directions."""
     begin, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
     keys = np.minimum(begin, end) * vertices + np.maximum(begin, end)
     edges, index = np.unique(keys[begin != end], return_inverse=True)

@@ -1,4 +1,4 @@
-"""How alike two radiographs are, whatever their contrast."""
+"""Similarity of two radiographs, independent of their contrast."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def normalised_gradient_correlation(
 
     Args:
         first: (..., H, W) with H, W of at least 3.
-        second: likewise, broadcast against the first.
-        weight: (..., H, W) non-negative weight of each pixel, all alike by default.
+        second: of a shape that broadcasts against the first.
+        weight: (..., H, W) non-negative weight of each pixel; equal weights when None.
 
     Returns:
         (...) from -1 to 1; 1 for images equal up to brightness and positive contrast, 0 for a constant one.
@@ -31,9 +31,9 @@ def normalised_gradient_correlation(
 def multiscale_gradient_correlation(
     first: torch.Tensor, second: torch.Tensor, levels: int = 3, weight: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Mean of `normalised_gradient_correlation` over `levels` scales, each half as fine as the one before.
+    """Mean of `normalised_gradient_correlation` over `levels` scales, each half the resolution of the one before.
 
-    Coarse scales widen the range from which a registration converges, fine ones sharpen its end.
+    Coarse scales widen the range from which a registration converges, fine ones make its result exact.
     """
     total, used = normalised_gradient_correlation(first, second, weight), 1
     for _ in range(levels - 1):
@@ -55,7 +55,7 @@ def _gradients(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _smoothed(image: torch.Tensor, dim: int) -> torch.Tensor:
-    """1, 2, 1 over 4 along a dimension, two shorter."""
+    """Weighted mean (1, 2, 1) / 4 along a dimension, which becomes two shorter."""
     size = image.shape[dim] - 2
     return (image.narrow(dim, 0, size) + 2 * image.narrow(dim, 1, size) + image.narrow(dim, 2, size)) / 4
 
@@ -68,16 +68,16 @@ def _correlation(first: torch.Tensor, second: torch.Tensor, weight: torch.Tensor
     first = first - (weight * first).sum(-1, keepdim=True) / total
     second = second - (weight * second).sum(-1, keepdim=True) / total
     power = (weight * first * first).sum(-1) * (weight * second * second).sum(-1)
-    # A constant image has no direction; the floor keeps the root's gradient finite there.
+    # For a constant image the power is zero; the lower bound keeps the root's gradient finite there.
     floor = torch.finfo(first.dtype).tiny * 1e6
     return (weight * first * second).sum(-1) / power.clamp_min(floor).sqrt()
 
 
 def _halved(image: torch.Tensor) -> torch.Tensor:
     height, width = image.shape[-2] // 2 * 2, image.shape[-1] // 2 * 2
-    lead = image.shape[:-2]
+    batch = image.shape[:-2]
     pooled = functional.avg_pool2d(image[..., :height, :width].reshape(-1, 1, height, width), 2)
-    return pooled.reshape(*lead, height // 2, width // 2)
+    return pooled.reshape(*batch, height // 2, width // 2)
 
 
 def local_gradient_correlation(
@@ -87,13 +87,14 @@ def local_gradient_correlation(
     levels: int = 2,
     weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Mean over windows of the gradients' normalised cross-correlation, so that faint parts count as strong ones do.
+    """Mean over windows of the gradients' normalised cross-correlation, so that faint and strong parts count equally.
 
     Args:
-        first: (H, W). second: likewise.
+        first: (H, W).
+        second: (H, W).
         window: px, side of the square windows, which overlap by half; halved with every scale.
-        levels: scales, each half as fine as the one before.
-        weight: (H, W) non-negative weight of each pixel; a window counts by what it holds of it.
+        levels: number of scales, each half the resolution of the one before.
+        weight: (H, W) non-negative weight of each pixel; a window's weight is the sum of its pixels'.
     """
     weight = torch.ones_like(first) if weight is None else weight
     total = first.new_zeros(())

@@ -1,19 +1,19 @@
 """Path lengths of rays through triangle meshes by signed depths (l-buffer), with gradients towards the vertices.
 
 Shetty et al., "Deep Learning compatible Differentiable X-ray Projections for Inverse Rendering" (2021), section 2.1:
-the length of a ray within a closed surface is the sum over all faces it crosses of its distance at the crossing, minus
-where it enters and plus where it leaves (equation 1). Nothing is sorted and no number of layers is fixed.
+the length of a ray inside a closed surface is a sum over the faces it crosses: its distance from the source, with a
+minus where it enters and a plus where it leaves (equation 1). Nothing is sorted and no number of layers is fixed.
 
-How a crossing is found. Every face is cut by the plane of each row of pixels; where the plane crosses two of its
-edges, the row's span of pixels between them is covered. An edge is always cut by the same arithmetic on the same
-numbers, whichever of its two faces is being drawn, and the sign of a span follows from which of its two crossings
-comes first along the row and which way round the face is wound. So the signs of a closed mesh cancel in every pixel
-exactly, in any precision, edge-on slivers included.
+How crossings are found. Every face is cut by the plane of each row of pixels. Between the two edges that the plane
+crosses lies a span of pixels that the face covers. An edge is always cut by the same arithmetic on the same numbers,
+for each of its two faces. The sign of a span follows from the order of its two crossings along the row and from the
+winding of the face. So the signs of a closed mesh cancel exactly in every pixel, in any precision, also for faces seen
+edge-on.
 
-Depths are measured from a plane through the body, not from the source, so that float32 does not cancel.
+Depths are measured from a plane through the body, not from the source, to avoid cancellation in float32.
 
-The gradient is exact for pixels inside a silhouette. On a silhouette the thickness of a closed surface goes to zero,
-so that a moving outline adds no term of its own, unlike in visible light.
+The gradient is exact for pixels inside a silhouette. At a silhouette the thickness of a closed surface goes to zero,
+so a moving outline adds no term of its own, unlike in visible light.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ import torch
 
 from aasce.xray.camera import Camera
 
-_ROWS = 1 << 17  # face rows worked on at a time: intermediate arrays stay in the cache
-_PIXELS = 1 << 18  # likewise pixels
-# Lengths up to which spans are drawn together: exact to 8, then at most a quarter drawn in vain.
+_ROWS = 1 << 17  # rows of faces processed at a time, so that intermediate arrays stay in the cache
+_PIXELS = 1 << 18  # pixels processed at a time
+# Lengths up to which spans are drawn together: exact up to 8, beyond that at most a quarter of the work is wasted.
 _LENGTHS = (*range(1, 9), *(step << power for power in range(1, 12) for step in (5, 6, 7, 8)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Spans:
-    """Runs of pixels that faces cover in rows, S of them.
+    """S spans: runs of pixels in a row that a face covers.
 
     Attributes:
         depth: rho at the first pixel's centre.
@@ -64,16 +64,16 @@ def signed_depths(
         camera: geometry of the film.
 
     Returns:
-        (C, H, W) mm of depth along the beam; times `camera.stretch` it is the length along the rays. And the sign
-        sums (C, H, W) int32, exits less entries of each pixel's ray: zero everywhere for closed meshes; where they
-        are not the depth means nothing.
+        (C, H, W) mm of depth along the beam (times `camera.stretch`: the length along the rays), and the sign sums
+        (C, H, W) int32: exits minus entries of each pixel's ray. They are zero everywhere for closed meshes; where they
+        are not, the depth is meaningless.
     """
     flat, signs = _SignedDepths.apply(edges, faces, channel, channels, camera)
     return flat.view(channels, *camera.size), signs.view(channels, *camera.size)
 
 
 class _SignedDepths(torch.autograd.Function):
-    """Draws chunk by chunk; the backward pass draws again instead of keeping what it drew."""
+    """Draws faces in chunks; the backward pass draws them again instead of storing them, to save memory."""
 
     @staticmethod
     def forward(
@@ -169,8 +169,8 @@ def _edge_table(corners: torch.Tensor, height: int) -> tuple[torch.Tensor, ...]:
     """Sorts each face's corners by row.
 
     Returns:
-        (5, 3F) (y, a, da/dy, b, db/dy) of its long, upper and lower edge from their upper ends; (F,) y of the middle
-        corner, (F,) first row, (F,) number of rows, (F,) +1 or -1 by its winding.
+        (5, 3F) (y, a, da/dy, b, db/dy) of each face's long, upper and lower edge from their upper ends; (F,) y of the
+        middle corner; (F,) first row; (F,) number of rows; (F,) +1 or -1 by its winding.
     """
     upper, middle, lower = corners.unbind(1)
     turn = corners.new_ones(len(corners))
@@ -180,7 +180,7 @@ def _edge_table(corners: torch.Tensor, height: int) -> tuple[torch.Tensor, ...]:
     begin = torch.stack([upper, upper, middle], 1).flatten(0, 1)
     run = torch.stack([lower, middle, lower], 1).flatten(0, 1) - begin
     rise = run[:, 1]
-    rise = torch.where(rise > 0, rise, torch.ones_like(rise))  # a level edge is never cut
+    rise = torch.where(rise > 0, rise, torch.ones_like(rise))  # a horizontal edge is never cut
     table = torch.stack([begin[:, 1], begin[:, 0], run[:, 0] / rise, begin[:, 2], run[:, 2] / rise])
     first = torch.ceil(upper[:, 1].detach()).clamp(0, height).to(torch.int64)
     last = torch.ceil(lower[:, 1].detach()).clamp(0, height).to(torch.int64)
@@ -190,7 +190,7 @@ def _edge_table(corners: torch.Tensor, height: int) -> tuple[torch.Tensor, ...]:
 def _by_row(
     one: torch.Tensor, two: torch.Tensor, turn: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The upper of two corners (F, 3) first; an exchange turns the face's winding round."""
+    """The upper of two corners (F, 3) first; exchanging them reverses the face's winding."""
     wrong = two[:, 1] < one[:, 1]
     swap = wrong[:, None]
     return torch.where(swap, two, one), torch.where(swap, one, two), torch.where(wrong, -turn, turn)
@@ -230,7 +230,7 @@ def _pixels(spans: _Spans, index: torch.Tensor, bound: int, last: int) -> tuple[
 
 
 def _add(spans: _Spans, reference: float, total: torch.Tensor) -> None:
-    """Adds signed depths w - reference = reference * rho / (1 - rho) to the flat maps; the last cell is a dump."""
+    """Adds signed depths w - reference = reference * rho / (1 - rho) to the flat maps; their last cell is unused."""
     for index, bound in _groups(spans.length):
         pixel, rho = _pixels(spans, index, bound, len(total) - 1)
         sign = reference * spans.sign.index_select(0, index)[:, None]
@@ -238,7 +238,7 @@ def _add(spans: _Spans, reference: float, total: torch.Tensor) -> None:
 
 
 def _gather(spans: _Spans, reference: float, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients towards the spans' depth and slope from that of the flat maps, whose last cell is zero."""
+    """Gradients of the spans' depth and slope from that of the flat maps, whose last cell is zero."""
     to_depth, to_slope = torch.zeros_like(spans.depth), torch.zeros_like(spans.slope)
     for index, bound in _groups(spans.length):
         pixel, rho = _pixels(spans, index, bound, len(gradient) - 1)

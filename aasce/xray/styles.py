@@ -1,8 +1,8 @@
-"""How often films look like what: random draws of `FilmLook`.
+"""Random draws of `FilmAppearance`, in five styles.
 
-Ranges are those seen on the films of the AASCE 2019 challenge (long films of several machines, cropped to the trunk,
-many with burned-out lungs, few with white above 240; whole films of one slot scanner with strong multi-scale
-processing and black borders) and wider: other hospitals' films are not like these.
+The ranges cover the films of the AASCE 2019 challenge (long films of several machines, cropped to the trunk, many with
+overexposed lungs, few with grey values above 240; whole films of one slot scanner with strong multi-scale processing
+and black borders) and go beyond them, because films of other hospitals differ.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from aasce.xray.looks import Border, Exposure, FilmLook, Mark, Processing, Seam, Storage, Window
+from aasce.xray.appearance import Border, Exposure, FilmAppearance, Mark, Processing, Seam, Storage, Window
 
 Style: TypeAlias = Literal["plain", "hard", "equalised", "soft", "scanned"]
 STYLES: dict[Style, float] = {"plain": 0.44, "hard": 0.17, "equalised": 0.2, "soft": 0.09, "scanned": 0.1}
-"""Families of looks and how often each is drawn: a linear window, one that burns the lungs out, multi-scale
-processing, a washed-out one, and film on a light box under a scanner."""
+"""Styles and how often each is drawn. plain: a linear window; hard: a window in which the lungs are black; equalised:
+multi-scale processing; soft: low contrast; scanned: photographic film digitised by a scanner."""
 
 
-def draw_look(
+def draw_appearance(
     rng: np.random.Generator, view: Literal["AP", "PA"] = "AP", style: Style | None = None
-) -> FilmLook:
-    """Draws a look.
+) -> FilmAppearance:
+    """Draws the appearance of one film.
 
     Args:
-        rng: of all draws.
+        rng: source of every draw.
         view: of the camera, so that the letter R lies on the patient's right.
-        style: a family of looks, drawn by `STYLES` without.
+        style: a key of `STYLES`; drawn by its frequency when None.
     """
     if style is None:
         style = list(STYLES)[int(rng.choice(len(STYLES), p=list(STYLES.values())))]
-    return FilmLook(
+    return FilmAppearance(
         exposure=_draw_exposure(rng, style),
         processing=_draw_processing(rng, style),
         window=_draw_window(rng, style),
@@ -51,7 +51,7 @@ def _log(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _sometimes(rng: np.random.Generator, chance: float, low: float, high: float) -> float:
-    """Uniform with a chance, else 0."""
+    """Uniform with probability `chance`, else 0."""
     value = _uniform(rng, low, high)
     return value if rng.random() < chance else 0.0
 
@@ -80,7 +80,7 @@ def _draw_exposure(rng: np.random.Generator, style: Style) -> Exposure:
 
 
 def _draw_seams(rng: np.random.Generator) -> tuple[Seam, ...]:
-    """A third of long films show where two or three exposures were joined."""
+    """On a third of the long films the joints of two or three exposures are visible."""
     if rng.random() > 0.35:
         return ()
     places = (
@@ -172,7 +172,7 @@ _INITIALS = "ABCDEFGHJKLMNPRSTWYZ"
 
 
 def _draw_marks(rng: np.random.Generator, view: str) -> tuple[Mark, ...]:
-    """Mostly a side letter of lead or burned in, sometimes words, a date, initials, a ruler."""
+    """Mostly a side letter, as lead marker or written onto the image; sometimes words, a date, initials, a ruler."""
     marks = []
     if rng.random() < 0.6:
         marks.append(_draw_side(rng, view))
@@ -196,7 +196,7 @@ def _draw_words(rng: np.random.Generator) -> str:
 
 
 def _draw_side(rng: np.random.Generator, view: str) -> Mark:
-    """R on the patient's right, L on his left; 1 in 40 lies on the wrong side, as in life."""
+    """R on the patient's right, L on the left; 1 in 40 is on the wrong side, as happens in practice."""
     letter = "R" if rng.random() < 0.6 else "L"
     right_is_left = view == "AP"
     on_left = (letter == "R") == right_is_left
@@ -213,7 +213,7 @@ def _draw_side(rng: np.random.Generator, view: str) -> Mark:
 
 
 def _mark(rng: np.random.Generator, text: str, kind: float) -> Mark:
-    """A text somewhere along the sides, mostly high up; of lead where `kind` is negative."""
+    """A text near the left or right side, mostly near the top; a lead marker where `kind` is negative."""
     lead = kind < 0
     side = _uniform(rng, 0.02, 0.22)
     return Mark(

@@ -1,4 +1,4 @@
-"""What of the beam arrives: polychromatic Beer-Lambert attenuation through maps of path length."""
+"""Transmitted intensity: polychromatic Beer-Lambert attenuation through maps of path length."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TUNGSTEN = {
     "above": ((_K_EDGE, 80.0, 100.0, 150.0), (11.23, 7.810, 4.438, 1.581)),
 }
 _CESIUM_IODIDE = {
-    # Likewise for CsI (NIST table 4), between its K edges at 33.17 and 35.98 keV.
+    # The same for CsI (NIST table 4), with its K edges at 33.17 and 35.98 keV.
     "below": ((20.0, 30.0, 33.169), (26.86, 9.045, 6.923)),
     "between": ((33.169, 35.985), (21.22, 17.19)),
     "above": (
@@ -33,16 +33,16 @@ _LINES = (
     (67.2, 0.168),
     (69.1, 0.043),
 )  # K alpha2, alpha1, beta1+3, beta2: keV, share
-_CELLS = 1 << 21  # pixels times energies worked on at a time
+_CELLS = 1 << 21  # pixels times energies processed at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Spectrum:
-    """What the detector sees of the open beam.
+    """Spectrum of the open beam, weighted by the detector's response.
 
     Attributes:
         energies: (E,) keV, from 20 to 150.
-        weights: (E,) share of each energy in the detector's signal with nothing but air in the beam; sums to 1.
+        weights: (E,) share of each energy in the detector's signal with only air in the beam; sums to 1.
     """
 
     energies: NDArray[np.float64]
@@ -63,23 +63,24 @@ def tungsten_spectrum(
     detector_g_cm2: float | None = 0.2,
     bins: int = 20,
 ) -> Spectrum:
-    """Spectrum of a tungsten tube as an energy-integrating detector weighs it.
+    """Spectrum of a tungsten tube, weighted by the response of an energy-integrating detector.
 
-    Bremsstrahlung by Kramers' law, (kVp / E - 1) photons per keV (Kramers 1923), filtered on its way out of the anode:
-    the depth at which electrons have slowed down follows the Thomson-Whiddington law, as in Tucker, Barnes and
-    Chakraborty (Med. Phys. 18, 1991, 211). K lines with the yield (kVp / 69.5 - 1)^1.63 of Green and Cosslett (1968).
-    The law's constant and the lines' strength were fitted to spectra of SpekPy at 70 to 120 kVp: the mean energy
-    agrees within 3.5 %, the signal through 100 to 300 mm of soft tissue within 7 %.
+    Bremsstrahlung follows Kramers' law, (kVp / E - 1) photons per keV (Kramers 1923), filtered on its way out of the
+    anode: the depth at which electrons have lost their energy follows the Thomson-Whiddington law, as in Tucker, Barnes
+    and Chakraborty (Med. Phys. 18, 1991, 211). K lines have the yield (kVp / 69.5 - 1)^1.63 of Green and Cosslett
+    (1968). The law's constant and the lines' strength were fitted to spectra of SpekPy at 70 to 120 kVp: the mean
+    energy agrees within 3.5 %, the signal through 100 to 300 mm of soft tissue within 7 %.
 
     Args:
         kvp: tube voltage, 40 to 150 kV.
         filtration_mm_al: total filtration in mm of aluminium.
-        air_mm: way through air.
+        air_mm: length of the path through air.
         anode_degrees: angle of the anode.
-        detector_g_cm2: caesium iodide of the detector, 0.2 g/cm2 being 0.6 mm of a needle layer; it absorbs a part of
-            the photons and gives light by their energy. None counts every photon alike.
-        bins: number of energies of the result; groups of equal weight of a 0.5 keV grid, shared out by what 150 mm of
-            soft tissue let through. 20 are within 0.5 % of the whole grid behind 350 mm of tissue and 50 of bone.
+        detector_g_cm2: caesium iodide of the detector; 0.2 g/cm2 is a needle layer of 0.6 mm. It absorbs a part of the
+            photons and emits light in proportion to their energy. None counts every photon equally.
+        bins: number of energies of the result: groups of a 0.5 keV grid, of equal weight in the mean of the open beam
+            and the beam behind 150 mm of soft tissue. With 20 the signal behind 350 mm of tissue and 50 mm of bone is
+            within 0.5 % of that of the full grid.
 
     Raises:
         AasceError: a voltage or a filtration out of range.
@@ -102,14 +103,15 @@ def _anode(energies: NDArray[np.float64], kvp: float, degrees: float) -> NDArray
     tangent = np.tan(np.radians(degrees))
 
     def escape(energy: NDArray[np.float64]) -> NDArray[np.float64]:
-        # Half-way down from kVp to the energy of the photon, at (kVp^2 - T^2) / C g/cm2 below the surface.
+        # Photons arise where electrons have energy T half-way between kVp and the photon's: (kVp^2 - T^2) / C g/cm2
+        # deep.
         depth = (kvp**2 - ((kvp + np.minimum(energy, kvp)) / 2) ** 2) / 1.18e6
         return np.asarray(np.exp(-_piecewise(_TUNGSTEN, energy) * depth / tangent))
 
     width = energies[1] - energies[0]
     photons = width * (kvp / energies - 1) * escape(energies)
     if kvp > _K_EDGE:
-        # The lines lie below the edge: absorbed by the lesser coefficient, from the depth of the edge's energy.
+        # The lines lie below the edge, where absorption is lower; they arise at the depth of the edge's energy.
         out = escape(np.array([_K_EDGE + 1e-3]))[0] ** (_TUNGSTEN["below"][1][-1] / _TUNGSTEN["above"][1][0])
         for energy, share in _LINES:
             photons[np.abs(energies - energy).argmin()] += 14.3 * share * (kvp / _K_EDGE - 1) ** 1.63 * out
@@ -119,7 +121,7 @@ def _anode(energies: NDArray[np.float64], kvp: float, degrees: float) -> NDArray
 def _piecewise(
     table: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]], energies: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Log-log interpolation between a table's edges."""
+    """Log-log interpolation within each part of a table, between absorption edges."""
     values = np.empty_like(energies)
     for keys, entries in table.values():
         within = (energies >= keys[0]) & (energies <= keys[-1])
@@ -128,7 +130,7 @@ def _piecewise(
 
 
 def _binned(energies: NDArray[np.float64], weights: NDArray[np.float64], bins: int) -> Spectrum:
-    """Groups a fine grid, so that each energy is the mean of its group."""
+    """Groups a fine grid of energies; each resulting energy is the weighted mean of its group."""
     behind = weights * np.exp(-linear_attenuation("soft", energies) * 150.0)
     share = np.cumsum(0.5 * behind / behind.sum() + 0.5 * weights) - 1e-12
     group = np.minimum((share * bins).astype(np.int64), bins - 1)
@@ -140,15 +142,15 @@ def _binned(energies: NDArray[np.float64], weights: NDArray[np.float64], bins: i
 def transmission(maps: Mapping[str, torch.Tensor], spectrum: Spectrum) -> torch.Tensor:
     """Primary signal behind the body, relative to the open beam of the same ray.
 
-    Beer-Lambert over the spectrum (Shetty et al. 2021, equation 3). Matter displaces air, so that each material counts
-    by its coefficient less that of air, and a map of air changes nothing.
+    Beer-Lambert law over the spectrum (Shetty et al. 2021, equation 3). Matter displaces air, so each material counts
+    by its coefficient minus that of air, and a map of air has no effect.
 
     Args:
-        maps: mm of path length by material, any shape alike, (H, W) or (B, H, W).
+        maps: mm of path length by material, all of one shape, (H, W) or (B, H, W).
         spectrum: of the open beam.
 
     Returns:
-        Signal of the maps' shape, 1 where nothing is in the way; differentiable in the maps.
+        Signal of the maps' shape, 1 in the open beam; differentiable in the maps.
 
     Raises:
         AasceError: an unknown material, or no map at all.

@@ -1,10 +1,10 @@
-"""Closed meshes to a CT in HU, or to labels: which voxel centres lie inside, exactly.
+"""Voxelisation of closed meshes to a CT in HU or to labels, by an exact test of which voxel centres lie inside.
 
 Along every column of voxels the crossings of the surface are found and signed; a voxel is inside where more surfaces
-were entered than left below it. Columns are tested against triangles in whole numbers (coordinates rounded to a
-65,536th of a voxel), and ties are broken as if every column stood an infinitesimal step aside (simulation of
-simplicity, Edelsbrunner and Mücke 1990). So no column slips between two triangles, and a closed surface is left as
-often as it is entered, whatever its vertices.
+were entered than left below it. Columns are tested against triangles in integer arithmetic (coordinates rounded to
+1/65,536 of a voxel), and ties are broken as if every column were moved by an infinitesimal step (simulation of
+simplicity, Edelsbrunner and Mücke 1990). So no column passes between two triangles, and a closed surface is left as
+often as it is entered, for any vertices.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from aasce.xray.repair import check_mesh
 Values: TypeAlias = Mapping[str, float] | Callable[[Mesh], float | None]
 
 CT_KEV = 70.0
-"""Effective energy of a CT at 120 kVp, at which HU are counted."""
+"""Effective energy of a CT at 120 kVp, to which HU refer."""
 
 _WATER = (0.2059, 0.1837)  # cm2/g at 60 and 80 keV, NIST table 4
-_STEPS = 1 << 16  # whole numbers per voxel
-_FARTHEST = 1 << 13  # voxels from the grid's origin up to which products of differences fit 64 bits
+_STEPS = 1 << 16  # integer steps per voxel
+_FARTHEST = 1 << 13  # voxels from the grid's origin up to which products of differences fit into 64 bits
 _CANDIDATES = 1 << 21  # pairs of triangle and column tested at once
 
 
@@ -64,23 +64,23 @@ def voxelise(
     background: float | None = None,
     supersample: int = 1,
 ) -> Volume:
-    """A volume of meshes on a grid that follows the world's axes.
+    """A volume of meshes on a grid parallel to the world's axes.
 
-    Later meshes displace earlier ones where they overlap, so outer ones come first.
+    Where meshes overlap the later one counts, so outer meshes come first.
 
     Args:
         meshes: closed and consistently oriented.
-        spacing: mm per voxel, one number or one an axis.
+        spacing: mm per voxel, one number or one per axis.
         bounds: (2, 3) mm, lower and upper corner of the outermost voxels' faces; the upper one moves outwards to a
             whole number of voxels.
-        values: HU by material (by default `hounsfield`), or a function of a mesh, which gives its value or label, or
-            None for a mesh that displaces nothing ("all vertebrae, nothing else").
-        kind: "ct", or "label" for whole numbers from a function.
-        background: of voxels outside all meshes; by default -1000 for a CT, 0 otherwise.
-        supersample: samples per axis and voxel whose mean a voxel holds (partial volumes); 1 for labels.
+        values: HU by material (`hounsfield` when None), or a function that gives a mesh's value or label, and None for
+            a mesh that is to be left out.
+        kind: "ct", or "label" for integers from a function.
+        background: value of voxels outside all meshes; when None -1000 for a CT, 0 otherwise.
+        supersample: samples per axis and voxel, of which the mean is stored (partial volumes); 1 for labels.
 
     Raises:
-        AasceError: a mesh with a hole, an unknown material, empty bounds, or labels averaged.
+        AasceError: a mesh with a hole, an unknown material, empty bounds, or supersampled labels.
     """
     grid = _grid(spacing, bounds)
     for mesh in meshes:
@@ -104,16 +104,16 @@ def voxelise(
 def add_ct_noise(
     volume: Volume, rng: np.random.Generator, sd: float = 15.0, correlation_mm: float = 0.9
 ) -> Volume:
-    """The same CT with a scanner's noise.
+    """The same CT with noise as of a scanner.
 
-    Filtered back-projection makes noise that is correlated in the slice but has no slow part: its power rises with
-    frequency and falls again where the kernel cuts it off. A difference of two Gaussians has that spectrum.
+    Noise of filtered back-projection is correlated in the slice and has no low frequencies: its power rises with
+    frequency and falls again where the reconstruction kernel ends. A difference of two Gaussians has such a spectrum.
 
     Args:
         volume: a CT.
-        rng: of the noise.
-        sd: HU.
-        correlation_mm: sd of the narrower Gaussian, the kernel's softness.
+        rng: source of the noise.
+        sd: standard deviation of the noise, HU.
+        correlation_mm: standard deviation of the narrower Gaussian; larger for a softer kernel.
     """
     white = rng.standard_normal(volume.shape, dtype=np.float32)
     narrow = np.maximum(correlation_mm / volume.spacing * np.array([1, 1, 0.5]), 0.3)
@@ -127,7 +127,7 @@ def add_ct_noise(
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Voxels along the world's axes: mm of the first one's centre, mm between them, and their numbers."""
+    """Voxels along the world's axes: mm of the first one's centre, mm between centres, number per axis."""
 
     origin: NDArray[np.float64]
     spacing: NDArray[np.float64]
@@ -186,7 +186,7 @@ def _painted(
 def _inside(
     mesh: Mesh, grid: _Grid, shift: NDArray[np.float64]
 ) -> tuple[tuple[slice, slice, slice], Array | None]:
-    """The block of voxels around a mesh, and (x, y, z) bool of those within; None where it misses the grid."""
+    """The block of voxels around a mesh, and (x, y, z) bool of those inside it; None if it lies outside the grid."""
     vertices = (mesh.vertices.detach().cpu().double().numpy() - grid.origin) / grid.spacing - shift
     low = np.clip(np.ceil(vertices.min(0) - 1e-3), 0, grid.shape).astype(int)
     high = np.clip(np.floor(vertices.max(0) + 1e-3) + 1, 0, grid.shape).astype(int)
@@ -197,7 +197,7 @@ def _inside(
         raise AasceError(f"mesh {mesh.name!r}: reaches far beyond the grid; check its vertices (mm)")
     size = high - low
     depth = int(size[2])
-    # One layer more than the block is high takes the crossings above it.
+    # One layer more than the block's height takes the crossings above it.
     winding = np.zeros((int(size[0]) * int(size[1]), depth + 1), np.int16)
     for column, z, sign in _crossings(vertices, mesh.faces.detach().cpu().numpy(), low, high):
         layer = np.clip(np.ceil(z) - low[2], 0, depth).astype(np.int64)
@@ -211,7 +211,7 @@ def _inside(
 def _crossings(
     vertices: NDArray[np.float64], faces: NDArray[np.int64], low: NDArray[np.int64], high: NDArray[np.int64]
 ) -> Iterator[tuple[Array, Array, Array]]:
-    """Columns that a surface crosses: (N,) column number, z in voxels, +1 where it is entered and -1 where left."""
+    """Crossings of a surface and columns: (N,) column number, z in voxels, +1 where it is entered, -1 where left."""
     points = np.rint(vertices[:, :2] * _STEPS).astype(np.int64)
     corners = points[faces]  # (F, 3, 2)
     first = np.maximum(-(-corners.min(1) // _STEPS), low[:2])
@@ -232,7 +232,7 @@ def _crossings(
         hit = upper | (areas[:, :, 1] < 0).all(0)
         weight = areas[:, hit, 0].astype(np.float64)
         total = weight.sum(0)
-        flat = total == 0  # a triangle hit though it has no area is seen edge-on: take its middle
+        flat = total == 0  # a triangle that is hit but has no area is seen edge-on: its middle is used
         weight[:, flat], total[flat] = 1.0, 3.0
         sign = np.where(np.asarray(upper)[hit], -1, 1).astype(np.int16)
         z = (weight * vertices[faces[face[hit]], 2].T).sum(0) / total
@@ -240,7 +240,7 @@ def _crossings(
 
 
 def _parts(useful: NDArray[np.int64], counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Groups of faces with about as many candidates as fit into memory at once."""
+    """Groups of faces, each with about as many candidates as fit into memory."""
     group = np.cumsum(counts[useful]) // _CANDIDATES
     for number in np.unique(group):
         yield useful[group == number]
@@ -249,8 +249,8 @@ def _parts(useful: NDArray[np.int64], counts: NDArray[np.int64]) -> Iterator[NDA
 def _area(a: NDArray[np.int64], b: NDArray[np.int64], p: NDArray[np.int64]) -> NDArray[np.int64]:
     """(N, 2) twice the signed area of a, b, p, and its sign once ties are broken.
 
-    A tie counts as positive from the lexicographically smaller end to the larger, as for a point moved by
-    (-epsilon^2, epsilon). Both triangles at an edge see it the same way.
+    On a tie the sign is positive from the lexicographically smaller end to the larger, as for a point moved by
+    (-epsilon^2, epsilon). Both triangles at an edge get consistent signs.
     """
     forward = (a[:, 0] < b[:, 0]) | ((a[:, 0] == b[:, 0]) & (a[:, 1] < b[:, 1]))
     area = (b[:, 0] - a[:, 0]) * (p[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (p[:, 0] - a[:, 0])

@@ -1,4 +1,4 @@
-"""Where points fall, worked out by hand, and rays that lead back to them."""
+"""Where points fall, worked out by hand, and rays that pass through them."""
 
 from __future__ import annotations
 

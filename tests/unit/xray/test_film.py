@@ -1,4 +1,4 @@
-"""A film is a picture of the body, bone bright, whose landmarks do not move, whatever it looks like."""
+"""A film shows the body with bone bright and leaves landmarks in place, whatever its appearance."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from aasce.config import dump_settings
 from aasce.types import AasceError
 from aasce.xray import detector, marks, processing
-from aasce.xray.film import FilmLook, develop, draw_look, stored
-from aasce.xray.looks import Exposure
+from aasce.xray.appearance import Exposure
+from aasce.xray.film import FilmAppearance, develop, draw_appearance, stored
 from aasce.xray.styles import STYLES, Style
 
 PITCH = 0.8
@@ -32,9 +32,9 @@ def body(height: int = 512, width: int = 256) -> NDArray[np.float32]:
     return np.exp(-np.clip(integral, 0, None)).astype(np.float32)
 
 
-def quiet(**changes: Any) -> FilmLook:
-    """A look without noise, texture, borders, letters or compression; parts changed by keyword."""
-    look = draw_look(np.random.default_rng(0), style="plain")
+def quiet(**changes: Any) -> FilmAppearance:
+    """A appearance without noise, texture, borders, letters or compression; parts changed by keyword."""
+    appearance = draw_appearance(np.random.default_rng(0), style="plain")
     exposure = {
         "clutter": 0.0, "scatter": 0.0, "focus_mm": 0.0, "motion_mm": 0.0, "quanta": 1e12, "wedge": 0.0, "heel": 0.0,
         "cutoff": 0.0, "tilt": 0.0, "grid": 0.0, "seams": (),
@@ -65,18 +65,20 @@ def quiet(**changes: Any) -> FilmLook:
     marks = changes.pop("marks", ())
     for name, part in parts.items():
         part.update(changes.pop(name, {}))
-    updated = {name: getattr(look, name).model_copy(update=part) for name, part in parts.items()}
-    return look.model_copy(update={**updated, "marks": marks})
+    updated = {name: getattr(appearance, name).model_copy(update=part) for name, part in parts.items()}
+    return appearance.model_copy(update={**updated, "marks": marks})
 
 
-def film(look: FilmLook, intensity: NDArray[np.float32] | None = None, seed: int = 0) -> NDArray[np.uint8]:
-    return develop(body() if intensity is None else intensity, look, np.random.default_rng(seed), PITCH)
+def film(
+    appearance: FilmAppearance, intensity: NDArray[np.float32] | None = None, seed: int = 0
+) -> NDArray[np.uint8]:
+    return develop(body() if intensity is None else intensity, appearance, np.random.default_rng(seed), PITCH)
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_bone_is_brighter_than_lung_on_every_film(style: Style) -> None:
     for seed in range(12):
-        pixels = film(draw_look(np.random.default_rng(seed), style=style))
+        pixels = film(draw_appearance(np.random.default_rng(seed), style=style))
         assert pixels.dtype == np.uint8
         assert pixels.shape == (512, 256)
         spine, lung = pixels[120:200, 122:134], pixels[120:200, 60:80]
@@ -84,31 +86,33 @@ def test_bone_is_brighter_than_lung_on_every_film(style: Style) -> None:
 
 
 def test_same_seed_same_film_and_other_seeds_other_noise() -> None:
-    look = draw_look(np.random.default_rng(5))
-    assert draw_look(np.random.default_rng(5)) == look
-    assert np.array_equal(film(look, seed=1), film(look, seed=1))
-    assert not np.array_equal(film(look, seed=1), film(look, seed=2))
+    appearance = draw_appearance(np.random.default_rng(5))
+    assert draw_appearance(np.random.default_rng(5)) == appearance
+    assert np.array_equal(film(appearance, seed=1), film(appearance, seed=1))
+    assert not np.array_equal(film(appearance, seed=1), film(appearance, seed=2))
 
 
 def test_record_is_plain_and_complete() -> None:
     for seed in range(40):
-        look = draw_look(np.random.default_rng(seed))
-        assert FilmLook.model_validate_json(look.model_dump_json()) == look
-        assert "quanta:" in dump_settings(look)
+        appearance = draw_appearance(np.random.default_rng(seed))
+        assert FilmAppearance.model_validate_json(appearance.model_dump_json()) == appearance
+        assert "quanta:" in dump_settings(appearance)
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_development_moves_no_pixel(style: Style) -> None:
-    """A small bright bead stays where it is, under all looks (side marks and borders lie elsewhere)."""
+    """A small bright bead stays where it is, in every appearance (side marks and borders lie elsewhere)."""
     yy, xx = np.mgrid[:512, :256]
     for seed in range(6):
-        look = draw_look(np.random.default_rng(100 + seed), style=style)
-        look = look.model_copy(update={"marks": (), "storage": look.storage.model_copy(update={"dust": 0})})
+        appearance = draw_appearance(np.random.default_rng(100 + seed), style=style)
+        appearance = appearance.model_copy(
+            update={"marks": (), "storage": appearance.storage.model_copy(update={"dust": 0})}
+        )
         smooth = np.exp(-3 - 0.3 * np.cos(xx / 40) - 0.3 * np.cos(yy / 50)).astype(np.float32)
         bead = np.exp(-2.0 * np.exp(-((xx - 141.3) ** 2 + (yy - 260.7) ** 2) / (2 * 3.0**2))).astype(
             np.float32
         )
-        difference = film(look, smooth * bead).astype(float) - film(look, smooth).astype(float)
+        difference = film(appearance, smooth * bead).astype(float) - film(appearance, smooth).astype(float)
         near = np.clip(difference[240:282, 120:163], 0, None)
         near[near < near.max() / 2] = 0
         x, y = (
@@ -172,14 +176,14 @@ def test_grid_lines_have_their_period() -> None:
 def test_processing_without_gains_changes_nothing() -> None:
     image = -np.log(body())
     assert np.array_equal(processing.enhance(image, quiet().processing, PITCH), image)
-    look = quiet(processing={"equalise": 1e-9, "power": 1.0}).processing
-    assert np.abs(processing.enhance(image, look, PITCH) - image).max() < 1e-4
+    settings = quiet(processing={"equalise": 1e-9, "power": 1.0}).processing
+    assert np.abs(processing.enhance(image, settings, PITCH) - image).max() < 1e-4
 
 
 def test_equalising_takes_large_shadows_and_leaves_edges() -> None:
-    look = quiet(processing={"equalise": 0.8, "equalise_mm": 30.0}).processing
+    settings = quiet(processing={"equalise": 0.8, "equalise_mm": 30.0}).processing
     image = -np.log(body())
-    flat = processing.enhance(image, look, PITCH)
+    flat = processing.enhance(image, settings, PITCH)
     abdomen, chest = (slice(330, 400), slice(70, 100)), (slice(130, 180), slice(60, 80))
     assert flat[abdomen].mean() - flat[chest].mean() < 0.6 * (image[abdomen].mean() - image[chest].mean())
     edge = (
@@ -207,7 +211,7 @@ def test_blanked_corners_are_black() -> None:
 def test_drawn_borders_and_corners_leave_the_middle() -> None:
     """Nothing drawn may hide a spine: 85 % of the width and 90 % of the height stay free."""
     for seed in range(300):
-        border = draw_look(np.random.default_rng(seed)).border
+        border = draw_appearance(np.random.default_rng(seed)).border
         field = marks.field(border, (400, 200))
         assert field[22:378, 17:183].min() > 0.99, seed
         assert max(border.corners[1], border.corners[3]) < 0.05
@@ -215,7 +219,7 @@ def test_drawn_borders_and_corners_leave_the_middle() -> None:
 
 def mark(**changes: Any) -> Any:
     drawn = next(
-        m for seed in range(99) for m in draw_look(np.random.default_rng(seed)).marks if m.text == "R"
+        m for seed in range(99) for m in draw_appearance(np.random.default_rng(seed)).marks if m.text == "R"
     )
     upright = {"degrees": 0.0, "weight": 0.15, "ring": False, "mirrored": False}
     return drawn.model_copy(update={"x": 0.5, "y": 0.5, "height": 0.1, "grey": 255.0, **upright, **changes})
@@ -241,7 +245,7 @@ def test_side_letters_lie_on_their_side(view: Any) -> None:
     right = [
         (m.text == "R") == (m.x < 0.5) if view == "AP" else (m.text == "R") == (m.x > 0.5)
         for seed in range(300)
-        for m in draw_look(np.random.default_rng(seed), view).marks[:1]
+        for m in draw_appearance(np.random.default_rng(seed), view).marks[:1]
         if m.text in ("R", "L")
     ]
     assert len(right) > 100
@@ -249,7 +253,7 @@ def test_side_letters_lie_on_their_side(view: Any) -> None:
 
 
 def test_stronger_compression_departs_further() -> None:
-    grey = film(draw_look(np.random.default_rng(2), style="equalised")).astype(np.float32)
+    grey = film(draw_appearance(np.random.default_rng(2), style="equalised")).astype(np.float32)
     loss = [
         float(
             np.abs(stored(grey, quiet(storage={"jpeg": q}).storage, np.random.default_rng(0)) - grey).mean()
@@ -260,35 +264,39 @@ def test_stronger_compression_departs_further() -> None:
     assert 0 < loss[1] < loss[2]
 
 
-def test_every_drawn_look_is_a_film_with_contrast() -> None:
+def test_every_drawn_appearance_gives_a_film_with_contrast() -> None:
     for seed in range(60):
-        pixels = film(draw_look(np.random.default_rng(seed)))
+        pixels = film(draw_appearance(np.random.default_rng(seed)))
         assert pixels[:, 40:216].std() > 8, seed
         assert np.mean(pixels == 255) < 0.3, seed
 
 
 def test_tensor_and_array_give_the_same_film() -> None:
-    look = draw_look(np.random.default_rng(4))
+    appearance = draw_appearance(np.random.default_rng(4))
     tensor = torch.from_numpy(body()).double().requires_grad_()
-    assert np.array_equal(develop(tensor, look, np.random.default_rng(1), PITCH), film(look, seed=1))
+    assert np.array_equal(
+        develop(tensor, appearance, np.random.default_rng(1), PITCH), film(appearance, seed=1)
+    )
 
 
 def test_empty_beam_and_black_beam_give_films() -> None:
     for value in (1.0, 0.0):
-        assert film(draw_look(np.random.default_rng(1)), np.full((64, 64), value, np.float32)).shape == (
+        assert film(
+            draw_appearance(np.random.default_rng(1)), np.full((64, 64), value, np.float32)
+        ).shape == (
             64,
             64,
         )
 
 
 def test_wrong_input_is_refused() -> None:
-    look, rng = quiet(), np.random.default_rng(0)
+    appearance, rng = quiet(), np.random.default_rng(0)
     with pytest.raises(AasceError, match="one film"):
-        develop(np.ones((1, 64, 64)), look, rng, PITCH)
+        develop(np.ones((1, 64, 64)), appearance, rng, PITCH)
     with pytest.raises(AasceError, match="not finite"):
-        develop(np.full((64, 64), np.nan), look, rng, PITCH)
+        develop(np.full((64, 64), np.nan), appearance, rng, PITCH)
     with pytest.raises(AasceError, match="mm per pixel"):
-        develop(body(), look, rng, 0.0)
+        develop(body(), appearance, rng, 0.0)
 
 
 def test_development_is_quick() -> None:
@@ -299,9 +307,9 @@ def test_development_is_quick() -> None:
         large = body(1024, 512)
         took = []
         for seed in range(8):
-            look = draw_look(np.random.default_rng(seed))
+            appearance = draw_appearance(np.random.default_rng(seed))
             begin = time.process_time()
-            film(look, large)
+            film(appearance, large)
             took.append(time.process_time() - begin)
     finally:
         cv2.setNumThreads(threads)

@@ -14,8 +14,8 @@ from aasce.xray.similarity import (
 )
 
 
-def image(seed: int, *lead: int) -> torch.Tensor:
-    return torch.rand(*lead, 24, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+def image(seed: int, *batch: int) -> torch.Tensor:
+    return torch.rand(*batch, 24, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def local(first: torch.Tensor, second: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
@@ -67,7 +67,7 @@ def test_windows_do_not_hear_what_is_loud_elsewhere() -> None:
     below = torch.zeros_like(one)
     below[9:] = 1.0
     assert float(local(one, other, below)) == pytest.approx(1.0)
-    # Nothing is in the second picture: no direction, and a gradient that can be followed.
+    # The second image is constant: correlation zero, and a gradient that is finite.
     flat = torch.zeros_like(one).requires_grad_()
     value = local(one, flat)
     value.backward()
