@@ -56,7 +56,8 @@ def kept_scores(root: Path) -> dict[str, Any]:
 
 def one_line_each(scores: dict[str, Any]) -> str:
     """JSON with a line for each submission, so that a change shows which one it is."""
-    return "{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in scores.items()) + "\n}\n"
+    lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in scores.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def faults(root: Path) -> Iterator[str]:
