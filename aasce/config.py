@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from aasce.types import AasceError
 
@@ -40,6 +40,16 @@ Positive = Annotated[float, Field(gt=0, le=1e6)]
 
 Degrees = Annotated[float, Field(ge=0, le=180)]
 """An angle, or the spread of one."""
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the smaller number comes first")
+    return pair
+
+
+Range = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+"""Least and largest of a number that is drawn between them."""
 
 Side = Annotated[int, Field(ge=32, le=8192)]
 Size = tuple[Side, Side]

@@ -103,10 +103,6 @@ class CenterlineSolver(RegressingSolver):
     def networks(self, start: bool) -> Members:
         return Members(self.config, start)
 
-    def pretrained(self) -> bool:
-        encoder = self.config.network.encoder
-        return encoder is not None and encoder.asked
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains each member (in member-0/, member-1/, ... of the run), then fits the correction.
 
@@ -122,8 +118,8 @@ class CenterlineSolver(RegressingSolver):
             reports.append(self.trained(task, self.config.train, run, f"member-{member}"))
         last = reports[-1]
         epochs, seconds = sum(r.epochs for r in reports), sum(r.seconds for r in reports)
-        if self.config.curve.correct:
-            self.fit_correction(items)
+        if self.config.curve.correction is not None:
+            self.fit_correction(items, self.config.curve.correction.ridge)
         notes = self.calibrate(validation)
         if last.best_score is not None:
             notes["validation_tilt"] = last.best_score
@@ -143,7 +139,7 @@ class CenterlineSolver(RegressingSolver):
         folds = grouped_folds(train.studies, self.config.subsets, self.config.seed)
         return [sorted(kept) for kept, _ in folds[: self.config.members]]
 
-    def fit_correction(self, items: list[Sample]) -> None:
+    def fit_correction(self, items: list[Sample], ridge: float) -> None:
         """Fits tangents to tilts on augmented training films, whose maps are less sure than the films' own."""
         rng = np.random.default_rng((self.config.seed, 8))
         sampler, rows = Sampler(self.config), []
@@ -155,7 +151,7 @@ class CenterlineSolver(RegressingSolver):
                 rows.append((read.tilts, np.clip(tilts(landmarks), -80, 80), places_on(curve, landmarks)))
         if rows:
             tangents, wanted, places = (np.stack(column) for column in zip(*rows, strict=True))
-            correction = Correction.fitted(tangents, wanted, places, self.config.curve.ridge)
+            correction = Correction.fitted(tangents, wanted, places, ridge)
             self.learned = self.learned.model_copy(update={"correction": CorrectionState.of(correction)})
 
     def tangents(self, lines: Shares) -> Reading | None:

@@ -162,7 +162,7 @@ class Sampler:
     """Draws augmented films with landmarks."""
 
     def __init__(self, config: CenterlineConfig) -> None:
-        self.warper = Warper(config.size, config.augment, config.augment.far)
+        self.warper = Warper(config.size, config.augment, small=True)
         self.intensity = intensity_pipeline(config.augment.intensity)
 
     def draw(self, item: Sample, rng: np.random.Generator) -> tuple[Bytes, Floats]:
@@ -180,10 +180,10 @@ def make_batch(canvases: list[Bytes], landmarks: list[Floats], config: Centerlin
     width = config.target.width * size[0]
     batch = {
         "image": to_input(np.stack(canvases)),
-        "line": _bytes([encode_centerline(p, size, width, config.target.stray) for p in points]),
+        "line": _bytes([encode_centerline(p, size, width, config.target.lean) for p in points]),
         "tilts": torch.from_numpy(np.stack([_tilts(p, size[0]) for p in points])),
     }
-    if config.network.cascade:
+    if config.network.cascade is not None:
         batch["spine"] = _bytes([encode_spine(p, size) for p in points])
     return batch
 

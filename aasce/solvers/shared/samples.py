@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import albumentations as A
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
-from aasce.config import Settings
+from aasce.config import Degrees, Range, Settings, Share
 from aasce.datasets import FilmSet
 from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.spine import order_vertebrae, repair_corners
@@ -19,6 +21,9 @@ from aasce.preprocess.augment_angles import SpineWarp, WarpRanges
 from aasce.preprocess.crop import View, letterbox
 from aasce.preprocess.intensity import Bytes, clahe, equalize, standardize, to_uint8
 from aasce.types import AasceError
+
+Intensity = Literal["equalize", "clahe", "none"]
+"""How films are evened out before anything else, see `even_out`."""
 
 Floats = NDArray[np.float64]
 Box = tuple[int, int, int, int]
@@ -46,7 +51,7 @@ class Sample:
     height: int
 
 
-def even_out(pixels: Bytes, intensity: str) -> Bytes:
+def even_out(pixels: Bytes, intensity: Intensity) -> Bytes:
     """Grey values made alike from film to film, by the rule the settings name."""
     if intensity == "equalize":
         return equalize(pixels)
@@ -123,51 +128,61 @@ class AugmentSettings(Settings):
     """How samples differ from the films; see `aasce.preprocess.augment_angles.SpineWarp`.
 
     Attributes:
-        zoom, rotation: the paper's 0.85 to 1.25 and 45 degrees, of which `turned` of the samples make use;
-            the others lean by at most `lean`.
-        far_zoom, far: spines that stand small, as on whole films; segmentation only.
-        bend, exaggerate, bent: new curves, with angles measured anew.
-        stretch: largest change of the ratio of height to width, likewise measured anew; 0 for none.
-        mirror: share of mirrored samples.
+        scale: least and largest, drawn log-uniformly; 1 is the letterboxed film.
+        rotation: degrees, largest rotation of `rotation_share` of the samples; `small_rotation` is that of the others.
+        small_scale: of `small_share` of the samples, on which the spine is small as on a film of the whole body;
+            networks that find the spine alone see them.
+        shift: standard deviation, as a share of the canvas.
+        bend: degrees, spread of the turns by which `bend_share` of the samples are bent. A bend makes a new curve whose
+            angles are measured anew.
+        exaggerate: how much stronger or flatter a bend makes the spine's own curve, as a share of it.
+        stretch: largest change of the ratio of height to width, with angles measured anew; 0 for none.
+        mirror_share: share of mirrored samples.
         intensity: strength of the grey-value pipeline.
     """
 
-    zoom: tuple[float, float] = (0.85, 1.25)
-    rotation: float = 45.0
-    turned: float = 0.1
-    lean: float = 8.0
-    far_zoom: tuple[float, float] = (0.4, 0.85)
-    far: float = 0.2
-    shift: float = 0.03
-    bend: float = 10.0
-    exaggerate: float = 0.4
-    bent: float = 0.6
-    stretch: float = 0.0
-    mirror: float = 0.5
-    intensity: float = 0.8
+    scale: Range = (0.85, 1.25)
+    rotation: Degrees = 45.0
+    rotation_share: Share = 0.1
+    small_rotation: Degrees = 8.0
+    small_scale: Range = (0.4, 0.85)
+    small_share: Share = 0.2
+    shift: Share = 0.03
+    bend: Degrees = 10.0
+    bend_share: Share = 0.6
+    exaggerate: Share = 0.4
+    stretch: Share = 0.0
+    mirror_share: Share = 0.5
+    intensity: float = Field(default=0.8, ge=0, le=5)
 
 
 class Warper:
-    """Draws samples of items through albumentations: mirror, stretch, bend, turn, scale, shift."""
+    """Draws samples of films through albumentations: mirror, stretch, bend, turn, scale, shift.
 
-    def __init__(self, size: tuple[int, int], settings: AugmentSettings, far: float) -> None:
+    Args:
+        size: (H, W) of the canvas.
+        settings: what is drawn.
+        small: whether some samples show the spine small.
+    """
+
+    def __init__(self, size: tuple[int, int], settings: AugmentSettings, small: bool) -> None:
         a = settings
         ranges = WarpRanges(
-            a.zoom,
-            a.far_zoom,
-            far,
-            a.rotation,
-            a.lean,
-            a.turned,
-            a.shift,
-            a.bend,
-            a.exaggerate,
-            a.bent,
-            a.stretch,
+            zoom=a.scale,
+            far_zoom=a.small_scale,
+            far=a.small_share if small else 0.0,
+            rotation=a.rotation,
+            lean=a.small_rotation,
+            turned=a.rotation_share,
+            shift=a.shift,
+            bend=a.bend,
+            exaggerate=a.exaggerate,
+            bent=a.bend_share,
+            stretch=a.stretch,
         )
         self.warp = SpineWarp(size, ranges)
         self.pipeline = A.Compose(
-            [A.HorizontalFlip(p=a.mirror), self.warp],
+            [A.HorizontalFlip(p=a.mirror_share), self.warp],
             keypoint_params=A.KeypointParams(format="xy", remove_invisible=False),
         )
 

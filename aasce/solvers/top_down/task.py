@@ -54,7 +54,7 @@ class TopDownTask:
     ) -> None:
         self.config, self.train, self.validation = config, train, validation
         self.module = TopDownLoss(net)
-        self.warper = Warper(config.size, config.augment, config.augment.far)
+        self.warper = Warper(config.size, config.augment, small=True)
         self.intensity = intensity_pipeline(config.augment.intensity)
 
     def steps(self) -> int:
@@ -80,12 +80,12 @@ class TopDownTask:
         if not self.validation:
             return {}
         assert isinstance(module, TopDownLoss)
-        rules = Rules(Correction.plain(self.config.pipe.levels), 0.0)
+        rules = Rules(Correction.plain(self.config.spine_function.levels), 0.0)
         response = EdgeResponse(self.config.edges)
         off, found = [], []
         for item in self.validation:
             scene = scene_of_item(item, self.config.size)
-            read = read_spine(see(module.net, scene.canvas).mean(axis=0), self.config.pipe)
+            read = read_spine(see(module.net, scene.canvas).mean(axis=0), self.config.spine_function)
             if read is None:
                 off.append(LOST)
                 found.append(np.zeros(3))
