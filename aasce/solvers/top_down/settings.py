@@ -28,7 +28,7 @@ class NetworkSettings(Settings):
 
 
 class PipeSettings(Settings):
-    """From the mask to the spine function, see `geometry.pipe`.
+    """From the mask to the spine function, see `geometry.spine_function`.
 
     Attributes:
         threshold: of the probability of the spine, at which its borders run.

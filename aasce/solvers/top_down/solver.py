@@ -3,8 +3,8 @@
 Zhao, Wang, Yang, Li: Automatic Spine Curvature Estimation by a Top-Down Approach, AASCE 2019. Its stages stand
 here under their names: RU-Net (`network`), a U-Net with residual modules, 2x2 max pooling, bilinear up-sampling and
 two output maps under a softmax cross entropy; the left and right border of the spine, joined to their nearest
-neighbours both ways, and a least-squares function through the middles (`aasce.geometry.pipe`, the "water pipe");
-the position of maximal curvature (`pipe.main_curve`); and vertebra angle correction by the response of a turned
+neighbours both ways, and a least-squares function through the middles (`aasce.geometry.spine_function`);
+the position of maximal curvature (`main_curve`); and vertebra angle correction by the response of a turned
 flat Gaussian's derivative over a Canny edge map (`edges`).
 
 Departures, each a setting, the paper's own value beside it in the configuration file: the network folds 4 x 4 px
