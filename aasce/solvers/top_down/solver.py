@@ -27,7 +27,7 @@ import numpy as np
 
 from aasce.datasets import FilmSet
 from aasce.geometry.cobb import tilts
-from aasce.geometry.correction import Correction, leaves, places_on
+from aasce.geometry.correction import Correction, places_on, reaches_edge
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.solvers.base import FitReport, LearnedState, RunFolder
@@ -202,7 +202,7 @@ class TopDownSolver(RegressingSolver):
         rules, response = self.rules(), EdgeResponse(self.config.edges)
         spines = [measure_scene(seen.scene, r, rules, self.config.edges, response) for r in (*passes, both)]
         curve = spines[2].curve + np.array(seen.box[:2], np.float64)
-        flags = ("curve_leaves_film",) if leaves(curve, film.size) else ()
+        flags = ("curve_leaves_film",) if reaches_edge(curve, film.size) else ()
         angles = np.stack([spine.degrees for spine in spines[:2]])
         return FilmReading(
             angles, film_mask(seen.mask, seen.view, film.size), curve, flags, spines[2].degrees
