@@ -1,7 +1,7 @@
-"""What flows through the kit in 3D: a scan, or its labels, on a grid that knows where it lies.
+"""A scan, or its labels, on a voxel grid with a known position in space.
 
-World: mm, RAS+, as NIfTI has it (x grows to the right of the patient, y to the front, z to the head). Indices are
-those of voxel centres. Whatever happens to the grid, a marker's world position does not move.
+World: mm, RAS+, as in NIfTI (x to the right of the patient, y to the front, z to the head). Indices refer to voxel
+centres. After every operation on the grid, world positions are unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Kind: TypeAlias = Literal["ct", "mr", "label"]
 KINDS: tuple[Kind, ...] = ("ct", "mr", "label")
 
 _MIN_SPACING, _MAX_VOXELS = 1e-3, 4e9
-_FLATTEST = 1e-3  # sine of the angle between an axis and the plane of the other two: less is no grid
+_FLATTEST = 1e-3  # smallest sine of the angle between an axis and the plane of the other two
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,12 +27,12 @@ class Volume:
     """A scan or a label map.
 
     Attributes:
-        data: (X, Y, Z); HU (ct) or bare numbers (mr) as float32, labels as integers.
+        data: (X, Y, Z); HU (ct) or signal without unit (mr) as float32, labels as integers.
         affine: (4, 4) float64, homogeneous voxel index to world mm, RAS+. May be oblique, mirrored or sheared.
         kind: "ct", "mr" or "label".
 
     Raises:
-        AasceError: data that is not 3D, labels that are not integers, or an affine that spans no space.
+        AasceError: data is not 3D, labels are not integers, or the affine is singular.
     """
 
     data: Array
@@ -67,23 +67,23 @@ class Volume:
 
     @property
     def axcodes(self) -> tuple[str, str, str]:
-        """Where each axis of the grid points, nearest first: ("R", "A", "S") for one that follows the world."""
+        """Nearest world direction of each axis of the grid: ("R", "A", "S") for a grid parallel to the world."""
         from nibabel.orientations import aff2axcodes  # saves import time where only films are read
 
         first, second, third = (str(code) for code in aff2axcodes(self.affine))
         return first, second, third
 
     def to_world(self, index: ArrayLike) -> NDArray[np.float64]:
-        """Indices (..., 3), fractions allowed, to mm (..., 3)."""
+        """Indices (..., 3), also fractional ones, to mm (..., 3)."""
         return np.asarray(index, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     def to_index(self, world: ArrayLike) -> NDArray[np.float64]:
-        """Mm (..., 3) to indices (..., 3), not rounded; outside the grid they go on."""
+        """mm (..., 3) to indices (..., 3), not rounded, also outside the grid."""
         inverse = np.linalg.inv(self.affine[:3, :3])
         return np.asarray((np.asarray(world, dtype=np.float64) - self.affine[:3, 3]) @ inverse.T)
 
     def reorient(self, axcodes: Sequence[str] = ("R", "A", "S")) -> Volume:
-        """Axes swapped and mirrored so that they point as `axcodes` say; no voxel is interpolated.
+        """Swaps and flips axes so that they point in the given directions; nothing is interpolated.
 
         Args:
             axcodes: three letters, one of R/L, one of A/P, one of S/I, in any order: "LPS", ("P", "I", "R").
@@ -102,17 +102,17 @@ class Volume:
         return Volume(data, self.affine @ orientations.inv_ornt_aff(change, self.shape), self.kind)
 
     def resample(self, spacing: float | Sequence[float], order: int | None = None) -> Volume:
-        """The same field of view at another spacing, the grid's axes kept.
+        """The same field of view at another spacing, with the same axes.
 
-        The outer faces of the first voxels stay where they are; the opposite faces move by half a new voxel at
-        most. Going coarser, numbers (not labels) are smoothed first, so that nothing aliases.
+        The outer faces of the first voxels stay in place; the opposite faces move by at most half a new voxel.
+        For a coarser spacing, numbers (not labels) are smoothed first to avoid aliasing.
 
         Args:
-            spacing: new mm per voxel, one number or one an axis.
-            order: of the spline, 0 (nearest) to 3; by default 0 for labels and 1 for numbers.
+            spacing: new mm per voxel, one number or one per axis.
+            order: of the spline, 0 (nearest) to 3; when None 0 for labels and 1 for numbers.
 
         Raises:
-            AasceError: a spacing that is none, or interpolated labels.
+            AasceError: the spacing is not positive, or labels would be interpolated.
         """
         wanted = np.broadcast_to(np.asarray(spacing, dtype=np.float64), (3,))
         if not np.isfinite(wanted).all() or (wanted < _MIN_SPACING).any():
@@ -134,7 +134,7 @@ class Volume:
         return Volume(_interpolated(self.data, ratio, offset, size, order), affine, self.kind)
 
     def crop(self, start: Sequence[int], stop: Sequence[int]) -> Volume:
-        """Voxels from `start` (included) to `stop` (excluded) along each axis; what lies outside is left away.
+        """Voxels from `start` (included) to `stop` (excluded) along each axis, as far as they lie on the grid.
 
         Raises:
             AasceError: nothing of the volume is left.
@@ -168,7 +168,7 @@ class Volume:
 
 
 def _scaling(ratio: NDArray[Any], offset: NDArray[Any]) -> NDArray[np.float64]:
-    """(4, 4) that carries indices of a new grid to indices of the old one."""
+    """(4, 4) from indices of a new grid to indices of the old one."""
     matrix = np.diag([*ratio, 1.0]).astype(np.float64)
     matrix[:3, 3] = offset
     return matrix
@@ -177,7 +177,7 @@ def _scaling(ratio: NDArray[Any], offset: NDArray[Any]) -> NDArray[np.float64]:
 def _interpolated(
     data: Array, ratio: NDArray[np.float64], offset: NDArray[np.float64], shape: tuple[int, ...], order: int
 ) -> Array:
-    """Samples `data` at `ratio` * index + `offset`, the outermost voxels going on beyond the grid."""
+    """Samples `data` at `ratio` * index + `offset`; beyond the grid the outermost voxels are repeated."""
     from scipy import ndimage  # as above
 
     if order > 0:

@@ -29,7 +29,7 @@ def audit_dataset(
 
     Args:
         film_set: with labels, as a rule the official ones.
-        exposures: also look for exposures that are in the set under two names, which takes the pixels of every film.
+        exposures: also search for exposures that are in the set under two names, which takes the pixels of every film.
         watch: passes the films on while the caller shows progress.
 
     Returns:
@@ -67,9 +67,10 @@ def repeated_films(film_set: FilmSet) -> dict[str, list[Fault]]:
     ):
         first: dict[bytes, str] = {}
         for film in film_set:
-            mark = key(film)
-            if mark is not None and first.setdefault(mark, film.film_id) != film.film_id:
-                faults.setdefault(film.film_id, []).append(Fault(None, kind, f"{what} {first[mark]} again"))
+            content = key(film)
+            if content is not None and first.setdefault(content, film.film_id) != film.film_id:
+                fault = Fault(None, kind, f"{what} {first[content]} again")
+                faults.setdefault(film.film_id, []).append(fault)
     return faults
 
 

@@ -123,7 +123,7 @@ def read_challenge(
 
     Args:
         root: folder that holds data/ and labels/, or the one above that holds aasce19/.
-        part: "training" or "test" (the folder the 128 validation films stand in).
+        part: "training" or "test" (the folder of the 128 validation films).
         labels: "official", as released; "fixed", landmarks repaired by `aasce.geometry.audit.fix_landmarks`
             and angles computed anew from them; "none", the films alone.
         source: "mat" reads landmarks in whole pixels, the ones angles.csv was computed from; "csv" reads

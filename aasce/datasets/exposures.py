@@ -1,7 +1,7 @@
-"""One exposure that stands in a data set twice, under two names and with two sets of labels.
+"""One exposure that is in a data set twice, under two names and with two sets of labels.
 
 Such films are not copies of a file: they were exported, cropped and labelled anew. They belong to one patient
-whatever their study ids say, and their labels show how far two labellings of one film lie apart.
+even where their study ids differ, and their labels show how much two labellings of one film differ.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from aasce.types import Array
 Floats = NDArray[np.float64]
 Image = NDArray[np.float32]
 
-SHAPE_APART = 0.035
-"""Distance of two midlines of unit size beyond which films are not compared; two labellings lie within 0.026."""
+SHAPE_DISTANCE = 0.035
+"""Distance of two midlines of unit size beyond which films are not compared; two labellings differ by at most 0.026."""
 
 SMALL = ((448, 192), 24.0)
 """Canvas, and px between vertebrae on it, of the first comparison."""
 
-ALIKE = 0.5
-"""Least correlation of the small pictures; of one exposure's, 0.67 was the least."""
+SMALL_CORRELATION = 0.5
+"""Least correlation of the small images; of one exposure's, 0.67 was the least."""
 
 SPACING = 60.0
-"""px between vertebrae at which films are laid over each other."""
+"""px between vertebrae at which films are registered."""
 
-SAME = 0.8
+LARGE_CORRELATION = 0.8
 """Correlation from which two films are one exposure: the challenge's pairs have 0.91 and more, or 0.70 and less."""
 
 
@@ -48,19 +48,21 @@ class Repeated:
 
 
 def repeated_exposures(films: FilmSet) -> list[Repeated]:
-    """Finds films that show one exposure, among those with 17 labelled vertebrae; the surest first.
+    """Finds films that show one exposure, among those with 17 labelled vertebrae; the highest correlation first.
 
-    Labels bring films near each other, the pictures decide: their fine structure is laid over each other
-    (enhanced correlation coefficient, Evangelidis and Psarakis 2008, affine) and correlated where both films are.
-    Two exposures of one patient do not pass: breath and stance differ.
+    Labels choose the pairs, the pixels decide: the fine structure of two films is registered (affine, by the enhanced
+    correlation coefficient of Evangelidis and Psarakis 2008) and correlated where both films are. Two exposures of one
+    patient do not pass: breathing and posture differ.
 
     Raises:
         AasceError: a film cannot be read.
     """
     labelled = [i for i, film in enumerate(films) if film.landmarks is not None and len(film.landmarks) == 17]
     shapes = np.array([_shape(_landmarks(films, i)) for i in labelled]).reshape(len(labelled), 34)
-    apart = np.sqrt(np.maximum(2 - 2 * shapes @ shapes.T, 0))
-    pairs = [(labelled[a], labelled[b]) for a, b in np.argwhere(np.triu(apart < SHAPE_APART, 1)).tolist()]
+    distance = np.sqrt(np.maximum(2 - 2 * shapes @ shapes.T, 0))
+    pairs = [
+        (labelled[a], labelled[b]) for a, b in np.argwhere(np.triu(distance < SHAPE_DISTANCE, 1)).tolist()
+    ]
 
     @functools.cache
     def small(index: int) -> Image:
@@ -77,9 +79,9 @@ def repeated_exposures(films: FilmSet) -> list[Repeated]:
 
     found = []
     for first, second in pairs:
-        if _shifted_correlation(small(first), small(second)) > ALIKE:
-            correlation = _laid_over(*large(first), *large(second))
-            if correlation > SAME:
+        if _shifted_correlation(small(first), small(second)) > SMALL_CORRELATION:
+            correlation = _registered_correlation(*large(first), *large(second))
+            if correlation > LARGE_CORRELATION:
                 found.append(Repeated(first, second, correlation))
     return sorted(found, key=lambda pair: -pair.correlation)
 
@@ -97,16 +99,16 @@ def _shape(landmarks: Floats) -> Floats:
     return np.asarray(line / np.linalg.norm(line), np.float64).ravel()
 
 
-def _structure(picture: Array, wide: float) -> Image:
+def _structure(pixels: Array, wide: float) -> Image:
     """Edges and texture, evened out: exposure and windowing of two exports differ."""
-    grey = np.asarray(picture, np.float32)
+    grey = np.asarray(pixels, np.float32)
     fine = grey - cv2.GaussianBlur(grey, (0, 0), wide)
     strength = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 2 * wide)) + 2
     return np.asarray(fine / strength, np.float32)
 
 
 def _shifted_correlation(one: Image, other: Image) -> float:
-    """Correlation of two pictures after the shift that phase correlation finds; their rims are left out."""
+    """Correlation of two images after the shift that phase correlation finds, without 40 px at each edge."""
     rows, columns = one.shape
     shift, _ = cv2.phaseCorrelate(one, other, cv2.createHanningWindow((columns, rows), cv2.CV_32F))
     if max(np.abs(shift)) > 20:
@@ -118,21 +120,21 @@ def _shifted_correlation(one: Image, other: Image) -> float:
         return float(np.corrcoef(one[inner].ravel(), moved[inner].ravel())[0, 1])
 
 
-def _laid_over(one: Image, here: NDArray[np.float32], other: Image, there: NDArray[np.float32]) -> float:
-    """Correlation of two films laid over each other, begun at their vertebrae; -1 where they cannot be."""
+def _registered_correlation(
+    one: Image, here: NDArray[np.float32], other: Image, there: NDArray[np.float32]
+) -> float:
+    """Correlation of two films after registration that starts at their vertebrae; -1 where it does not converge."""
     warp = np.asarray(cv2.estimateAffinePartial2D(here, there)[0], np.float32)
     correlation = -1.0
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
     for scale in (0.5, 1.0):
-        pictures = [
-            cv2.resize(p, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for p in (one, other)
-        ]
+        images = [cv2.resize(p, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for p in (one, other)]
         resized = np.array([1, 1, scale], np.float32)
         try:
             correlation, begun = cv2.findTransformECC(
-                pictures[0], pictures[1], warp * resized, cv2.MOTION_AFFINE, stop, np.empty(0, np.uint8), 5
+                images[0], images[1], warp * resized, cv2.MOTION_AFFINE, stop, np.empty(0, np.uint8), 5
             )
-        except cv2.error:  # OpenCV's way to say that pictures do not come together
+        except cv2.error:  # the registration does not converge
             return -1.0
         warp = np.asarray(begun / resized, np.float32)
     return float(correlation)

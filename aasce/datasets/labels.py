@@ -1,4 +1,8 @@
-"""The challenge's label files: names, landmarks and angles, as the organisers wrote them."""
+"""The challenge's label files: names, landmarks and angles, as the organisers wrote them.
+
+They are read line by line, not by pandas, which fills up short lines: errors name the first line that is wrong and how
+many columns it has.
+"""
 
 from __future__ import annotations
 
@@ -73,13 +77,13 @@ def landmarks_from_csv(row: Floats, size: tuple[int, int]) -> Floats:
 
 def read_mat(path: Path) -> Floats:
     """(17, 4, 2) px of a `<film>.jpg.mat`: key p2, uint16, (68, 2), cast before anyone subtracts."""
-    from scipy.io import loadmat  # a third of a second, which measuring films need not pay
+    from scipy.io import loadmat  # takes a third of a second, which measuring films does not need
 
     if not path.is_file():
         raise AasceError(f"{path}: no such label file; restore it, or read the labels from landmarks.csv")
     try:
         content: dict[str, Any] = loadmat(str(path), variable_names=["p2"])
-    except Exception as error:  # scipy answers a damaged file with a dozen kinds of exception
+    except Exception as error:  # scipy raises a dozen kinds of exception for a damaged file
         raise AasceError(f"{path}: not a readable .mat file ({type(error).__name__}); restore it") from error
     points = np.asarray(content.get("p2"))
     if points.shape != (POINTS, 2) or points.dtype.kind not in "uif":

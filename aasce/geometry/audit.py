@@ -1,9 +1,9 @@
-"""Faults of landmark labels that geometry alone can see, and the repairs that need no look at the film.
+"""Errors in landmark labels that can be found from the coordinates alone, and their repair.
 
-A fault that is repaired is one of bookkeeping: the points are right, their order or names are wrong. Points
-set in the wrong place are reported and left, since only a reader of the film knows the right one.
+Only errors of order or naming are repaired, where the points themselves are right. Points at a wrong place are
+reported and left as they are, since only a reader of the film knows the right place.
 
-The thresholds stand below with what they separate on the 481 training films of AASCE 2019.
+The thresholds below separate right from wrong labels on the 481 training films of AASCE 2019.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ Floats = NDArray[np.float64]
 LEFT = "left as it is"
 EDGE = "put on the edge of the film"
 
-SAME = 0.6  # of the smaller box: two boxes on one vertebra
-OVERLAP = 0.15  # of the smaller box; the sharpest curves overlap less
+SAME = 0.6  # overlap, as a share of the smaller box, of two boxes on one vertebra
+OVERLAP = 0.15  # share of the smaller box; in the sharpest true curves boxes overlap less
 GAP = 1.7  # times the neighbouring steps: room for one more vertebra
-GAP_EXCESS = 0.5  # vertebra heights that a disc is higher than those beside it
-ON_DISC_RUN = 4  # discs in a row higher than the bodies beside them
-TALL, LOW = 1.9, 0.45  # height over its neighbours'
-WIDE, NARROW = 1.5, 0.62  # width over its neighbours'
-SKEW = 0.26  # distance between the middles of the diagonals over the root of the area
-NEAR_EDGE = 0.25  # of a vertebra's height off the film
-TURN = 40.0  # degrees off the perpendicular to the spine
+GAP_EXCESS = 0.5  # vertebra heights by which a disc is higher than its neighbours
+ON_DISC_RUN = 4  # consecutive discs higher than the neighbouring bodies
+TALL, LOW = 1.9, 0.45  # height over the neighbours' height
+WIDE, NARROW = 1.5, 0.62  # width over the neighbours' width
+SKEW = 0.26  # distance between the middles of the diagonals over the square root of the area
+NEAR_EDGE = 0.25  # share of a vertebra's height by which a corner may lie off the film and still be repaired
+TURN = 40.0  # degrees between a midline and the perpendicular to the spine
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault of one film's labels.
+    """One error in the labels of one film.
 
     Attributes:
-        vertebra: 0-based position in the file, None for the film as a whole.
+        vertebra: 0-based position in the file; None for the film as a whole.
         kind: "order", "split", "corners", "off_film", "over_90", "duplicate", "overlap", "corner_sequence",
-            "gap", "on_discs", "height", "width", "shape", "turned"; of a data set "same_film", "same_labels",
+            "gap", "on_discs", "height", "width", "shape", "turned"; for a whole data set "same_film", "same_labels",
             "same_exposure".
         detail: what was measured.
         repair: what `fix_landmarks` does about it.
@@ -66,17 +66,17 @@ class Fault:
 
 
 def fix_landmarks(landmarks: Array, size: tuple[int, int]) -> Floats:
-    """Landmarks with their bookkeeping repaired.
+    """Landmarks with order and naming repaired.
 
-    Vertebrae are put in order from the top, endplates paired so that boxes cover bodies and not discs (one
-    endplate is then estimated), corners renamed, strays put on the edge of the film.
+    Vertebrae are sorted from the top, endplates paired so that boxes cover bodies and not discs (one endplate is then
+    estimated), corners renamed, and corners slightly off the film moved to its edge.
 
     Args:
         landmarks: (V, 4, 2) px as labelled, V at least 2.
         size: (H, W) of the film.
 
     Returns:
-        (V, 4, 2) float64; equal to the input where no repairable fault is found.
+        (V, 4, 2) float64; equal to the input if there is nothing to repair.
     """
     points = _in_order(as_float(landmarks))
     points = _paired(repair_corners(points))
@@ -91,7 +91,7 @@ def _in_order(points: Floats) -> Floats:
 
 
 def _paired(points: Floats) -> Floats:
-    """Pairs endplates anew where the boxes lie on discs down to the last one and pairing anew ends that."""
+    """Pairs endplates again where boxes lie on discs down to the last one, if pairing corrects this."""
     runs = disc_runs(points)
     if not runs or runs[-1][1] < len(points) - 2:
         return points
@@ -100,7 +100,7 @@ def _paired(points: Floats) -> Floats:
 
 
 def audit_landmarks(landmarks: Array, size: tuple[int, int]) -> list[Fault]:
-    """Faults of one film's landmarks, by position in the file; faults of the whole film come last.
+    """Errors in one film's landmarks, by position in the file; errors of the whole film come last.
 
     Args:
         landmarks: (V, 4, 2) px as labelled, V at least 2.
@@ -114,7 +114,7 @@ def audit_landmarks(landmarks: Array, size: tuple[int, int]) -> list[Fault]:
     renamed = repair_corners(ordered)
     for check in (_overlaps, _sequence, _gaps, _on_discs, _sizes, _shapes):
         faults += check(renamed)
-    # These are found on sorted vertebrae and told by position in the file.
+    # These are found on sorted vertebrae, but reported by their position in the file.
     faults = [_at(fault, order) for fault in faults]
     faults += [_split_fault(len(points) - 1)] if split else _order_faults(order)
     faults.sort(key=lambda f: -1 if f.vertebra is None else f.vertebra)
@@ -140,7 +140,7 @@ def _order_faults(order: NDArray[np.intp]) -> list[Fault]:
         return [
             Fault(last, "order", "lies above the first vertebra but is stored last", "moved to the front")
         ]
-    # The fewest vertebrae that moved: those outside a longest run that is already ascending.
+    # The smallest set of vertebrae that must move: those outside a longest ascending subsequence.
     moved = sorted(set(range(len(order))) - set(_ascending(place)))
     return [Fault(v, "order", f"lies at place {place[v] + 1} from the top", "moved there") for v in moved]
 
@@ -161,7 +161,7 @@ def _corner_faults(points: Floats) -> list[Fault]:
 
 
 def _renamed(before: Floats, after: Floats) -> str:
-    """Names the swap that turns one labelling into the other."""
+    """Describes the swap between two labellings."""
     names = {
         (0, 1, 2, 3): "crossed or turned, yet no other naming fits better",
         (1, 0, 3, 2): "left and right are swapped",
@@ -177,7 +177,7 @@ def _renamed(before: Floats, after: Floats) -> str:
 
 
 def _beyond(points: Floats, size: tuple[int, int]) -> Floats:
-    """(V,) px by which the farthest corner of a vertebra lies off the film, 0 on it."""
+    """(V,) px by which the farthest corner of a vertebra lies off the film; 0 for one on the film."""
     limit = np.array([size[1] - 1.0, size[0] - 1.0])
     return np.asarray(np.maximum(np.maximum(-points, points - limit), 0.0).max(axis=(1, 2)))
 
@@ -192,7 +192,7 @@ def _edge_faults(points: Floats, size: tuple[int, int]) -> list[Fault]:
 
 
 def overlap(first: Array, second: Array) -> float:
-    """Share of the smaller of two vertebrae, (4, 2) corners each, that lies in the other one: 0 to 1."""
+    """Overlap of two vertebrae, (4, 2) corners each, as a share of the smaller one's area, 0 to 1."""
     a, b = (cv2.convexHull(np.asarray(p, dtype=np.float32)[RING]) for p in (first, second))
     smaller = min(cv2.contourArea(a), cv2.contourArea(b))
     if smaller <= 0:
@@ -215,7 +215,7 @@ def _overlaps(points: Floats) -> list[Fault]:
 
 
 def _sequence(points: Floats) -> list[Fault]:
-    """Left and right corners should follow one another down the film, from one vertebra to the next."""
+    """On each side, corners should come in order down the film from one vertebra to the next."""
     faults = []
     for side, (top, bottom) in (("left", (0, 2)), ("right", (1, 3))):
         back = points[:-1, bottom, 1] - points[1:, top, 1]
@@ -226,7 +226,7 @@ def _sequence(points: Floats) -> list[Fault]:
 
 
 def _around(values: Floats) -> Floats:
-    """Median of the up to two values on either side of each; the value itself where there are none."""
+    """Median of up to two values on either side of each value; the value itself if it has no neighbours."""
     beside = [np.delete(values[max(k - 2, 0) : k + 3], min(k, 2)) for k in range(len(values))]
     return np.array([np.median(b) if len(b) else v for b, v in zip(beside, values, strict=True)])
 
@@ -237,7 +237,7 @@ def _relative(values: Floats) -> Floats:
 
 
 def _gaps(points: Floats) -> list[Fault]:
-    """Steps or discs that leave room for one more vertebra, against the two on either side."""
+    """Steps or discs with room for one more vertebra, compared with the two on either side."""
     steps = _relative(np.linalg.norm(np.diff(centres(points), axis=0), axis=1))
     discs = disc_heights(points)
     excess = (discs - _around(discs)) / np.median(heights(points))
@@ -251,7 +251,7 @@ def _gaps(points: Floats) -> list[Fault]:
 
 
 def disc_runs(points: Array) -> list[tuple[int, int]]:
-    """First and last disc of each run of at least 4 that are higher than the boxes on either side of them."""
+    """First and last disc of each run of at least 4 discs that are higher than the boxes on either side of them."""
     height = heights(points)
     high = disc_heights(points) > (height[:-1] + height[1:]) / 2
     return [(a, b) for a, b in _runs(high) if b - a + 1 >= ON_DISC_RUN]
@@ -290,11 +290,11 @@ def _sizes(points: Floats) -> list[Fault]:
 
 
 def skewness(points: Array) -> Floats:
-    """(V,) distance of the diagonals' middles over the root of the box's size; 0 for a parallelogram."""
+    """(V,) distance between the diagonals' middles over the square root of the box's area; 0 for a parallelogram."""
     p = as_float(points)
-    apart = np.linalg.norm(p[:, 0] + p[:, 3] - p[:, 1] - p[:, 2], axis=1) / 2
+    distance = np.linalg.norm(p[:, 0] + p[:, 3] - p[:, 1] - p[:, 2], axis=1) / 2
     area = widths(p) * heights(p)
-    return np.asarray(apart / np.sqrt(np.maximum(area, 1.0)))
+    return np.asarray(distance / np.sqrt(np.maximum(area, 1.0)))
 
 
 def _shapes(points: Floats) -> list[Fault]:

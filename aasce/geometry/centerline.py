@@ -1,4 +1,4 @@
-"""A centreline to angles: smoothing by the heat equation, tangents at levels, the paper's three angles.
+"""From a centreline to angles: smoothing by the heat equation, tangents, and the paper's three angles.
 
 Dubost et al.: Automated Estimation of the Spinal Curvature via Spine Centerline Extraction with Ensembles of
 Cascaded Neural Networks, AASCE 2019, section 2.3.
@@ -22,30 +22,29 @@ Floats = NDArray[np.float64]
 Ends = Literal["fixed", "free"]
 
 STEPS, RATE = 65_000, 0.01
-"""Euler steps and heat transfer coefficient of the paper."""
+"""Number of Euler steps and heat transfer coefficient of the paper."""
 
 VERTEBRA_PLACES: tuple[float, ...] = (
     0.014, 0.056, 0.102, 0.151, 0.202, 0.255, 0.309, 0.364, 0.419, 0.477, 0.540, 0.606, 0.676, 0.748, 0.823, 0.900,
     0.975,
 )  # fmt: skip
-"""Where T1 to L5 have their centres on the way from T1's upper to L5's lower endplate: means of the challenge's
-training films. They vary by 0.02, a third of a vertebra."""
+"""Centres of T1 to L5 on the curve from T1's upper to L5's lower endplate, as shares of its length: means of the
+challenge's training films. Their standard deviation is 0.02, a third of a vertebra."""
 
 
 def heat_smooth(curve: Array, steps: int = STEPS, rate: float = RATE, ends: Ends = "fixed") -> Floats:
-    """What `steps` Euler steps u_i += rate (u_{i-1} - 2 u_i + u_{i+1}) make of a curve, without taking them.
+    """Smooths a curve by the heat equation: the result of `steps` Euler steps, computed in closed form.
 
-    Each step multiplies the k-th sine (or cosine) of the curve by 1 - rate (2 - 2 cos w_k), so all of them
-    multiply it by that to the power of `steps`: the same sum in another order. In the middle of a long curve
-    it is a Gaussian of standard deviation sqrt(2 rate steps) points, 36 points for the paper's numbers.
+    A step is u_i += rate (u_{i-1} - 2 u_i + u_{i+1}). It multiplies the k-th sine (or cosine) of the curve by
+    1 - rate (2 - 2 cos w_k), so all steps multiply it by that factor to the power of `steps`. In the middle of a long
+    curve this is a Gaussian of standard deviation sqrt(2 rate steps) points, 36 points for the paper's numbers.
 
     Args:
         curve: (N,) or (N, D), N >= 2, evenly spaced.
         steps: 0 or more.
-        rate: of one step, in (0, 0.5]: beyond it the iteration itself diverges.
-        ends: "fixed" keeps the first and last point where they are, the paper's choice as far as it is told
-            (its loop moves inner points only); "free" lets no heat through the ends, which turns the curve
-            upright there.
+        rate: of one step, in (0, 0.5]; the iteration diverges beyond it.
+        ends: "fixed" keeps the first and last point in place, as the paper's loop over inner points does; "free" lets
+            no heat through the ends, which makes the curve vertical there.
 
     Returns:
         As `curve`, float64.
@@ -62,7 +61,7 @@ def heat_smooth(curve: Array, steps: int = STEPS, rate: float = RATE, ends: Ends
     if len(points) == 2:
         return points.copy()
     share = _column(np.linspace(0, 1, len(points)), points)
-    chord = (1 - share) * points[0] + share * points[-1]  # straight lines do not diffuse
+    chord = (1 - share) * points[0] + share * points[-1]  # smoothing does not change a straight line
     waves = np.arange(1, len(points) - 1) * np.pi / (len(points) - 1)
     heat = dst((points - chord)[1:-1], type=1, axis=0)
     inner = idst(_column(_decay(waves, steps, rate), points) * heat, type=1, axis=0)
@@ -85,7 +84,7 @@ def arc_lengths(curve: Array) -> Floats:
 
 
 def points_on(curve: Array, positions: Array) -> Floats:
-    """(P, 2) px points of an (N, 2) curve at (P,) px along it; beyond its ends it stops."""
+    """(P, 2) px points of an (N, 2) curve at (P,) px along it; beyond its ends the end point."""
     along, points = arc_lengths(curve), as_float(curve)
     return np.stack([np.interp(positions, along, points[:, k]) for k in (0, 1)], axis=-1)
 
@@ -99,8 +98,12 @@ def straight_tips(curve: Array, tip: float, base: float) -> Floats:
     """A curve whose outermost parts are replaced by straight lines, fitted to the parts next to them.
 
     Args:
-        curve: (N, 2) evenly spaced. tip: share of the points to replace at each end; 0 replaces none.
-        base: share of the points, beside them, that the lines are fitted to.
+        curve: (N, 2) px, evenly spaced.
+        tip: share of the points to replace at each end; 0 replaces none.
+        base: share of the points, next to those, that the lines are fitted to.
+
+    Returns:
+        (N, 2) px.
     """
     points = as_float(curve).copy()
     drop, fit = round(tip * len(points)), round(base * len(points))
@@ -115,7 +118,7 @@ def straight_tips(curve: Array, tip: float, base: float) -> Floats:
 
 
 def levels_on(curve: Array, count: int) -> Floats:
-    """(count,) px along an (N, 2) curve, evenly from its first to its last point (the paper takes 19)."""
+    """(count,) px along an (N, 2) curve, evenly from its first to its last point (the paper uses 19)."""
     return np.linspace(0.0, arc_lengths(curve)[-1], count)
 
 
@@ -137,14 +140,16 @@ def tangent_tilts(curve: Array, positions: Array) -> Floats:
 
 
 def slice_landmarks(curve: Array, tilts: Array, positions: Array, width: float) -> Floats:
-    """Boxes like vertebrae along a curve, so that `geometry.cobb` measures the curve by any of its rules.
+    """Boxes like vertebrae along a curve, so that `geometry.cobb` can measure the curve by any of its rules.
 
-    Endplate middles lie on the curve, a disc's usual share apart; the midline of each box has the given tilt.
+    Middles of endplates lie on the curve, with the usual share of a disc between boxes; the midline of each box has the
+    given tilt.
 
     Args:
         curve: (N, 2) px, from the top.
-        tilts: (V,) degrees. positions: (V,) px along the curve, ascending; V >= 2.
-        width: px of the boxes; no angle depends on it.
+        tilts: (V,) degrees.
+        positions: (V,) px along the curve, ascending; V >= 2.
+        width: of the boxes, px; no angle depends on it.
 
     Returns:
         (V, 4, 2) px corners TL, TR, BL, BR.
@@ -160,9 +165,9 @@ def slice_landmarks(curve: Array, tilts: Array, positions: Array, width: float) 
 def upper_major_lower(tilts: Array) -> tuple[Floats, tuple[tuple[int, int], ...]]:
     """The paper's own three angles (equation 1).
 
-    The major angle lies between the largest and the smallest slope of all; the upper and lower one are the
-    largest in the regions above and below the two, the end points belonging to both regions. The angle of
-    equation 1 is the difference of the tilts; its arc tangent alone would wrap around beyond 90 degrees.
+    The major angle lies between the largest and the smallest tilt of all; the upper and the lower angle are the largest
+    ones in the regions above and below these two, which belong to both regions. The angle of equation 1 is computed
+    as the difference of tilts, because its arc tangent is wrong beyond 90 degrees.
 
     Args:
         tilts: (P,) degrees from the top, P >= 2.

@@ -1,7 +1,7 @@
-"""Shape to angle: the only place where landmarks become Cobb angles.
+"""From shape to angle: the only place where landmarks become Cobb angles.
 
-Two definitions stand side by side. "challenge" is the organisers' of AASCE 2019, exact to the rounding of
-their label file; "clinical" finds end vertebrae from the apex, as a reader does at the light box.
+There are two definitions. "challenge" is that of the organisers of AASCE 2019, exact to the rounding of their label
+file; "clinical" finds end vertebrae from the apex, as a reader does on the film.
 
 Frame: px of the film as read, x right, y down. A tilt is positive when the right side is lower.
 """
@@ -25,9 +25,9 @@ def cobb_angles(landmarks: Array, height: int, definition: Definition = "challen
     """Measures the three Cobb angles of a spine.
 
     Args:
-        landmarks: (V, 4, 2) px, corners TL, TR, BL, BR, vertebrae in the order of the file (from the top).
-            V is 17 for the challenge; any V of at least 2 is measured by the same rules.
-        height: rows of the film the landmarks lie on; the challenge's rule depends on it.
+        landmarks: (V, 4, 2) px, corners TL, TR, BL, BR, vertebrae from the top. V is 17 for the challenge; any V of at
+            least 2 is measured by the same rules.
+        height: rows of the film on which the landmarks lie; the challenge's rule depends on it.
         definition: "challenge" or "clinical".
 
     Raises:
@@ -103,14 +103,14 @@ def endplate_midpoints(landmarks: Array) -> Floats:
 def angle_matrix(vectors: Array) -> Floats:
     """(V, V) degrees in [0, 180] between every two midlines.
 
-    The cosine is rounded to 8 decimals before the arc cosine, as the organisers do; it is clipped to [-1, 1]
+    As in the organisers' program, the cosine is rounded to 8 decimals before the arc cosine. It is clipped to [-1, 1]
     and not to [0, 1], because labels beyond 90 degrees exist.
     """
     u = as_float(vectors)
     length = np.linalg.norm(u, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         cosine = (u @ u.T) / np.outer(length, length)
-    # A vertebra whose sides coincide has no direction: it takes part in no angle.
+    # A vertebra whose sides coincide has no direction, and angles of 0 with all others.
     cosine = np.where(np.isfinite(cosine), cosine, 1.0)
     np.fill_diagonal(cosine, 1.0)
     return np.degrees(np.arccos(np.clip(np.round(cosine, 8), -1.0, 1.0)))
@@ -119,7 +119,7 @@ def angle_matrix(vectors: Array) -> Floats:
 def spine_shape(landmarks: Array) -> Literal["C", "S"]:
     """The challenge's shape: "S" when endplate midpoints lie on both sides of the line from first to last.
 
-    When the line has no height or no width (0/0) the organisers' program falls through to "S"; so does this.
+    If the line has no height or no width (0/0) the result is "S", as in the organisers' program.
     """
     e = endplate_midpoints(landmarks)
     x, y = e[:-2, 0], e[:-2, 1]
@@ -144,7 +144,7 @@ def _challenge(points: Floats, height: int) -> CobbAngles:
         names: tuple[str, str, str] = ("MT", "PT", "TL/L")
     else:
         second = int(np.argmax(a[upper, : upper + 1]))
-        # The strict comparison with the film's height is the organisers'; it makes angles depend on the crop.
+        # The organisers' comparison with the film's height: it makes the angles depend on the crop.
         if e[2 * upper + 1, 1] + e[2 * lower + 1, 1] < height:
             third = lower + int(np.argmax(a[lower, lower:]))
             pairs = ((upper, lower), (second, upper), (lower, third))
@@ -157,13 +157,12 @@ def _challenge(points: Floats, height: int) -> CobbAngles:
 
 
 def _clinical(points: Floats) -> CobbAngles:
-    """End vertebrae from the apex: most tilted above and below it, then from there up and from there down.
+    """End vertebrae are the most tilted ones above and below the apex, for the main curve and those next to it.
 
-    The main curve is the pair with the largest angle between a vertebra above and one below; "PT" is measured
-    from its upper end vertebra to the most inclined one above, "TL/L" from its lower end vertebra to the most
-    inclined one below. The signs are honoured: a second curve bends the other way or measures zero, so that
-    the noise of vertebrae on one and the same flank is no curve. Source: Cobb 1948; Zhang et al., keypoint
-    fusion (AASCE 2019), the clinical rule.
+    The main curve is the pair of vertebrae with the largest angle. "PT" is measured from its upper end vertebra to the
+    most tilted one above, "TL/L" from its lower end vertebra to the most tilted one below. Signs count: a second curve
+    bends in the opposite direction or measures zero, so that noise within one curve is not measured as another.
+    Sources: Cobb 1948; Zhang et al., keypoint fusion (AASCE 2019), the clinical rule.
     """
     tilt = np.unwrap(tilts(points), period=360.0)
     difference = tilt[:, None] - tilt[None, :]
@@ -198,7 +197,7 @@ def _measured(
 def apex(landmarks: Array, upper: int, lower: int) -> int:
     """Index of the vertebra farthest from the line through the centres of two end vertebrae.
 
-    With no vertebra between them the upper end itself is returned.
+    If there is no vertebra between them, the upper end vertebra is returned.
     """
     centres = as_float(landmarks).mean(axis=1)
     if lower - upper < 2:

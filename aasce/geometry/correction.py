@@ -1,4 +1,4 @@
-"""From the tangents of a curve to the tilts of vertebrae: shared by the solvers that read a curve."""
+"""From the tangents of a curve to the tilts of vertebrae, for solvers that find a curve."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from aasce.types import Array, CobbAngles, as_float
 Floats = NDArray[np.float64]
 
 _WRONG = 30.0
-"""Degrees: a film with a tilt that far off its label tells of the label or a lost curve, not of tangents."""
+"""Degrees: with a larger error of any tilt, the label or the curve of a film is wrong, and it is not used for
+fitting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """From the tangents of a smoothed curve to the tilts of vertebrae, linear and fitted to training films.
+    """Linear map from the tangents of a smoothed curve to the tilts of vertebrae, fitted to training films.
 
-    A tangent is flatter than the vertebrae beside it, the more so the smoother the curve; how much is much the
-    same from film to film.
+    Tangents are less tilted than the vertebrae next to them, the more so the smoother the curve; by how much is similar
+    on all films.
 
     Attributes:
-        matrix: (17, levels).
-        places: (17,) where vertebrae stand, as shares of the curve's length.
+        matrix: (17, levels) tilts in degrees per degree of each tangent.
+        places: (17,) positions of the vertebrae, as shares of the curve's length.
     """
 
     matrix: Floats
@@ -36,19 +37,26 @@ class Correction:
 
     @classmethod
     def plain(cls, levels: int) -> Self:
-        """Tangents interpolated at the usual places, nothing else."""
+        """Interpolation of the tangents at the usual positions of the vertebrae, without any fit.
+
+        Args:
+            levels: number of tangents, evenly along the curve.
+        """
         grid, places = np.linspace(0, 1, levels), np.array(VERTEBRA_PLACES)
         return cls(np.stack([np.interp(places, grid, unit) for unit in np.eye(levels)], axis=1), places)
 
     @classmethod
     def fitted(cls, tangents: Array, tilts: Array, places: Array, ridge: float) -> Self:
-        """Least squares, held to plain interpolation; a film far off its label has no say.
+        """Least squares with a penalty on the difference from plain interpolation; films with gross errors are left
+        out.
 
-        Least squares flatten what is noisy, so that the major angle, the largest difference of all, comes out
-        too small: the whole is then stretched by the factor that brings major angles nearest to the labels'.
+        Least squares make noisy tilts too small, and so the major angle, which is their largest difference. Therefore
+        the matrix is then multiplied by the factor with which major angles fit the labels best.
 
         Args:
-            tangents: (N, levels) degrees. tilts: (N, 17) degrees. places: (N, 17) shares.
+            tangents: (N, levels) degrees.
+            tilts: (N, 17) degrees, as labelled.
+            places: (N, 17) positions of the vertebrae as shares of the curve's length.
             ridge: weight of the squared change of the matrix, square degrees per film.
         """
         plain = cls.plain(tangents.shape[1])
@@ -79,10 +87,11 @@ def _stretch(found: Floats, wanted: Floats) -> float:
 
 
 def places_on(curve: Array, landmarks: Array) -> Floats:
-    """(V,) where the vertebrae's centres lie along a curve, as shares of its length.
+    """(V,) positions of the vertebrae's centres along a curve, as shares of its length.
 
     Args:
-        curve: (N, 2) px, N large. landmarks: (V, 4, 2) px.
+        curve: (N, 2) px, with N large.
+        landmarks: (V, 4, 2) px.
     """
     points, along = as_float(curve), arc_lengths(curve)
     centres = as_float(landmarks).mean(axis=1)
@@ -91,28 +100,34 @@ def places_on(curve: Array, landmarks: Array) -> Floats:
 
 
 def sliced_angles(
-    curve: Array, tilts: Array, positions: Array, height: int, doubt: float = 0.0
+    curve: Array, tilts: Array, positions: Array, height: int, tilt_sd_deg: float = 0.0
 ) -> CobbAngles:
     """The challenge's angles of boxes like vertebrae along a curve.
 
-    The challenge's rule is discontinuous, and tilts read from a curve are not certain: with a doubt, each angle is
-    the median over the tilts that are possible, see `geometry.expectation`.
+    The challenge's rule is discontinuous, and tilts found on a film are uncertain: given their standard deviation, each
+    angle is the median over random tilts, see `geometry.expectation`.
 
     Args:
         curve: (N, 2) px, from the top.
-        tilts: (V,) degrees. positions: (V,) px along the curve.
+        tilts: (V,) degrees.
+        positions: (V,) px along the curve.
         height: rows of the film.
-        doubt: standard deviation of a tilt, degrees; 0 measures the tilts as they are.
+        tilt_sd_deg: standard deviation of a tilt, degrees; 0 measures the tilts as they are.
     """
     width = 0.1 * float(arc_lengths(curve)[-1])
     boxes = slice_landmarks(curve, tilts, positions, width)
-    if doubt == 0:
+    if tilt_sd_deg == 0:
         return cobb_angles(boxes, height)
-    # A midline lies between the means of two corners each: its ends, and so its tilt, vary as a corner / width.
-    return expected_angles(boxes, np.full(boxes.shape[:2], width * np.radians(doubt)), height)
+    # A midline joins the means of two corners on each side, so its tilt's deviation is a corner's over the width.
+    return expected_angles(boxes, np.full(boxes.shape[:2], width * np.radians(tilt_sd_deg)), height)
 
 
-def leaves(curve: Floats, size: tuple[int, int]) -> bool:
-    """Whether a curve (N, 2) ends within half a hundredth of the upper or lower edge of an (H, W) film."""
+def reaches_edge(curve: Floats, size: tuple[int, int]) -> bool:
+    """Whether a curve ends within 0.5 % of the film's height from its upper or lower edge.
+
+    Args:
+        curve: (N, 2) px, from the top.
+        size: (H, W) of the film.
+    """
     edge = 0.005 * size[0]
     return bool(curve[0, 1] < edge or curve[-1, 1] > size[0] - 1 - edge)

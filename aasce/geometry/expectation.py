@@ -1,10 +1,10 @@
-"""Angles of landmarks that are not certain.
+"""Angles of uncertain landmarks.
 
-The challenge's rule is discontinuous: a px decides between "C" and "S", and between the curve above and the
-curve below, and its major angle is a maximum, which noise lifts in the labels and regression lowers in
-predictions. Measuring the most likely landmarks is therefore not the best answer when landmarks are uncertain;
-the median of each angle over the landmarks that are possible is (it minimises the expected absolute error, of
-which the challenge's SMAPE is a sum).
+The challenge's rule is discontinuous: a single px can decide between "C" and "S", and between the curve above and the
+curve below. Its major angle is a maximum, which noise makes larger in the labels and regression makes smaller in
+predictions. For uncertain landmarks the angles of the most likely landmarks are therefore not the best prediction.
+The median of each angle over the distribution of the landmarks is better: it minimises the expected absolute error,
+of which the challenge's SMAPE is a sum.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def expected_angles(
         deviation: (V, 4) px, standard deviation of each corner's x and y.
         height: rows of the film.
         definition: see `cobb_angles`.
-        draws: number of draws, the same for every call, so that the answer is repeatable.
+        draws: number of draws; the noise is the same in every call, so that results are repeatable.
 
     Returns:
         The degrees are medians; end vertebrae, apices, regions and shape are those of `landmarks` themselves.
@@ -48,7 +48,7 @@ def expected_angles(
     if spread.shape != points.shape[:2] or not (spread >= 0).all():
         raise ValueError(f"deviation has shape {points.shape[:2]} and is not negative, not {spread.shape}")
     half = np.random.default_rng(0).standard_normal((draws // 2, *points.shape))
-    # Draws in opposite pairs: the median of an angle that depends evenly on the noise is then exact.
+    # Noise in pairs of opposite sign, so that the median of a linear function of the noise is exact.
     noise = np.concatenate([half, -half]) * spread[None, :, :, None]
     drawn = [cobb_angles(points + step, height, definition).degrees for step in noise]
     return replace(measured, degrees=np.median(drawn, axis=0))

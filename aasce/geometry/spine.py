@@ -1,4 +1,4 @@
-"""Order of vertebrae along the spine and of the four corners of each, found from their positions alone.
+"""Order of vertebrae along the spine and naming of their corners, from the coordinates alone; rotation of a film.
 
 Frame: px, x right, y down. The spine runs down the film: its axis has a positive y.
 """
@@ -15,14 +15,14 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 DISC_SHARE = 0.2
-"""Of a vertebra and the disc above it, the part that is disc."""
+"""Height of a disc as a share of the height of a vertebra and its disc together."""
 
 RING = [0, 1, 3, 2]
-"""TL, TR, BR, BL: the corners in the order in which a pen goes round the vertebra."""
+"""TL, TR, BR, BL: the corners in the order of the vertebra's outline."""
 
 
 def centres(landmarks: Array) -> Floats:
-    """(V, 2) px mean of the corners of each vertebra; relabelling corners does not move it."""
+    """(V, 2) px mean of the corners of each vertebra; it does not depend on the naming of the corners."""
     return np.asarray(as_float(landmarks).mean(axis=1))
 
 
@@ -50,8 +50,8 @@ def spine_axis(landmarks: Array) -> Floats:
 def spine_directions(landmarks: Array) -> Floats:
     """(V, 2) unit vectors down the spine at each vertebra, from its neighbours' centres.
 
-    Where two neighbours coincide (a vertebra labelled twice) wider ones are taken, and the spine's axis where
-    those coincide too.
+    If two neighbours coincide (a vertebra labelled twice) the next ones are used, and the spine's axis if these
+    coincide too.
     """
     c = centres(landmarks)
     last = len(c) - 1
@@ -68,10 +68,10 @@ def spine_directions(landmarks: Array) -> Floats:
 
 
 def quarter_turns(landmarks: Array) -> int:
-    """Clockwise quarter turns of the film that set a spine upright; 0 for one that leans less than 45 degrees.
+    """Clockwise quarter turns of the film that make the spine upright; 0 for one less than 45 degrees from upright.
 
     Args:
-        landmarks: (V, 4, 2) px, from the head's side.
+        landmarks: (V, 4, 2) px, T1 first.
     """
     c = centres(landmarks)
     chord = c[-1] - c[0]
@@ -81,12 +81,12 @@ def quarter_turns(landmarks: Array) -> int:
 
 
 def set_upright(landmarks: Array, size: tuple[int, int], turns: int) -> tuple[Floats, tuple[int, int]]:
-    """Landmarks on the film turned upright, and (H, W) of that film; both as they are for an upright one.
+    """Landmarks on the film rotated upright, and (H, W) of that film; both unchanged for an upright film.
 
     Args:
-        landmarks: (V, 4, 2) px, from the head's side.
+        landmarks: (V, 4, 2) px, T1 first.
         size: (H, W) of the film.
-        turns: clockwise quarter turns that set the film upright, see `quarter_turns`.
+        turns: clockwise quarter turns that make the film upright, see `quarter_turns`.
     """
     return turn_points(landmarks, size, turns), turned_size(size, turns)
 
@@ -97,7 +97,7 @@ def turned_size(film: tuple[int, int], turns: int) -> tuple[int, int]:
 
 
 def turn_points(points: Array, size: tuple[int, int], turns: int) -> Floats:
-    """Where points of a film lie when it is turned.
+    """Points of a film after quarter turns of the film.
 
     Args:
         points: (..., 2) px.
@@ -114,8 +114,8 @@ def turn_points(points: Array, size: tuple[int, int], turns: int) -> Floats:
 def vertebra_order(landmarks: Array) -> Ints:
     """(V,) indices that put the vertebrae in order from the top.
 
-    The order given is kept unless a vertebra lies before its predecessor by more than half the usual height:
-    two boxes on one vertebra are no matter of order. A vertebra above T1 that was stored last comes first.
+    The given order is kept unless a vertebra lies above its predecessor by more than half the usual height, so that two
+    boxes on one vertebra do not change it. A vertebra above T1 that was stored last comes first.
     """
     along = centres(landmarks) @ spine_axis(landmarks)
     if len(along) < 2 or np.diff(along).min() > -0.5 * float(np.median(heights(landmarks))):
@@ -137,9 +137,9 @@ def order_vertebrae(landmarks: Array) -> Floats:
 
 
 def is_split(landmarks: Array) -> bool:
-    """True when the last vertebra joins the lowest endplate of the film with one from above the first.
+    """True if the last vertebra joins the lowest endplate of the film with one above the first vertebra.
 
-    The labeller left out an endplate on the way down and made up for it above the top.
+    This happens where the annotator left out an endplate and added one above the first vertebra.
     """
     points = as_float(landmarks)
     if len(points) < 3:
@@ -150,11 +150,11 @@ def is_split(landmarks: Array) -> bool:
 
 
 def pair_endplates(landmarks: Array) -> Floats:
-    """Leaves out the last endplate and adds one where it is missed, so that boxes cover bodies and not discs.
+    """Removes the last endplate and adds a missing one, so that boxes cover bodies and not discs.
 
-    An endplate left out shifts all below it by one: their boxes lie on discs. The missing one is looked for
-    where adding it makes the bodies' heights exceed the discs' most; it is put into the gap there, a disc's
-    usual share below the endplate above it.
+    A missing endplate shifts all endplates below it by one, so that their boxes lie on discs. It is added at the place
+    where the sum of the bodies' heights then exceeds that of the discs' most, below the endplate above by the usual
+    share of a disc.
 
     Args:
         landmarks: (V, 4, 2) px in order from the top, V at least 2.
@@ -174,10 +174,7 @@ def _with_endplate(plates: Floats, vertebra: int) -> Floats:
 
 
 def disc_heights(landmarks: Array) -> Floats:
-    """(V - 1,) px between the lower endplate of a vertebra and the upper one of the next, along the spine.
-
-    Negative where they overlap.
-    """
+    """(V - 1,) px from the lower endplate of a vertebra to the upper one of the next; negative if they overlap."""
     middles = endplate_midpoints(landmarks)
     step = middles[2::2] - middles[1:-1:2]
     directions = spine_directions(landmarks)
@@ -187,11 +184,11 @@ def disc_heights(landmarks: Array) -> Floats:
 
 
 def repair_corners(landmarks: Array) -> Floats:
-    """Relabels the corners of each vertebra so that they agree with the spine's direction at that place.
+    """Renames the corners of each vertebra so that they agree with the direction of the spine; no point moves.
 
-    A vertebra is left alone when TL, TR, BR, BL go round it clockwise (as seen on the film) without crossing
-    and its midline lies within 45 degrees of the perpendicular to the spine. Otherwise its four points are
-    sorted round their mean and the start is taken that agrees best, so that no point moves.
+    A vertebra is left as it is if TL, TR, BR, BL run clockwise (as seen on the film) without crossing and its midline
+    lies within 45 degrees of the perpendicular to the spine. Otherwise its four points are sorted by angle around their
+    mean, and the start is chosen that agrees best.
 
     Args:
         landmarks: (V, 4, 2) px, vertebrae in order from the top.
@@ -207,7 +204,7 @@ def repair_corners(landmarks: Array) -> Floats:
 
 
 def corners_agree(landmarks: Array, down: Floats) -> NDArray[np.bool_]:
-    """(V,) whether the corners as labelled are clockwise, uncrossed, and turned with the spine.
+    """(V,) whether the corners are clockwise, do not cross, and are oriented like the spine.
 
     Args:
         landmarks: (V, 4, 2) px.
@@ -222,13 +219,13 @@ def corners_agree(landmarks: Array, down: Floats) -> NDArray[np.bool_]:
 
 
 def _doubled_area(ring: Floats) -> Floats:
-    """(V,) twice the signed area of (V, 4, 2) rings; positive clockwise on the film (y runs down)."""
+    """(V,) twice the signed area of (V, 4, 2) outlines; positive if clockwise on the film (y runs down)."""
     x, y = ring[..., 0], ring[..., 1]
     return np.asarray((x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1))
 
 
 def _crosses(ring: Floats) -> NDArray[np.bool_]:
-    """(V,) whether two opposite sides of (V, 4, 2) rings cross."""
+    """(V,) whether two opposite sides of (V, 4, 2) outlines cross."""
     a, b, c, d = (ring[:, k] for k in range(4))
     return _segments_cross(a, b, c, d) | _segments_cross(b, c, d, a)
 
@@ -238,13 +235,13 @@ def _segments_cross(a: Floats, b: Floats, c: Floats, d: Floats) -> NDArray[np.bo
         u, w = q - p, r - p
         return np.asarray(u[:, 0] * w[:, 1] - u[:, 1] * w[:, 0])
 
-    apart_cd = side(a, b, c) * side(a, b, d) < 0
-    apart_ab = side(c, d, a) * side(c, d, b) < 0
-    return np.asarray(apart_cd & apart_ab)
+    separates_cd = side(a, b, c) * side(a, b, d) < 0
+    separates_ab = side(c, d, a) * side(c, d, b) < 0
+    return np.asarray(separates_cd & separates_ab)
 
 
 def _relabelled(corners: Floats, down: Floats) -> Floats:
-    """(4, 2) as TL, TR, BL, BR, chosen among the four clockwise starts by agreement with `down` (2,)."""
+    """(4, 2) as TL, TR, BL, BR: of the four clockwise namings the one that agrees best with `down` (2,)."""
     offset = corners - corners.mean(axis=0)
     ring = corners[np.argsort(np.arctan2(offset[:, 1], offset[:, 0]), kind="stable")]
     right = np.array([down[1], -down[0]])

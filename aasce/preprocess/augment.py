@@ -1,7 +1,7 @@
 """Augmentation that moves film and landmarks together (albumentations).
 
-Cobb angles need no rule of their own here: they are measured on the moved landmarks. What may not happen is
-that a landmark is lost or that left and right change names unseen; `augment` checks both.
+Cobb angles need no rule here, as they are measured on the moved landmarks. `augment` makes sure that no landmark is
+lost and that left and right corners are renamed when the film is mirrored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ Floats = NDArray[np.float64]
 
 
 def intensity_pipeline(strength: float = 1.0) -> A.Compose:
-    """Random exposure, contrast, processing, blur, noise and hidden patches on (H, W) uint8 films."""
+    """Random exposure, contrast, processing, blur, noise and hidden patches for (H, W) uint8 films.
+
+    Args:
+        strength: factor on the ranges and probabilities; 0 changes nothing.
+    """
     import albumentations as A  # takes most of a second, and only training needs it
 
     s = strength
@@ -49,7 +53,13 @@ def intensity_pipeline(strength: float = 1.0) -> A.Compose:
 def geometric_pipeline(
     scale: tuple[float, float] = (0.85, 1.25), rotation: float = 45.0, mirror: float = 0.5
 ) -> A.Compose:
-    """Random isotropic scale, turn and mirror with landmarks; each of them keeps angles between vertebrae."""
+    """Random isotropic scaling, rotation and mirroring with landmarks, which keep the angles between vertebrae.
+
+    Args:
+        scale: smallest and largest scale.
+        rotation: largest rotation, degrees.
+        mirror: share of mirrored samples.
+    """
     import albumentations as A  # as above
 
     affine = A.Affine(scale=scale, rotate=(-rotation, rotation), keep_ratio=True, balanced_scale=True, p=1.0)
@@ -60,7 +70,7 @@ def geometric_pipeline(
 
 
 def reseed(pipeline: A.Compose, rng: np.random.Generator) -> None:
-    """Ties a pipeline's next draw to `rng`, so that a sample depends on nothing but its seed."""
+    """Seeds a pipeline from `rng`, so that a sample depends only on its seed."""
     pipeline.set_random_seed(int(rng.integers(2**31)))
 
 
@@ -73,7 +83,7 @@ def augment(pipeline: A.Compose, image: Array, landmarks: Array) -> tuple[Array,
         landmarks: (V, 4, 2) px.
 
     Returns:
-        The moved film and (V, 4, 2) px landmarks with TL, TR, BL, BR true to the moved film.
+        The moved film and (V, 4, 2) px landmarks, TL, TR, BL, BR as they lie on the moved film.
 
     Raises:
         ValueError: the pipeline lost or added a landmark.
@@ -88,20 +98,25 @@ def augment(pipeline: A.Compose, image: Array, landmarks: Array) -> tuple[Array,
 
 
 def handedness(landmarks: Array) -> float:
-    """Sign of (TR - TL) x (BL - TL), by majority: +1 as labelled on a film, -1 when left and right changed."""
+    """Sign of (TR - TL) x (BL - TL), by majority: +1 on a film, -1 if left and right are exchanged."""
     p = as_float(landmarks)
     right, down = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
     return float(np.sign(np.median(right[:, 0] * down[:, 1] - right[:, 1] * down[:, 0])))
 
 
 def relabel_mirrored(before: Array, after: Array) -> Floats:
-    """Swaps left and right corners of (V, 4, 2) `after` when the move from `before` was a mirror."""
+    """Swaps left and right corners of (V, 4, 2) `after` if the film was mirrored on the way from `before`."""
     moved = as_float(after)
     return moved[:, [1, 0, 3, 2]] if handedness(before) * handedness(moved) < 0 else moved
 
 
 def mirror_landmarks(landmarks: Array, width: int) -> Floats:
-    """(..., V, 4, 2) px landmarks of the film mirrored left to right."""
+    """(..., V, 4, 2) px landmarks on the mirrored film.
+
+    Args:
+        landmarks: (..., V, 4, 2) px.
+        width: of the film, px.
+    """
     points = as_float(landmarks)[..., [1, 0, 3, 2], :].copy()
     points[..., 0] = width - 1 - points[..., 0]
     return points

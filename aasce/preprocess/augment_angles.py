@@ -1,9 +1,9 @@
-"""Augmentation that makes new curves: a film bent or stretched, with landmarks that say by how much.
+"""Augmentation that makes new spinal curves by bending or stretching a film, with its landmarks.
 
-A similarity (turn, isotropic scale, shift, mirror) leaves every angle between vertebrae as it was. A bend does
-not: it turns each vertebra by a known amount, so that one film yields curves no patient has shown, with angles
-measured anew on the bent landmarks. Nor does a stretch along one axis of the film: a midline tilted by `tilt`
-then has tan(tilt') = (factor down / factor across) * tan(tilt). The film is resampled once, whatever is done.
+A similarity (rotation, isotropic scaling, shift, mirroring) does not change the angles between vertebrae. A bend does:
+it rotates each vertebra by a known amount, so that one film gives many new curves, whose angles are measured on the
+bent landmarks. A stretch along one axis of the film changes angles too: a midline of tilt t then has
+tan(t') = (factor along y / factor along x) * tan(t). The film is resampled only once.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from aasce.types import Array, as_float
 
 Floats = NDArray[np.float64]
 SEVERE = 85.0
-"""Degrees: no bend makes a major curve beyond it (95 % of the challenge's films lie below 73)."""
+"""Degrees: bends are limited to major curves of this angle (95 % of the challenge's films are below 73)."""
 
-_GRID = 8  # px between the points the bend is computed at; it is smooth in between
+_GRID = 8  # px between the points at which a bend is computed; it is interpolated in between
 
 
 @dataclass(frozen=True, slots=True)
 class Bend:
-    """Bends a film about the vertical line x = `axis`; what lies at (axis + t, y) is turned by `turn` at y.
+    """Bends a film about the vertical line x = `axis`; the row at y is rotated as a whole, by `turn` at y.
 
     Attributes:
-        axis: px, the line that is bent.
-        rows: (N,) px, ascending y at which the bend is given; outside it goes on straight.
+        axis: px, x of the line that is bent.
+        rows: (N,) px, ascending y at which the bend is given; beyond them it continues straight.
         turn: (N,) radians, positive lowers the right side (the sign of `geometry.cobb.tilts`).
-        line: (N, 2) px, where the points (axis, rows) come to lie.
+        line: (N, 2) px, the points (axis, rows) after the bend.
     """
 
     axis: float
@@ -51,7 +51,7 @@ class Bend:
         return np.asarray(self._on_line(p[..., 1]) + (p[..., :1] - self.axis) * across, np.float64)
 
     def undo(self, points: Array, rounds: int = 6) -> Floats:
-        """(..., 2) px of the bent film to px of the film, by fixed-point steps along the bent line."""
+        """(..., 2) px of the bent film to px of the film, by fixed-point iteration along the bent line."""
         p = as_float(points)
         s = p[..., 1].copy()
         for _ in range(rounds):
@@ -76,10 +76,10 @@ class Stretch:
     """Stretches a film along its axes, then bends it.
 
     Attributes:
-        centre: (x, y) px that stays where it is. About the middle of the film the challenge's rule, which asks
-            where a curve lies on the film's height, answers as it would on the stretched film.
-        factors: of x and of y.
-        bend: of the stretched film; None for none.
+        centre: (x, y) px of the fixed point. With the middle of the film, the challenge's rule, which depends on the
+            position of a curve on the film, gives the same result as on the stretched film.
+        factors: along x and along y.
+        bend: applied to the stretched film; None for none.
     """
 
     centre: tuple[float, float]
@@ -100,14 +100,26 @@ class Stretch:
 
 
 def random_stretch(film: tuple[int, int], largest: float, rng: np.random.Generator) -> Stretch:
-    """Stretch of a film of (H, W) px that keeps areas: y by f, x by 1/f, log f even in +-log(1 + largest) / 2."""
+    """Draws a stretch that keeps areas: y by f, x by 1 / f, log f uniform within +-log(1 + largest) / 2.
+
+    Args:
+        film: (H, W).
+        largest: largest change of the ratio of height to width.
+        rng: source of the draw.
+    """
     ratio = np.exp(rng.uniform(-1.0, 1.0) * np.log1p(largest))
     factors = (float(ratio**-0.5), float(ratio**0.5))
     return Stretch(((film[1] - 1) / 2, (film[0] - 1) / 2), factors)
 
 
 def make_bend(axis: float, rows: Array, turn: Array) -> Bend:
-    """Bend with a given turn (radians) at ascending rows (px); the line's mean stays where it was."""
+    """Bend of the vertical line x = `axis` that keeps the line's mean in place.
+
+    Args:
+        axis: px.
+        rows: (N,) px, ascending.
+        turn: (N,) radians of rotation at these rows.
+    """
     y, phi = as_float(rows), as_float(turn)
     steps = np.diff(y)
     half = (phi[1:] + phi[:-1]) / 2
@@ -118,14 +130,13 @@ def make_bend(axis: float, rows: Array, turn: Array) -> Bend:
 
 
 def random_bend(landmarks: Array, degrees: float, exaggerate: float, rng: np.random.Generator) -> Bend:
-    """A smooth random bend over the height of a spine, weakened where its curve would pass `SEVERE`.
+    """Draws a smooth bend over the height of a spine, reduced if the curve would exceed `SEVERE`.
 
     Args:
         landmarks: (V, 4, 2) px, from the top.
-        degrees: spread of the turns; the sum of three cosines over the spine, the slower the stronger.
-        exaggerate: the spine's own curve is made stronger or flatter by a factor from 1 - 1.6 times this to 1
-            plus it.
-        rng: source of chance.
+        degrees: standard deviation of the rotations: a sum of three cosines over the spine, lower frequencies stronger.
+        exaggerate: the spine's own curve is multiplied by a factor from 1 - 1.6 * `exaggerate` to 1 + `exaggerate`.
+        rng: source of every draw.
     """
     points = as_float(landmarks)
     centres = points.mean(axis=1)
@@ -232,7 +243,7 @@ class SpineWarp(A.DualTransform):  # type: ignore[misc]
         return similarity(middle, scale, turn, self.size, target)  # type: ignore[arg-type]
 
     def apply(self, img: Array, change: Bend | Stretch | None, view: View, **params: Any) -> Array:
-        if view.scale < 0.6:  # plain interpolation would alias
+        if view.scale < 0.6:  # interpolation alone would alias
             img = cv2.GaussianBlur(img, (0, 0), 0.35 / view.scale)
         if change is None:
             moved = cv2.warpAffine(img, view.matrix, (view.size[1], view.size[0]), flags=cv2.INTER_LINEAR)
@@ -254,15 +265,15 @@ class SpineWarp(A.DualTransform):  # type: ignore[misc]
 
 
 def _box(view: View, landmarks: Floats) -> Floats:
-    """(2, 2) least and greatest canvas (x, y) of the landmarks."""
+    """(2, 2) canvas px: smallest and largest (x, y) of the landmarks."""
     points = view.apply(landmarks.reshape(-1, 2))
     return np.stack([points.min(axis=0), points.max(axis=0)])
 
 
 def source_map(change: Bend | Stretch, view: View) -> NDArray[np.float32]:
-    """(H, W, 2) for every canvas px the film px (x, y) that comes to lie there.
+    """(H, W, 2) film px (x, y) that each canvas px shows.
 
-    Computed on a coarse grid that reaches one cell beyond the canvas, since interpolation is flat at its rim.
+    Computed on a coarse grid that extends one cell beyond the canvas, because cv2 does not extrapolate at its border.
     """
     height, width = view.size
     rows, columns = -(-height // _GRID) + 2, -(-width // _GRID) + 2

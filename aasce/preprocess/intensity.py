@@ -1,4 +1,4 @@
-"""Grey values: from whatever a reader found to what a network or an eye wants."""
+"""Grey values: conversion of films to 8 bit, histogram equalisation, standardisation for networks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from aasce.types import Array
 Bytes = NDArray[np.uint8]
 
 PALE = 64
-"""Grey values between the percentiles of an 8-bit film below which it is windowed; the challenge's have 80 and more."""
+"""An 8-bit film with fewer grey values between its two percentiles is windowed; the challenge's films have 80 or
+more."""
 
 
 def to_uint8(pixels: Array, low: float = 0.5, high: float = 99.8) -> Bytes:
-    """Eight-bit film: 8-bit films as they are, deeper and very pale ones windowed between two percentiles.
+    """8-bit film: films of 8 bit unchanged, those of 16 bit or very low contrast windowed between two percentiles.
 
     Args:
         pixels: (H, W) uint8 or uint16.
@@ -41,7 +42,8 @@ def equalize(image: Bytes) -> Bytes:
 
 
 def standardize(image: Bytes) -> NDArray[np.float32]:
-    """(H, W) float32 of about zero mean and unit spread; a fixed rule, so that batching changes nothing."""
+    """(H, W) float32 of mean about 0 and standard deviation about 1, by a fixed rule that does not depend on the
+    batch."""
     return (image.astype(np.float32) - 127.5) / 64.0
 
 

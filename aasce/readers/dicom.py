@@ -41,7 +41,7 @@ _MAGNIFICATION = "EstimatedRadiographicMagnificationFactor"
 
 @dataclass(frozen=True, slots=True)
 class Spacing:
-    """Size of a pixel as a file tells it.
+    """Size of a pixel as a file states it.
 
     Attributes:
         row: mm between rows (or a bare ratio when `source` is None).
@@ -71,7 +71,7 @@ def read_dicom(path: Path, film_id: str, content: bytes) -> Radiograph:
     Pixels that are not square are resampled to the finer spacing before anything is measured on them.
 
     Raises:
-        AasceError: the file is damaged, holds no picture, several frames, or a slice of CT, MR, PET, nuclear
+        AasceError: the file is damaged, holds no image, several frames, or a slice of CT, MR, PET, nuclear
             medicine or ultrasound; or its compression cannot be decoded here.
     """
     import pydicom
@@ -100,12 +100,12 @@ def _film(path: Path, film_id: str, dataset: Any) -> Radiograph:
 
 
 def _refuse(path: Path, dataset: Any) -> None:
-    told = str(dataset.get("Modality", "")).upper()
-    modality = _SLICE_CLASSES.get(str(dataset.get("SOPClassUID", "")), told)
+    stated = str(dataset.get("Modality", "")).upper()
+    modality = _SLICE_CLASSES.get(str(dataset.get("SOPClassUID", "")), stated)
     if modality in SLICES:
         raise AasceError(f"{path}: {SLICES[modality]}, not a radiograph; give a film (DX, CR, RF or a scan)")
     if "PixelData" not in dataset or not dataset.get("Rows") or not dataset.get("Columns"):
-        raise AasceError(f"{path}: DICOM without a picture; export the film itself")
+        raise AasceError(f"{path}: DICOM without an image; export the film itself")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames > 1:
         raise AasceError(f"{path}: holds {frames} frames; export the one frame to measure")
@@ -174,7 +174,7 @@ def _padding(stored: Array, dataset: Any) -> Array:
 
 
 def pixel_spacing(dataset: Any) -> Spacing | None:
-    """Spacing in the patient where the file tells it, else at the detector, else the bare pixel ratio.
+    """Spacing in the patient where the file states it, else at the detector, else the bare pixel ratio.
 
     PixelSpacing is calibrated to the patient (PS3.3 10.7). ImagerPixelSpacing is that of the detector: it is
     divided by the estimated magnification where that is given, and the source then names both tags.

@@ -21,7 +21,7 @@ def film_name(path: Path | str) -> str:
 
 
 def read_film(path: Path | str) -> Radiograph:
-    """Reads one film: PNG, JPEG, TIFF (8 or 16 bit, grey or colour) or DICOM, told apart by content.
+    """Reads one film: PNG, JPEG, TIFF (8 or 16 bit, grey or colour) or DICOM, recognised by content.
 
     Returns:
         A film of uint8 or uint16, one channel, bone bright, with square pixels.
@@ -31,19 +31,19 @@ def read_film(path: Path | str) -> Radiograph:
     """
     path = Path(path)
     content = _content(path)
-    # DICOM comes first: its preamble may hold the head of a TIFF, so that either program opens the file.
+    # DICOM comes first: its preamble may hold the header of a TIFF, so that programs for either open the file.
     if dicom.is_dicom(content):
         return dicom.read_dicom(path, film_name(path), content)
     if raster.kind(content) is not None:
         return raster.read_raster(path, film_name(path), content)
-    # Old archives write DICOM without preamble and mark: there the suffix has to be believed.
+    # Old archives write DICOM without preamble and mark: there only the suffix says so.
     if path.suffix.lower() in DICOM_SUFFIXES:
         return dicom.read_dicom(path, film_name(path), content)
     raise AasceError(f"{path}: no film that can be read; give PNG, JPEG, TIFF or DICOM")
 
 
 def film_size(path: Path | str) -> tuple[int, int]:
-    """(H, W) of a film as `read_film` gives it, from the header of a picture; a DICOM is read in full."""
+    """(H, W) of a film as `read_film` gives it, from the header of a raster image; a DICOM is read in full."""
     path = Path(path)
     size = raster.header_size(path) if path.suffix.lower() in RASTER_SUFFIXES else None
     return size if size is not None else read_film(path).size
@@ -53,7 +53,7 @@ def find_films(patterns: Sequence[str | Path]) -> list[Path]:
     """Films named by files, folders (their own films, not those of folders inside) and globs.
 
     Args:
-        patterns: at least one; each is answered in its order, its films sorted as text.
+        patterns: at least one; their films in this order, those of one pattern sorted as text.
 
     Raises:
         AasceError: one matches nothing, a folder holds no film, or two films share a name.

@@ -1,4 +1,4 @@
-"""PNG, JPEG and TIFF to a grey film; damage is told, never passed over."""
+"""PNG, JPEG and TIFF to a grey film; damage is an error, never ignored."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _REDUCED_PAGE, _BITS, _PHOTOMETRIC = 254, 258, 262  # TIFF 6.0 tags
 
 
 def kind(content: bytes) -> Kind | None:
-    """The format a file's first bytes tell, whatever its suffix says."""
+    """The format by a file's first bytes, whatever its suffix is."""
     return next((name for magic, name in _MAGIC if content.startswith(magic)), None)
 
 
 def header_size(path: Path) -> tuple[int, int] | None:
-    """(H, W) of a picture as `read_raster` gives it, from its header; None for what is no picture."""
+    """(H, W) of an image as `read_raster` gives it, from its header; None for what is no image."""
     try:
         with path.open("rb") as stream:
             if kind(stream.read(8)) is None:
@@ -49,7 +49,7 @@ def header_size(path: Path) -> tuple[int, int] | None:
 def read_raster(path: Path, film_id: str, content: bytes) -> Radiograph:
     """Decodes a PNG, JPEG or TIFF of 8 or 16 bit, grey or colour.
 
-    The orientation a camera wrote into EXIF is applied, so that a photographed film stands upright; the
+    The orientation a camera wrote into EXIF is applied, so that a photographed film is upright; the
     challenge's films carry none. Resolution tags are no spacing: scanners and editors fill them freely.
 
     Raises:
@@ -82,10 +82,10 @@ def stretched(values: Array) -> Array:
 
 
 def is_colourful(colour: Array) -> bool:
-    """True for a picture whose hue differs at one and the same brightness, as a photograph's does.
+    """True for an image whose hue differs at one and the same brightness, as a photograph's does.
 
     A tinted or sepia radiograph has one hue a brightness and passes; so do coloured marks drawn on a film,
-    which cover less than the 8 % of it that are asked for.
+    which cover less than the 8 % of it that count.
 
     Args:
         colour: (H, W, 3) RGB, uint8 or uint16.
@@ -104,7 +104,7 @@ def is_colourful(colour: Array) -> bool:
 
 @contextmanager
 def _opened(stream: IO[bytes]) -> Iterator[Image.Image]:
-    """Opens a picture without Pillow's warning of large ones: `check_size` speaks for it."""
+    """Opens an image without Pillow's warning of large ones: `check_size` has its own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(stream) as image:
@@ -118,7 +118,7 @@ def _decoded(path: Path, content: bytes) -> tuple[Array, bool]:
             check_size(path, _upright_size(image))
             _refuse_pages(path, image)
             orientation = _orientation(image)
-            image.load()  # Pillow refuses a picture cut short; OpenCV paints the missing rows grey
+            image.load()  # Pillow refuses an image cut short; OpenCV fills the missing rows with grey
             if _deep_colour(image, content):
                 # OpenCV turns a TIFF by itself, whatever it is asked.
                 deep = _deep_pixels(content)
@@ -171,7 +171,7 @@ def _deep_colour(image: Image.Image, content: bytes) -> bool:
     """True for colour of 16 bit a channel, which Pillow would cut to 8."""
     if image.format == "TIFF":
         return image.mode.startswith("RGB") and _tag(image, _BITS, 8) == 16
-    # Bit depth and colour type stand in the PNG header's bytes 24 and 25; 0 is grey, 3 a palette.
+    # Bit depth and colour type are bytes 24 and 25 of the PNG header; 0 is grey, 3 a palette.
     return image.format == "PNG" and content[24] == 16 and content[25] != 0
 
 

@@ -1,7 +1,7 @@
 """File to volume and back: NIfTI, MHA, NRRD and DICOM series, all in RAS+ mm once they are read.
 
 A scan whose place in the world is unknown is refused: every length and angle measured on it would be a guess. DICOM
-and ITK speak LPS; the change to RAS+ happens here and nowhere else.
+and ITK use LPS; the change to RAS+ happens here and nowhere else.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def read_scan(path: Path | str, kind: Kind | None = None) -> Volume:
 
     Args:
         path: .nii, .nii.gz, .mha, .mhd, .nrrd, .nhdr, or the folder of a DICOM series. Where a folder holds several
-            series, one file of the series stands for it.
-        kind: "ct", "mr" or "label"; by default what the file says, else what its numbers look like (a few whole
+            series, name one file of the series.
+        kind: "ct", "mr" or "label"; by default what the file states, else a guess by its numbers (a few whole
             numbers from 0: labels; numbers below -200: CT; else MR).
 
     Raises:
@@ -56,8 +56,8 @@ def read_scan(path: Path | str, kind: Kind | None = None) -> Volume:
         raise AasceError(f"{path}: no such scan; check its name")
     name = path.name.lower()
     if path.is_dir() or series.is_dicom(path):
-        data, affine, told = series.read_series(path)
-        return Volume(data, LPS @ affine, kind or told)
+        data, affine, stated = series.read_series(path)
+        return Volume(data, LPS @ affine, kind or stated)
     if name.endswith(NIFTI_SUFFIXES):
         return _read_nifti(path, kind)
     if name.endswith(ITK_SUFFIXES):
@@ -107,8 +107,8 @@ def _read_nifti(path: Path, kind: Kind | None) -> Volume:
         )
     affine = np.array(image.affine, dtype=np.float64)
     affine[:3] *= _UNITS.get(header.get_xyzt_units()[0], 1.0)
-    told = bytes(header["descrip"]).decode("latin-1").strip("\0 ").removeprefix(f"{_KIND_KEY}=")
-    return _volume(path, data, affine, kind or _known(told))
+    stated = bytes(header["descrip"]).decode("latin-1").strip("\0 ").removeprefix(f"{_KIND_KEY}=")
+    return _volume(path, data, affine, kind or _known(stated))
 
 
 def _read_itk(path: Path, kind: Kind | None) -> Volume:
@@ -127,8 +127,8 @@ def _read_itk(path: Path, kind: Kind | None) -> Volume:
     affine = np.eye(4)
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
-    told = image.GetMetaData(_KIND_KEY) if image.HasMetaDataKey(_KIND_KEY) else ""
-    return _volume(path, data, LPS @ affine, kind or _known(told))
+    stated = image.GetMetaData(_KIND_KEY) if image.HasMetaDataKey(_KIND_KEY) else ""
+    return _volume(path, data, LPS @ affine, kind or _known(stated))
 
 
 def _demand_place(path: Path) -> None:
@@ -167,8 +167,8 @@ def _volume(path: Path, data: Array, affine: Array, kind: Kind | None) -> Volume
         raise AasceError(f"{path}: {error}") from None
 
 
-def _known(told: str) -> Kind | None:
-    return next((kind for kind in KINDS if kind == told), None)
+def _known(stated: str) -> Kind | None:
+    return next((kind for kind in KINDS if kind == stated), None)
 
 
 def _guessed(data: Array) -> Kind:

@@ -21,7 +21,7 @@ from aasce.volume import Kind
 
 _KINDS: dict[str, Kind] = {"CT": "ct", "MR": "mr"}
 _UNEVEN = 0.03  # of the spacing: headers round positions to 0.01 mm, slices are 0.5 mm apart and more
-_ASKEW = 0.1  # mm a slice may stand off the straight line through the series
+_ASKEW = 0.1  # mm a slice may lie beside the straight line through the series
 _AIR = -1024.0
 
 
@@ -56,7 +56,7 @@ def read_series(path: Path) -> tuple[Array, NDArray[np.float64], Kind]:
     affine[:3, 0], affine[:3, 1] = orientation[0] * column_mm, orientation[1] * row_mm
     affine[:3, 2] = (positions[-1] - positions[0]) / (len(slices) - 1)
     affine[:3, 3] = positions[0]
-    data = np.stack([_pixels(folder, item) for item in slices], -1)
+    data = np.stack([_pixels(folder, header) for header in slices], -1)
     return data, affine, _KINDS[str(slices[0].Modality)]
 
 
@@ -72,16 +72,16 @@ def _slices(path: Path) -> tuple[Path, list[Any]]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                item = pydicom.dcmread(file, stop_before_pixels=True)
+                header = pydicom.dcmread(file, stop_before_pixels=True)
         except Exception as error:  # pydicom lets every kind of exception out of a damaged header
             raise AasceError(f"{file}: damaged DICOM header; export the series again") from error
-        if item.get("Rows"):
-            found.append(item)
+        if header.get("Rows"):
+            found.append(header)
     if not path.is_dir():
-        own = [item for item in found if Path(str(item.filename)).name == path.name]
+        own = [header for header in found if Path(str(header.filename)).name == path.name]
         if not own:
-            raise AasceError(f"{path}: DICOM without a picture; name a slice of the series")
-        found = [item for item in found if _uid(item) == _uid(own[0])]
+            raise AasceError(f"{path}: DICOM without an image; name a slice of the series")
+        found = [header for header in found if _uid(header) == _uid(own[0])]
     if not found:
         raise AasceError(
             f"{folder}: a folder without DICOM slices; name the folder that holds the series itself"
@@ -89,17 +89,19 @@ def _slices(path: Path) -> tuple[Path, list[Any]]:
     return folder, found
 
 
-def _uid(item: Any) -> str:
-    return str(item.get("SeriesInstanceUID", ""))
+def _uid(header: Any) -> str:
+    return str(header.get("SeriesInstanceUID", ""))
 
 
 def _uniform(folder: Path, slices: Sequence[Any]) -> None:
     """Refuses several series in one folder, other modalities, and slices that do not fit one another."""
-    count = Counter(_uid(item) for item in slices)
+    count = Counter(_uid(header) for header in slices)
     if len(count) > 1:
-        names = {_uid(item): str(item.get("SeriesDescription", "") or "unnamed") for item in slices}
-        told = ", ".join(f"{names[uid]!r} with {n} slices" for uid, n in count.most_common(4))
-        raise AasceError(f"{folder}: {len(count)} series mixed ({told}); name one file of the series to read")
+        names = {_uid(header): str(header.get("SeriesDescription", "") or "unnamed") for header in slices}
+        listed = ", ".join(f"{names[uid]!r} with {n} slices" for uid, n in count.most_common(4))
+        raise AasceError(
+            f"{folder}: {len(count)} series mixed ({listed}); name one file of the series to read"
+        )
     modality = str(slices[0].get("Modality", ""))
     if modality not in _KINDS:
         raise AasceError(f"{folder}: a series of modality {modality or 'unknown'}; give CT or MR slices")
@@ -125,7 +127,7 @@ def _uniform(folder: Path, slices: Sequence[Any]) -> None:
 
 def _sorted(folder: Path, slices: list[Any]) -> tuple[list[Any], NDArray[np.float64], NDArray[np.float64]]:
     """Slices along their normal, positions (N, 3) mm, and orientation (2, 3): directions of columns and rows."""
-    orientations = np.array([[float(v) for v in item.ImageOrientationPatient] for item in slices])
+    orientations = np.array([[float(v) for v in header.ImageOrientationPatient] for header in slices])
     orientation = orientations[0].reshape(2, 3)
     if np.abs(orientations - orientations[0]).max() > 1e-3:
         raise AasceError(f"{folder}: slices of different orientation in one series; leave the scouts out")
@@ -133,7 +135,7 @@ def _sorted(folder: Path, slices: list[Any]) -> tuple[list[Any], NDArray[np.floa
         raise AasceError(
             f"{folder}: ImageOrientationPatient holds no two directions at right angles; export it again"
         )
-    positions = np.array([[float(v) for v in item.ImagePositionPatient] for item in slices])
+    positions = np.array([[float(v) for v in header.ImagePositionPatient] for header in slices])
     order = np.argsort(positions @ np.cross(*orientation), kind="stable")
     return [slices[i] for i in order], positions[order], orientation
 
@@ -152,7 +154,7 @@ def _evenly_spaced(folder: Path, positions: NDArray[np.float64], orientation: ND
         missing = int(np.maximum(np.rint(gaps[wide] / usual) - 1, 1).sum())
         first = heights[wide[0]]
         raise AasceError(
-            f"{folder}: {missing} slice{'s' * (missing > 1)} missing after {first:.1f} mm (slices stand {usual:.2f} mm "
+            f"{folder}: {missing} slice{'s' * (missing > 1)} missing after {first:.1f} mm (slices are {usual:.2f} mm "
             f"apart, {gaps[wide[0]]:.2f} there); copy the whole series again"
         )
     if np.abs(gaps - usual).max() > _UNEVEN * usual + 0.011:
@@ -163,7 +165,7 @@ def _evenly_spaced(folder: Path, positions: NDArray[np.float64], orientation: ND
     line = np.linspace(0, 1, len(positions))[:, None] * (positions[-1] - positions[0]) + positions[0]
     if np.linalg.norm(positions - line, axis=1).max() > _ASKEW + _UNEVEN * usual:
         raise AasceError(
-            f"{folder}: slices do not stand in one straight line; give a series of one acquisition"
+            f"{folder}: slices do not lie on one straight line; give a series of one acquisition"
         )
 
 
@@ -234,25 +236,25 @@ def _template(data: Array, spacing: NDArray[np.float64], axes: NDArray[np.float6
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-    item = Dataset()
-    item.file_meta = FileMetaDataset()
-    item.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    item.file_meta.MediaStorageSOPClassUID = item.SOPClassUID = CTImageStorage
-    item.StudyInstanceUID, item.SeriesInstanceUID = generate_uid(), generate_uid()
-    item.FrameOfReferenceUID = generate_uid()
-    item.Modality, item.ImageType = "CT", ["DERIVED", "SECONDARY", "AXIAL"]
-    item.PatientName = item.PatientID = item.StudyID = f"aasce-{secrets.token_hex(4)}"
-    item.PatientBirthDate = item.PatientSex = item.StudyDate = item.StudyTime = ""
-    item.AccessionNumber = item.ReferringPhysicianName = item.Manufacturer = item.KVP = ""
-    item.SeriesNumber, item.AcquisitionNumber = 1, 1
-    item.Columns, item.Rows = data.shape[:2]
-    item.SamplesPerPixel, item.PhotometricInterpretation = 1, "MONOCHROME2"
-    item.BitsAllocated, item.BitsStored, item.HighBit, item.PixelRepresentation = 16, 16, 15, 1
-    item.RescaleSlope, item.RescaleIntercept, item.RescaleType = "1", "-1024", "HU"
-    item.PixelSpacing = [_decimal(spacing[1]), _decimal(spacing[0])]
-    item.SliceThickness = _decimal(spacing[2])
-    item.ImageOrientationPatient = [_decimal(v) for v in (*axes[:, 0], *axes[:, 1])]
-    return item
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CTImageStorage
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
+    dataset.FrameOfReferenceUID = generate_uid()
+    dataset.Modality, dataset.ImageType = "CT", ["DERIVED", "SECONDARY", "AXIAL"]
+    dataset.PatientName = dataset.PatientID = dataset.StudyID = f"aasce-{secrets.token_hex(4)}"
+    dataset.PatientBirthDate = dataset.PatientSex = dataset.StudyDate = dataset.StudyTime = ""
+    dataset.AccessionNumber = dataset.ReferringPhysicianName = dataset.Manufacturer = dataset.KVP = ""
+    dataset.SeriesNumber, dataset.AcquisitionNumber = 1, 1
+    dataset.Columns, dataset.Rows = data.shape[:2]
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
+    dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = "1", "-1024", "HU"
+    dataset.PixelSpacing = [_decimal(spacing[1]), _decimal(spacing[0])]
+    dataset.SliceThickness = _decimal(spacing[2])
+    dataset.ImageOrientationPatient = [_decimal(v) for v in (*axes[:, 0], *axes[:, 1])]
+    return dataset
 
 
 def _write_slice(
@@ -262,13 +264,13 @@ def _write_slice(
 
     from pydicom.uid import generate_uid
 
-    item = copy.deepcopy(template)
-    item.SOPInstanceUID = item.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    item.InstanceNumber = number + 1
-    item.ImagePositionPatient = [_decimal(v) for v in origin]
+    dataset = copy.deepcopy(template)
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    dataset.InstanceNumber = number + 1
+    dataset.ImagePositionPatient = [_decimal(v) for v in origin]
     stored = np.clip(np.rint(pixels.T) + 1024, -32768, 32767).astype("<i2")
-    item.PixelData = stored.tobytes()
-    item.save_as(folder / f"{number + 1:04d}.dcm", enforce_file_format=True)
+    dataset.PixelData = stored.tobytes()
+    dataset.save_as(folder / f"{number + 1:04d}.dcm", enforce_file_format=True)
 
 
 def _decimal(value: float) -> str:

@@ -22,9 +22,10 @@ Floats = NDArray[np.float64]
 Angles: TypeAlias = Union[ArrayLike, str, Path, "pd.DataFrame"]
 
 CLOSE = 5.0
-"""Degrees: the reading error a surgeon takes for granted."""
+"""Degrees: a difference between two readings that surgeons accept."""
 
 WORST = 10
+"""Films listed as the worst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Agreement:
         mae: mean absolute error.
         sd: standard deviation of the absolute error (n - 1); None for one pair.
         interval: 95 % BCa bootstrap interval of `mae` over films; None for fewer than three films or when
-            every film errs alike.
+            every film has the same error.
         within: share of absolute errors of at most 5 degrees, in [0, 1].
         pearson: correlation; None where one side does not vary.
         icc: ICC(2,1); None for one pair or where nothing varies.
@@ -65,18 +66,18 @@ class FilmError:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What `aasce score` says.
+    """The SMAPE of a set of films, and the agreement behind it.
 
     Attributes:
         n: number of films.
         smape: the challenge's score in percent.
         smape_interval: 95 % BCa bootstrap interval over films; None for fewer than three films.
-        truth_median_smape: SMAPE of a constant predictor that answers the median angles of this very truth
-            for every film: what a score is worth nothing above.
+        truth_median_smape: SMAPE of a constant predictor: the median angles of this very truth for every film. A
+            score above it is worth nothing.
         an1, an2, an3: agreement on each angle.
         overall: agreement on all three, pooled.
         worst: the ten films with the largest SMAPE, the worst first.
-        ignored_columns: further columns of the predictions' file, which have no say in the score.
+        ignored_columns: further columns of the predictions, which are not scored.
         predicted, truth: (N, 3) degrees as scored.
     """
 
@@ -130,7 +131,7 @@ def score(predicted: Angles, truth: Angles, partial: bool = False) -> Score:
 def _read(angles: Angles, name: str) -> AngleTable | ArrayLike:
     if isinstance(angles, str | Path):
         return read_table(angles)
-    pandas = sys.modules.get("pandas")  # whoever hands over a frame has loaded it; the command need not
+    pandas = sys.modules.get("pandas")  # a caller with a frame has loaded it; the command need not
     if pandas is not None and isinstance(angles, pandas.DataFrame):
         return table_of_frame(angles, name)
     return cast(ArrayLike, angles)

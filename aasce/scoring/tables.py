@@ -103,8 +103,8 @@ def table_of_frame(frame: pd.DataFrame, source: str) -> AngleTable:
     """A table of angles from a data frame, such as `aasce.measure` returns.
 
     Args:
-        frame: one row a film, with the columns name, an1, an2, an3 in any order; its index may stand for `name` if it
-            has that name.
+        frame: one row a film, with the columns name, an1, an2, an3 in any order; its index serves as `name` if it
+            is called so.
         source: what error messages call the frame.
 
     Raises:
@@ -143,7 +143,7 @@ def _rows(path: Path) -> list[Row]:
 def _header_fault(header: Sequence[str]) -> str:
     shown = ",".join(header)[:80]
     if set(HEADER) <= set(header):
-        return f"the columns stand in the order {shown!r}; put {WANTED} first, with their values"
+        return f"the columns are in the order {shown!r}; put {WANTED} first, with their values"
     if len(header) > 1 and all(_is_number(cell) for cell in header[1:]):
         return f"has no header; put {WANTED!r} on the first line"
     if len(header) == 1 and ";" in shown:
@@ -205,7 +205,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _angles(where: str, cells: Sequence[str], failure: str) -> list[float]:
-    """Three checked angles of one row; `failure` is what its failure column says."""
+    """Three checked angles of one row; `failure` is the text of its failure column."""
     if failure and not any(cell.strip() for cell in cells):
         raise AasceError(
             f"{where}: has no angles, it failed ({failure!r}); score the submission, which holds the "

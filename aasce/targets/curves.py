@@ -1,7 +1,7 @@
-"""Landmarks to curves and maps of curves, and back: the whole spine, its borders, its centreline.
+"""Landmarks to curves and to maps of curves, and back: the whole spine, its borders, its centreline.
 
-Maps are soft: a pixel holds the share of its area that is covered, so that a border lies between pixels where
-it belongs. Frame: px of the map, x right, y down, centres at integers; curves run from the top.
+Maps are soft: a pixel holds the share of its area that is covered, so that positions of borders are kept to a fraction
+of a pixel. Frame: px of the map, x right, y down, centres at integers; curves run from the top.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 Shares = NDArray[np.float32]
 
 LEAST = 0.04
-"""Share of the map's height that a part of a centreline has to pass over to be kept, see `decode_centerline`."""
+"""Smallest height of a part of a centreline that is kept, as a share of the map's height; see `decode_centerline`."""
 
 _SHIFT = 4  # fractional bits of cv2's polygon coordinates
 
@@ -34,14 +34,14 @@ def boundary_curves(landmarks: Array) -> tuple[Floats, Floats]:
         landmarks: (V, 4, 2) px, corners TL, TR, BL, BR, vertebrae from the top.
 
     Returns:
-        Two (N, 2) px curves, points about 1 px apart.
+        Two (N, 2) px curves with a point about every px.
     """
     points = as_float(landmarks)
     return _dense(points[:, [0, 2]].reshape(-1, 2)), _dense(points[:, [1, 3]].reshape(-1, 2))
 
 
 def midline(landmarks: Array) -> Floats:
-    """(N, 2) px smooth dense curve through the middles of the endplates, points about 1 px apart.
+    """(N, 2) px smooth curve through the middles of the endplates, with a point about every px.
 
     Args:
         landmarks: (V, 4, 2) px, vertebrae from the top.
@@ -50,13 +50,14 @@ def midline(landmarks: Array) -> Floats:
 
 
 def row_tilts(landmarks: Array, rows: Array) -> tuple[Floats, NDArray[np.bool_]]:
-    """Tilts of the vertebrae, interpolated from centre to centre down the map.
+    """Tilts of the vertebrae, interpolated between their centres.
 
     Args:
-        landmarks: (V, 4, 2) px, from the top. rows: (N,) px.
+        landmarks: (V, 4, 2) px, from the top.
+        rows: (N,) px.
 
     Returns:
-        (N,) degrees in [-80, 80], and (N,) whether the row lies between the first and the last centre.
+        (N,) degrees, limited as by `limit_tilts`, and (N,) whether the row lies between the first and the last centre.
     """
     y, at = as_float(rows), centres(landmarks)[:, 1]
     order = np.argsort(at, kind="stable")
@@ -64,13 +65,13 @@ def row_tilts(landmarks: Array, rows: Array) -> tuple[Floats, NDArray[np.bool_]]
     return np.asarray(tilt, np.float64), (y >= at.min()) & (y <= at.max())
 
 
-def true_line(landmarks: Array, stray: float, count: int = 400) -> Floats:
-    """A midline whose normals lean towards the tilts of the vertebrae.
+def tilt_line(landmarks: Array, stray: float, count: int = 400) -> Floats:
+    """A line near the midline whose normals have the tilts of the vertebrae.
 
-    The tangents of a midline are not the tilts that Cobb angles are measured by: even of true landmarks their
-    angles lie 4 degrees off. This line q follows a walk in the direction of the tilts instead, held near the
-    midline m: it minimises the integral of |q' - t|^2 + |q - m|^2 / (stray L)^2, t the unit normal of the
-    interpolated tilts, L the length. Shapes longer than `stray` L are the midline's, shorter ones the tilts'.
+    The tangents of the midline differ from the tilts by which Cobb angles are measured: even for true landmarks its
+    angles are 4 degrees off. This line q follows the direction of the tilts instead and stays near the midline m: it
+    minimises the integral of |q' - t|^2 + |q - m|^2 / (stray L)^2, where t is the unit normal of the interpolated tilts
+    and L the length. Shapes longer than `stray` L follow the midline, shorter ones the tilts.
 
     Args:
         landmarks: (V, 4, 2) px, from the top.
@@ -78,7 +79,7 @@ def true_line(landmarks: Array, stray: float, count: int = 400) -> Floats:
         count: points of the line.
 
     Returns:
-        (count, 2) px, or `midline` where `stray` is 0 or the midline is a point.
+        (count, 2) px; `midline` if `stray` is 0 or the midline is a single point.
     """
     middle = midline(landmarks)
     if stray <= 0 or len(middle) < 2:
@@ -97,8 +98,7 @@ def true_line(landmarks: Array, stray: float, count: int = 400) -> Floats:
 
 
 def _dense(points: Floats) -> Floats:
-    """Shape-preserving cubic through points, by chord length; it overshoots nowhere, as a spline would where
-    labels lie close together."""
+    """Shape-preserving cubic through points, by chord length: it does not overshoot where labels lie close together."""
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     kept = np.concatenate([[True], steps > 1e-6])
     along = np.concatenate([[0.0], np.cumsum(steps[steps > 1e-6])])
@@ -114,7 +114,7 @@ def encode_spine(landmarks: Array, size: tuple[int, int], oversample: int = 4) -
     Args:
         landmarks: (V, 4, 2) px of the map.
         size: (H, W) of the map.
-        oversample: sub-pixels along each axis that shares are counted on.
+        oversample: sub-pixels per pixel and axis for computing the shares.
     """
     return np.asarray(1 - encode_mask(landmarks, size, oversample)[0], np.float32)
 
@@ -122,25 +122,28 @@ def encode_spine(landmarks: Array, size: tuple[int, int], oversample: int = 4) -
 def encode_centerline(
     landmarks: Array, size: tuple[int, int], width: float, stray: float = 0.0, oversample: int = 4
 ) -> Shares:
-    """(H, W) float32 area shares of the centreline, `width` px thick, cut square at both ends.
+    """(H, W) float32 area shares of the centreline, `width` px thick, cut perpendicularly at both ends.
 
     Args:
         landmarks: (V, 4, 2) px of the map.
         size: (H, W) of the map.
-        width: px.
-        stray: 0 draws `midline`, more draws `true_line`.
-        oversample: sub-pixels along each axis that shares are counted on.
+        width: thickness of the line, px.
+        stray: see `tilt_line`.
+        oversample: sub-pixels per pixel and axis for computing the shares.
     """
-    return _thick(true_line(landmarks, stray), size, width, oversample)
+    return _thick(tilt_line(landmarks, stray), size, width, oversample)
 
 
 def encode_boundaries(landmarks: Array, size: tuple[int, int], width: float, oversample: int = 4) -> Shares:
-    """(2, H, W) float32 area shares of the left and the right border of the spine, `width` px thick."""
+    """(2, H, W) float32 area shares of the left and the right border of the spine, `width` px thick.
+
+    For the arguments see `encode_centerline`.
+    """
     return np.stack([_thick(curve, size, width, oversample) for curve in boundary_curves(landmarks)])
 
 
 def _thick(curve: Floats, size: tuple[int, int], width: float, oversample: int) -> Shares:
-    """Short quadrilaterals across the curve, side by side."""
+    """Draws a thick curve as adjacent short quadrilaterals."""
     drawn = np.zeros((size[0] * oversample, size[1] * oversample), np.uint8)
     if len(curve) > 1:
         points = (curve + 0.5) * oversample - 0.5
@@ -156,14 +159,14 @@ def _thick(curve: Floats, size: tuple[int, int], width: float, oversample: int) 
 
 
 def mask_borders(mask: Array, threshold: float = 0.5) -> tuple[Floats, Floats]:
-    """Left and right border of the largest connected part of a map, row by row, to a part of a px.
+    """Left and right border of the largest connected part of a map, row by row, to a fraction of a px.
 
     Args:
         mask: (H, W) share or probability.
-        threshold: the border runs where the map crosses it, linearly between pixel centres.
+        threshold: the border is where the map, interpolated between pixel centres, crosses it.
 
     Returns:
-        Two (N, 2) px curves, one point a row; (0, 2) where nothing reaches the threshold.
+        Two (N, 2) px curves with one point per row; (0, 2) if the map is below the threshold everywhere.
     """
     values = np.asarray(mask, np.float64)
     count, parts, stats, _ = cv2.connectedComponentsWithStats((values >= threshold).astype(np.uint8))
@@ -186,7 +189,7 @@ def _borders(values: Floats, inside: NDArray[np.bool_], threshold: float) -> tup
 def _beyond(
     values: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp], step: int, threshold: float
 ) -> Floats:
-    """(N,) px in [0, 1] from the outermost pixel inside to where the map falls to the threshold."""
+    """(N,) px in [0, 1] from the outermost pixel inside to the point where the map falls to the threshold."""
     here = values[rows, columns]
     outside = columns + step
     there = np.where(
@@ -201,10 +204,10 @@ def _beyond(
 
 
 def decode_centerline(share: Array, threshold: float = 0.25, least: float = LEAST) -> Floats | None:
-    """Mid-curve of a map of the centreline: threshold, small parts removed, borders, middle of the borders.
+    """Centreline of a map: threshold, removal of small parts, borders, and the middle between the borders.
 
     Dubost et al., AASCE 2019, section 2.3: a low threshold keeps the line in one piece; parts smaller than
-    40 x 140 px are dropped. Where pieces lie over the same rows the one with the larger area counts.
+    40 x 140 px are removed. Where parts share rows, the one with the larger area counts.
 
     Args:
         share: (H, W) share or probability of the centreline.
@@ -212,7 +215,7 @@ def decode_centerline(share: Array, threshold: float = 0.25, least: float = LEAS
         least: smallest height of a part, as a share of H.
 
     Returns:
-        (N, 2) px, from the top, one point a row that the line passes over; None where no part is left.
+        (N, 2) px, from the top, one point for each row of the line; None if no part is left.
     """
     values = np.asarray(share, np.float64)
     count, parts, stats, _ = cv2.connectedComponentsWithStats((values >= threshold).astype(np.uint8))
@@ -232,19 +235,19 @@ def decode_centerline(share: Array, threshold: float = 0.25, least: float = LEAS
 
 
 def follow_ridge(share: Array, curve: Array, reach: float, threshold: float = 0.25) -> Floats:
-    """Moves a mid-curve to the middle of the line across its own direction, from end to end of the line.
+    """Moves a curve to the middle of the drawn line, measured across the line's own direction.
 
-    Row by row, a line that leans seems too broad, and one cut square at its end is seen in part there: the
-    ends are dropped and drawn on straight, as far as the map exceeds the threshold.
+    `decode_centerline` works row by row, where an inclined line is too wide and its ends, cut perpendicularly, are
+    incomplete. Therefore the ends are removed and continued straight as far as the map exceeds the threshold.
 
     Args:
-        share: (H, W) the map `curve` was read from.
-        curve: (N, 2) px, evenly spaced, smooth enough for a direction.
-        reach: px, the line's width: looked at on each side, dropped and redrawn at the ends.
+        share: (H, W) map from which `curve` was decoded.
+        curve: (N, 2) px, evenly spaced and smooth.
+        reach: width of the line, px: the distance examined on each side, and the length replaced at the ends.
         threshold: of the map.
 
     Returns:
-        (M, 2) px, spaced as `curve`; `curve` itself where the map is empty around it.
+        (M, 2) px, spaced as `curve`; `curve` itself if the map is empty around it.
     """
     points = _redrawn(as_float(curve), reach)
     slope = np.gradient(points, axis=0)
@@ -264,7 +267,7 @@ def follow_ridge(share: Array, curve: Array, reach: float, threshold: float = 0.
 
 
 def _redrawn(points: Floats, by: float) -> Floats:
-    """A curve whose first and last `by` px are dropped, and twice as much drawn on straight, evenly spaced."""
+    """A curve whose first and last `by` px are replaced by straight lines of twice that length, evenly spaced."""
     step = float(np.linalg.norm(np.diff(points, axis=0), axis=1).mean())
     count = int(np.ceil(by / max(step, 1e-6)))
     kept = points[count:-count] if len(points) > 4 * count > 0 else points

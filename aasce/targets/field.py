@@ -1,8 +1,8 @@
-"""Landmarks to dense votes (encode) and votes to landmarks (decode).
+"""Landmarks to a field of votes (encode) and a field of votes to landmarks (decode).
 
-The field lies on a grid of cells, `STRIDE` px of the canvas apart; the centre of cell (r, c) is at canvas px
-x = STRIDE * c + (STRIDE - 1) / 2, likewise y. A cell belongs to a vertebra when its centre is inside the
-vertebra's outline; it votes for that vertebra's centre and four corners.
+The field is a grid of cells of `STRIDE` by `STRIDE` canvas px; the centre of cell (r, c) is at canvas px
+x = STRIDE * c + (STRIDE - 1) / 2, y = STRIDE * r + (STRIDE - 1) / 2. A cell belongs to a vertebra if its centre is
+inside the vertebra's outline; it votes for that vertebra's centre and four corners.
 """
 
 from __future__ import annotations
@@ -21,29 +21,31 @@ Floats = NDArray[np.float64]
 STRIDE = 4
 LEVELS = 17
 SPACING = 1.38
-"""Distance of neighbouring centres per mean height of the two bodies: median over the challenge's labels."""
+"""Distance of neighbouring centres over the mean height of the two bodies: median of the challenge's labels."""
 
 SPACING_SPREAD = 0.14
-"""Spread of its logarithm; the labels' robust standard deviation is 0.09 to 0.13 by level."""
+"""Standard deviation of its logarithm; in the labels it is 0.09 to 0.13 by level (robust estimate)."""
 
 MASS_GAIN = 6.0
-"""What a fully supported vertebra adds to a column: more than an ordinary link and unsure levels take away, so
-that a column goes on as long as there are vertebrae."""
+"""Gain of a column for a fully supported vertebra: larger than the usual costs of a link and of uncertain levels, so
+that a column continues as long as there are vertebrae."""
 
 VOTES_FROM = 0.15
-"""Least objectness of a cell that votes."""
+"""Smallest objectness of a cell that votes."""
 
 REACH = 0.6
-"""How far from a vertebra's centre, in heights of a vertebra, a vote for that centre may lie."""
+"""Largest distance between a vote and the centre it counts for, in heights of a vertebra."""
 
 ROOM = 0.65
-"""Least share of its room that a vertebra put in between two seen ones needs."""
+"""Smallest distance between two detected vertebrae, as a share of the expected one, for another to be interpolated
+between them."""
 
 UNSURE = -1.3
-"""Mean log-probability of a column's levels below which its vertebrae may not be relied upon to be those named."""
+"""Mean log-probability of a column's levels below which the names of its vertebrae are uncertain."""
 
 PASSED_COST = 18.0
-"""What passing by a fully supported vertebra costs: more than a column whose levels are all off by one."""
+"""Cost of leaving out a fully supported vertebra inside the column: more than that of a column with all levels off by
+one."""
 
 
 def cell_centres(rows: int, columns: int) -> NDArray[np.float32]:
@@ -71,13 +73,13 @@ def encode_members(landmarks: Array, size: tuple[int, int]) -> NDArray[np.int8]:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Maps of one canvas, as a network gives them (R rows, C columns of cells; float32).
+    """Output maps of a network for one canvas (R rows, C columns of cells; float32).
 
     Attributes:
-        objectness: (R, C) in [0, 1], the chance that the cell lies on a vertebra T1 to L5.
+        objectness: (R, C) in [0, 1], probability that the cell lies on a vertebra T1 to L5.
         levels: (17, R, C) log-probabilities of the level.
-        centre: (2, R, C) canvas px of the voted centre.
-        corners: (4, 2, R, C) canvas px of the voted corners.
+        centre: (2, R, C) canvas px of the centre that the cell votes for.
+        corners: (4, 2, R, C) canvas px of the corners that the cell votes for.
         weight: (4, R, C) logarithm of the weight of each corner's vote.
         spread: (4, R, C) logarithm of the expected corner error, canvas px.
     """
@@ -92,12 +94,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Vertebrae the votes speak for, before the column is chosen (K of them).
+    """K candidate vertebrae found from the votes, before a column is chosen.
 
     Attributes:
         corners: (K, 4, 2) canvas px.
         levels: (K, 17) mean log-probability of each level.
-        mass: (K,) share of the vertebra's area whose cells vote for it, about [0, 1].
+        mass: (K,) support: share of the vertebra's area whose cells vote for it, about [0, 1].
         spread: (K, 4) expected corner error, canvas px.
     """
 
@@ -108,12 +110,12 @@ class Candidates:
 
 
 def gather_votes(field: Field, threshold: float = VOTES_FROM, least: float = 0.2) -> Candidates:
-    """Clusters the cells by the centre they vote for; each cluster's weighted mean is a candidate.
+    """Clusters the cells by the centre that they vote for; each cluster's weighted mean is a candidate.
 
     Args:
         field: maps of one canvas.
-        threshold: least objectness of a cell that votes.
-        least: least mass of a candidate.
+        threshold: smallest objectness of a cell that votes.
+        least: smallest mass of a candidate.
     """
     rows, columns = np.nonzero(field.objectness > threshold)
     if not len(rows):
@@ -135,7 +137,7 @@ def gather_votes(field: Field, threshold: float = VOTES_FROM, least: float = 0.2
 
 
 def _owners(centre: Floats, corners: Floats, strength: Floats, shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """(N,) index of the peak of the centre votes that each cell belongs to, -1 for none."""
+    """(N,) index of the peak of centre votes to which each cell belongs; -1 for none."""
     heat = np.zeros(shape, dtype=np.float64)
     at = np.round((centre - (STRIDE - 1) / 2) / STRIDE).astype(int)
     inside = (at >= 0).all(axis=1) & (at[:, 1] < shape[0]) & (at[:, 0] < shape[1])
@@ -168,22 +170,22 @@ def _candidate(
 
 
 def _area(quad: Floats) -> float:
-    """Area of a TL, TR, BL, BR quadrilateral (half the cross product of its diagonals)."""
+    """Area of a quadrilateral TL, TR, BL, BR: half the cross product of its diagonals."""
     a, b = quad[3] - quad[0], quad[2] - quad[1]
     return float(abs(a[0] * b[1] - a[1] * b[0]) / 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The chosen column.
+    """The chosen column of vertebrae.
 
     Attributes:
         corners: (V, 4, 2) canvas px, from the top, consecutive levels.
         spread: (V, 4) expected corner error, canvas px.
-        mass: (V,) support by votes; 0 for a vertebra put in between its neighbours.
+        mass: (V,) support by votes; 0 for a vertebra interpolated between its neighbours.
         first: level of the uppermost vertebra, index into T1..L5.
-        gain: what `choose_column` weighed it by; the better a column of vertebrae is seen, the more.
-        evidence: mean log-probability of the levels of the vertebrae seen; low where they contradict each other.
+        gain: value that `choose_column` maximised; larger the better the vertebrae are visible.
+        evidence: mean log-probability of the levels of the detected vertebrae; low if they contradict each other.
     """
 
     corners: Floats
@@ -195,7 +197,7 @@ class Column:
 
     @property
     def squeezed(self) -> int:
-        """How many vertebrae were put in between two that are too near each other for it."""
+        """Number of vertebrae interpolated between two that are too close to each other, see `ROOM`."""
         centre, height = centres(self.corners), heights(self.corners)
         gap = np.linalg.norm(np.diff(centre, axis=0), axis=1)
         share = gap / (SPACING * (height[1:] + height[:-1]) / 2)
@@ -205,21 +207,21 @@ class Column:
 def choose_column(
     candidates: Candidates, skip_cost: float = 1.5, absent_cost: float = 2.0, room: float = 0.0
 ) -> Column | None:
-    """Picks the column T1..L5 by dynamic programming over candidates and levels.
+    """Chooses the column T1..L5 by dynamic programming over candidates and levels.
 
-    A column's gain is the votes' mass and level evidence of its members; it costs uneven spacing, sideways
-    steps and levels passed over (filled in afterwards) or left out at either end.
+    A column gains by the mass and the level evidence of its vertebrae. It loses by uneven spacing, by sideways
+    steps, by skipped levels (interpolated afterwards) and by levels absent at either end.
 
     Args:
         candidates: of one canvas.
-        skip_cost: of a level passed over.
-        absent_cost: of a level left out at an end.
-        room: share of its room that a level passed over needs at least. Where a film ends early the levels' evidence
-            is torn, T1 at its top and L5 at its bottom, and without this the column is made whole by vertebrae
-            squeezed in.
+        skip_cost: of a skipped level.
+        absent_cost: of a level absent at an end.
+        room: smallest distance, as a share of the expected one, across skipped levels; 0 for no limit. On a film that
+            shows only a part of the spine, level evidence is contradictory (T1 at its top, L5 at its bottom), and
+            without this limit missing vertebrae are interpolated where there is no room for them.
 
     Returns:
-        None when fewer than four vertebrae make a column.
+        None if fewer than four vertebrae form a column.
     """
     if len(candidates.mass) < 4:
         return None
@@ -247,7 +249,7 @@ def choose_column(
 
 
 def _links(c: Candidates, room: float, steps: int = 3) -> Floats:
-    """(steps, K, K) gain, at most 0, of going from candidate i down to j over 1, 2, ... levels."""
+    """(steps, K, K) gain, at most 0, of a link from candidate i down to candidate j over 1, 2, ... levels."""
     centre = c.corners.mean(axis=1)
     down = c.corners[:, 2:].mean(axis=1) - c.corners[:, :2].mean(axis=1)
     height = np.linalg.norm(down, axis=1)
@@ -262,8 +264,8 @@ def _links(c: Candidates, room: float, steps: int = 3) -> Floats:
     passed = _passed_over(c.mass, gap, distance)
     gains = []
     for step in range(1, steps + 1):
-        # Heavy-tailed, as the labels are: a gap of a whole vertebra costs more than passing over a level, and
-        # an odd disc does not break a column.
+        # Heavy-tailed like the labels: a gap of a whole vertebra costs more than a skipped level, and one unusual
+        # disc does not break a column.
         uneven = 2.2 * np.log1p((np.log(np.maximum(ratio, 1e-3) / step) / SPACING_SPREAD) ** 2)
         roomy = allowed if step == 1 else allowed & (ratio > room * step)
         gains.append(np.where(roomy, -uneven - bend - PASSED_COST * passed, -np.inf))
@@ -271,14 +273,14 @@ def _links(c: Candidates, room: float, steps: int = 3) -> Floats:
 
 
 def _passed_over(mass: Floats, gap: Floats, distance: Floats) -> Floats:
-    """(K, K) mass of the candidates that lie between two others: a column has no vertebra beside it.
+    """(K, K) mass of the candidates that lie between two others and would be left out by a link.
 
-    Where a spine shows 18 vertebrae, levels would otherwise fit best with one left out of the middle.
+    Without this cost, a spine with 18 visible vertebrae would be fitted best with one left out in the middle.
 
     Args:
         mass: (K,) of the candidates.
         gap: (K, K, 2) px from candidate i to candidate j.
-        distance: (K, K) its length.
+        distance: (K, K) px, its length.
     """
     way = gap / np.maximum(distance, 1e-6)[..., None]
     along = np.einsum("ikd,ijd->ijk", gap, way)

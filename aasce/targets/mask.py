@@ -1,8 +1,8 @@
-"""Landmarks to a mask of vertebrae and the gaps between them, and back.
+"""Landmarks to masks of vertebrae and of the gaps between them, and back.
 
-Classes after Seg4Reg (Lin et al., AASCE 2019): a vertebra is the quadrilateral of its four corners, a gap the
+Classes as in Seg4Reg (Lin et al., AASCE 2019): a vertebra is the quadrilateral of its four corners, a gap the
 one between the lower endplate of a vertebra and the upper endplate of the next. Masks are soft: a pixel holds
-the share of its area that a class covers, so that an endplate lies between pixels where it belongs.
+the share of its area that a class covers, so that positions of endplates are kept to a fraction of a pixel.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def encode_mask(landmarks: Array, size: tuple[int, int], oversample: int = 4) ->
     Args:
         landmarks: (V, 4, 2) px of the mask's own frame, corners TL, TR, BL, BR, vertebrae from the top.
         size: (H, W) of the mask.
-        oversample: sub-pixels along each axis that the shares are counted on.
+        oversample: sub-pixels per pixel and axis for computing the shares.
 
     Returns:
         (3, H, W) float32 in the order of `CLASSES`, summing to 1 in every pixel.
@@ -48,7 +48,7 @@ def encode_mask(landmarks: Array, size: tuple[int, int], oversample: int = 4) ->
 
 
 def _fill(drawn: Array, quad: Array, value: int) -> None:
-    """Fills the convex hull of four points: swapped corners would otherwise draw a bow-tie."""
+    """Fills the convex hull of four points, so that swapped corners do no harm."""
     hull = cv2.convexHull(np.round(quad * 2**_SHIFT).astype(np.int32))
     cv2.fillConvexPoly(drawn, hull, (value,), lineType=cv2.LINE_8, shift=_SHIFT)
 
@@ -58,8 +58,8 @@ def decode_mask(vertebra: Array, oversample: int = 4, least: float = 6.0) -> Flo
 
     Args:
         vertebra: (H, W) share or probability of the class "vertebra".
-        oversample: sub-pixels along each axis on which the border at one half is followed.
-        least: px, smallest area of a vertebra; smaller specks are left out.
+        oversample: sub-pixels per pixel and axis for finding the border at one half.
+        least: smallest area of a vertebra, square px; smaller parts are left out.
 
     Returns:
         (V, 4, 2) px corners TL, TR, BL, BR of the smallest rectangle around each connected part, from the
@@ -82,8 +82,11 @@ def decode_mask(vertebra: Array, oversample: int = 4, least: float = 6.0) -> Flo
 
 
 def _corners(centre: Array, extent: Array, degrees: float) -> Floats:
-    """TL, TR, BL, BR of a cv2 rectangle, whose "width" may stand along either axis."""
-    width, height = float(extent[0]), float(extent[1])  # encode_mask fills border sub-pixels: centres span it
+    """TL, TR, BL, BR of a cv2 rectangle, whose "width" may lie along either axis."""
+    width, height = (
+        float(extent[0]),
+        float(extent[1]),
+    )  # between centres, as encode_mask fills border sub-pixels
     turns = round(degrees / 90)
     turn = np.radians(degrees - 90 * turns)
     if turns % 2:

@@ -104,7 +104,7 @@ def _perpendicular(
     """The vertex stands beside the spine on the concave side, halfway between the two lines."""
     edge = float((plates[:, :, 0] * side).max()) * side
     x = float(np.clip(edge + side * 0.9 * lengths.mean(), bounds[0], bounds[2]))
-    # The height of each line at x; a line that stands upright has none, its middle does.
+    # The height of each line at x; a vertical line has none, its middle does.
     heights = [
         a[1] + (x - a[0]) * d[1] / d[0] if abs(d[0]) > 0.2 else (a[1] + b[1]) / 2
         for (a, b), d in zip(plates, directions, strict=True)

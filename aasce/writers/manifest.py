@@ -24,10 +24,15 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def provenance() -> dict[str, str | None]:
+    """What made a result, and when: version of the kit, commit of its checkout, UTC in ISO 8601."""
+    return {"version": __version__, "commit": git_commit(), "created": _now()}
+
+
 def git_commit() -> str | None:
     """Commit of the kit's own checkout, with "-dirty" for uncommitted changes; None for an installed kit.
 
-    A kit inside another project's checkout does not answer with that project's commit.
+    A kit inside another project's checkout has no commit: that project's is not its own.
     """
     folder = Path(__file__).resolve().parents[2]
     if shutil.which("git") is None or not (folder / ".git").exists():

@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aasce.files import atomic_write
-from aasce.geometry.spine import quarter_turns, turn_points, turned_size
-from aasce.types import AasceError, CobbAngles, Radiograph, SpinePrediction, as_float
+from aasce.geometry.spine import turn_points, turned_size
+from aasce.preprocess.orientation import map_as_read, upright_film
+from aasce.types import AasceError, CobbAngles, Orientation, Radiograph, SpinePrediction, as_float
 from aasce.writers.construction import Construction, construct
-from aasce.writers.page import Box, Colour, Sheet, lay_out, text_width, wrap
+from aasce.writers.page import Box, Colour, Page, lay_out, text_width, wrap
 from aasce.writers.tables import level_name
 
 Floats = NDArray[np.float64]
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 
 LARGEST = 1600
-"""Rows of the picture at most."""
+"""Rows of an overlay at most."""
 
 MARGIN = 0.6
 """Of the film's width: a crossing farther out on either side is drawn by perpendiculars instead."""
@@ -36,14 +37,14 @@ COLOURS: dict[str, Colour] = {"MT": (255, 176, 0), "PT": (95, 200, 255), "TL/L":
 SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 
-def draw_overlay(film: Radiograph, prediction: SpinePrediction, angles: CobbAngles | None) -> Picture:
+def draw_overlay(film: Radiograph, prediction: SpinePrediction, angles: CobbAngles | None) -> Pixels:
     """Film, numbered vertebrae, the lines and text of the three Cobb angles, confidence and flags.
 
-    The picture is not the film's size: films over 1600 rows are shrunk and small ones enlarged, a dark margin
+    The overlay is not the film's size: films over 1600 rows are shrunk and small ones enlarged, a dark margin
     is added on the side where lines and text need it, and a strip of text stands above the film. A curve is
-    drawn by its endplate lines out to their crossing, or by perpendiculars where these meet off the picture;
+    drawn by its endplate lines out to their crossing, or by perpendiculars where these meet off the page;
     the number is the measured one and is not read off the drawing (the challenge measures midlines). A film
-    with a failure is shown with the reason on it. A film whose spine lies turned is shown upright.
+    with a failure is shown with the reason on it. A film that lies turned is shown upright, with its own greys.
 
     Args:
         film: as read.
@@ -53,30 +54,28 @@ def draw_overlay(film: Radiograph, prediction: SpinePrediction, angles: CobbAngl
     Returns:
         (H', W', 3) uint8 RGB, H' at most 1600.
     """
-    points = _drawable(prediction)
-    if turns := _turns(points, prediction):
-        film = replace(film, pixels=np.ascontiguousarray(np.rot90(film.pixels, -turns)))
-        prediction = _turned(prediction, points, turns)
-        points = prediction.landmarks
+    film = upright_film(film, Orientation(prediction.orientation.turns))
+    prediction = _upright(prediction)
+    points = prediction.landmarks
     if prediction.failure is not None:
         angles = None
     curves = _curves(points, angles, film)
     strip = _strip(film, prediction, angles)
-    sheet = lay_out(film.pixels, _reach(curves, film), strip, LARGEST)
+    page = lay_out(film.pixels, _reach(curves, film), strip, LARGEST)
     if points is None:
-        _draw_soft_parts(sheet, prediction)
+        _draw_soft_parts(page, prediction)
     else:
-        _draw_vertebrae(sheet, points, prediction, angles, curves)
+        _draw_vertebrae(page, points, prediction, angles, curves)
     for j, curve in curves.items():
         if angles is not None:
-            _draw_curve(sheet, curve, _title(angles, j), _colour(angles, j))
+            _draw_curve(page, curve, _title(angles, j), _colour(angles, j))
     if prediction.failure is not None:
-        _draw_failure(sheet, prediction.failure)
-    return sheet.finish()
+        _draw_failure(page, prediction.failure)
+    return page.finish()
 
 
-def save_overlay(path: Path | str, picture: Picture) -> None:
-    """Writes a picture as JPEG or PNG, by the suffix, whole or not at all.
+def save_overlay(path: Path | str, overlay: Pixels) -> None:
+    """Writes an overlay as JPEG or PNG, by the suffix, whole or not at all.
 
     Raises:
         AasceError: another suffix, or the file cannot be written.
@@ -85,7 +84,7 @@ def save_overlay(path: Path | str, picture: Picture) -> None:
     if form is None:
         raise AasceError(f"{path}: an overlay is a JPEG or PNG; end the name with .jpg or .png")
     with atomic_write(path) as temporary:
-        Image.fromarray(picture).save(temporary, format=form, **({"quality": 90} if form == "JPEG" else {}))
+        Image.fromarray(overlay).save(temporary, format=form, **({"quality": 90} if form == "JPEG" else {}))
 
 
 def _drawable(prediction: SpinePrediction) -> Floats | None:
@@ -104,23 +103,16 @@ def _line(prediction: SpinePrediction) -> Floats | None:
     return as_float(line) if line is not None and len(line) > 1 and np.isfinite(line).all() else None
 
 
-def _turns(points: Floats | None, prediction: SpinePrediction) -> int:
-    """Clockwise quarter turns that set the spine upright; 0 where nothing says which way it runs."""
-    line = _line(prediction)
-    if points is not None:
-        return quarter_turns(points)
-    return 0 if line is None else quarter_turns(line[:, None])
-
-
-def _turned(prediction: SpinePrediction, points: Floats | None, turns: int) -> SpinePrediction:
-    """What can be drawn of a prediction, on the film turned clockwise."""
-    size, line, mask = prediction.size, _line(prediction), prediction.mask
+def _upright(prediction: SpinePrediction) -> SpinePrediction:
+    """What can be drawn of a prediction, on the film set upright."""
+    size, turns = prediction.size, prediction.orientation.turns
+    points, line, mask = _drawable(prediction), _line(prediction), prediction.mask
     return replace(
         prediction,
         size=turned_size(size, turns),
         landmarks=None if points is None else turn_points(points, size, turns),
         centerline=None if line is None else turn_points(line, size, turns),
-        mask=np.ascontiguousarray(np.rot90(mask, -turns)) if mask is not None and mask.ndim == 2 else None,
+        mask=map_as_read(mask, Orientation(-turns % 4)) if mask is not None and mask.ndim == 2 else None,
     )
 
 
@@ -171,9 +163,9 @@ def _strip(
     if prediction.failure is None:
         about.append(f"confidence {prediction.confidence:.2f}")
     lines.append((" · ".join(about), PALE))
-    flags = tuple(dict.fromkeys((*film.flags, *prediction.flags)))
-    if flags:
-        lines.append(("flags: " + ", ".join(flag.replace("_", " ") for flag in flags), AMBER))
+    if prediction.flags:
+        flags = ", ".join(flag.replace("_", " ") for flag in prediction.flags)
+        lines.append((f"flags: {flags}", AMBER))
     return lines
 
 
@@ -189,20 +181,20 @@ def _summary(prediction: SpinePrediction, angles: CobbAngles, j: int) -> str:
 
 
 def _draw_vertebrae(
-    sheet: Sheet,
+    page: Page,
     points: Floats,
     prediction: SpinePrediction,
     angles: CobbAngles | None,
     curves: dict[int, Construction],
 ) -> None:
     """Outlines, numbers and apices; of a failed film the outlines only, its numbers are not to be read."""
-    corners = sheet.place(points)
+    corners = page.place(points)
     apices = _apices(angles)
     ends = {v for j in curves if angles is not None for v in angles.end_vertebrae[j] or ()}
-    size = max(11, round(0.78 * sheet.em))
+    size = max(11, round(0.78 * page.em))
     for v, outline in enumerate(corners):
-        thickness = sheet.thickness + (1 if v in ends else 0)
-        sheet.polyline(outline[[0, 1, 3, 2]], WHITE if v in ends else PALE, thickness, closed=True)
+        thickness = page.thickness + (1 if v in ends else 0)
+        page.polyline(outline[[0, 1, 3, 2]], WHITE if v in ends else PALE, thickness, closed=True)
         if prediction.failure is not None:
             continue
         side = _label_side(v, angles, curves)
@@ -211,11 +203,11 @@ def _draw_vertebrae(
         colour = WHITE
         if v in apices and angles is not None:
             colour = _colour(angles, apices[v])
-            sheet.dot(outline.mean(axis=0), 0.3 * sheet.em, colour)
+            page.dot(outline.mean(axis=0), 0.3 * page.em, colour)
             name = f"{name} apex"
-        anchor = (float(edge[0]) + side * 0.45 * sheet.em, float(edge[1]))
-        box = sheet.box_of(name, anchor, size, align=0.0 if side > 0 else 1.0)
-        sheet.write(name, box, colour, size)
+        anchor = (float(edge[0]) + side * 0.45 * page.em, float(edge[1]))
+        box = page.box_of(name, anchor, size, align=0.0 if side > 0 else 1.0)
+        page.write(name, box, colour, size)
 
 
 def _apices(angles: CobbAngles | None) -> dict[int, int]:
@@ -237,84 +229,84 @@ def _label_side(v: int, angles: CobbAngles | None, curves: dict[int, Constructio
     return 1
 
 
-def _draw_curve(sheet: Sheet, curve: Construction, title: str, colour: Colour) -> None:
-    thickness = max(2, sheet.thickness)
+def _draw_curve(page: Page, curve: Construction, title: str, colour: Colour) -> None:
+    thickness = max(2, page.thickness)
     for line in curve.lines:
-        sheet.polyline(sheet.place(line), colour, thickness + 1)
+        page.polyline(page.place(line), colour, thickness + 1)
     for line in curve.perpendiculars:
-        sheet.polyline(sheet.place(line), colour, thickness)
-        _right_angle(sheet, sheet.place(line), colour)
-    _draw_arc(sheet, curve, colour)
-    sheet.write(title, _free_box(sheet, curve, title), colour, sheet.em)
+        page.polyline(page.place(line), colour, thickness)
+        _right_angle(page, page.place(line), colour)
+    _draw_arc(page, curve, colour)
+    page.write(title, _free_box(page, curve, title), colour, page.em)
 
 
-def _right_angle(sheet: Sheet, line: Floats, colour: Colour) -> None:
+def _right_angle(page: Page, line: Floats, colour: Colour) -> None:
     """The small square at the foot of a perpendicular."""
     way = line[1] - line[0]
     length = float(np.linalg.norm(way))
-    if length > 2 * sheet.em:
-        a = way / length * 0.4 * sheet.em
+    if length > 2 * page.em:
+        a = way / length * 0.4 * page.em
         b = np.array([-a[1], a[0]])
-        sheet.polyline(line[0] + np.stack([a, a + b, b]), colour, 1, halo=False)
+        page.polyline(line[0] + np.stack([a, a + b, b]), colour, 1, halo=False)
 
 
-def _draw_arc(sheet: Sheet, curve: Construction, colour: Colour) -> None:
+def _draw_arc(page: Page, curve: Construction, colour: Colour) -> None:
     """Between the two arms, no farther out than these are drawn; none where there is no room."""
-    vertex = sheet.place(curve.vertex)
+    vertex = page.place(curve.vertex)
     first, second = (np.arctan2(arm[1], arm[0]) for arm in curve.arms)
     turn = (second - first + np.pi) % (2 * np.pi) - np.pi
     steps = first + turn * np.linspace(0, 1, 24)
     # A small angle has its arc farther out, where the arms have parted.
     if curve.kind == "perpendicular":
-        room = 0.8 * float(np.linalg.norm(sheet.place(curve.perpendiculars) - vertex, axis=-1).min())
+        room = 0.8 * float(np.linalg.norm(page.place(curve.perpendiculars) - vertex, axis=-1).min())
     else:
-        room = 0.8 * float(np.linalg.norm(sheet.place(curve.lines) - vertex, axis=-1).max(axis=1).min())
-    radius = min(room, sheet.em * float(np.clip(0.75 / max(abs(turn), 1e-3), 1.9, 4.0)))
-    if radius < 0.8 * sheet.em:
+        room = 0.8 * float(np.linalg.norm(page.place(curve.lines) - vertex, axis=-1).max(axis=1).min())
+    radius = min(room, page.em * float(np.clip(0.75 / max(abs(turn), 1e-3), 1.9, 4.0)))
+    if radius < 0.8 * page.em:
         return
     arc = vertex + radius * np.stack([np.cos(steps), np.sin(steps)], 1)
-    sheet.polyline(arc, colour, sheet.thickness, halo=False)
+    page.polyline(arc, colour, page.thickness, halo=False)
 
 
-def _free_box(sheet: Sheet, curve: Construction, title: str) -> Box:
+def _free_box(page: Page, curve: Construction, title: str) -> Box:
     """The nearest place beside the vertex, away from the spine, where no other text stands."""
-    em, side = sheet.em, curve.side
-    x, y = (float(v) for v in sheet.place(curve.vertex))
+    em, side = page.em, curve.side
+    x, y = (float(v) for v in page.place(curve.vertex))
     # Past a crossing the lines run on a little; past the tip of two perpendiculars there is room.
-    ends = sheet.place(curve.lines)[..., 0] * side
+    ends = page.place(curve.lines)[..., 0] * side
     x = side * (float(ends.max()) + 0.4 * em) if curve.kind == "crossing" else x + side * 1.0 * em
     align = 0.0 if side > 0 else 1.0
     for step in range(12):
         for way in (1, -1):
-            box = sheet.box_of(title, (x, y + way * step * 0.6 * em), em, align)
-            if sheet.is_free(box):
+            box = page.box_of(title, (x, y + way * step * 0.6 * em), em, align)
+            if page.is_free(box):
                 return box
-    return sheet.box_of(title, (x, y), em, align)
+    return page.box_of(title, (x, y), em, align)
 
 
-def _draw_soft_parts(sheet: Sheet, prediction: SpinePrediction) -> None:
+def _draw_soft_parts(page: Page, prediction: SpinePrediction) -> None:
     """Mask outline and centreline of a solver that gives no landmarks."""
-    if prediction.mask is not None and prediction.mask.ndim == 2:
+    if prediction.mask is not None:
         mask = (prediction.mask > 0).astype(np.uint8)
         found, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         for contour in found:
-            sheet.polyline(sheet.place(contour[:, 0]), PALE, sheet.thickness, closed=True)
+            page.polyline(page.place(contour[:, 0]), PALE, page.thickness, closed=True)
     line = _line(prediction)
     if line is not None:
-        sheet.polyline(sheet.place(line), AMBER, sheet.thickness)
+        page.polyline(page.place(line), AMBER, page.thickness)
 
 
-def _draw_failure(sheet: Sheet, reason: str) -> None:
-    """The reason in the upper part of the film, over its whole width, never wider than the sheet."""
-    width = sheet.canvas.shape[1] - 2 * sheet.em
-    lines = ["not measured", *wrap(reason, width, sheet.em)]
+def _draw_failure(page: Page, reason: str) -> None:
+    """The reason in the upper part of the film, over its whole width, never wider than the page."""
+    width = page.canvas.shape[1] - 2 * page.em
+    lines = ["not measured", *wrap(reason, width, page.em)]
     lines = _shortened(lines, 8)
-    y = sheet.top + 2.0 * sheet.em
-    band = sheet.canvas[sheet.top : int(y + 1.4 * len(lines) * sheet.em)]
+    y = page.top + 2.0 * page.em
+    band = page.canvas[page.top : int(y + 1.4 * len(lines) * page.em)]
     band[:] = band // 4  # so that red stands out from bone
     for i, line in enumerate(lines):
-        x = (sheet.canvas.shape[1] - text_width(line, sheet.em)) / 2
-        sheet.write(line, sheet.box_of(line, (x, y + 1.4 * i * sheet.em), sheet.em, align=0.0), RED, sheet.em)
+        x = (page.canvas.shape[1] - text_width(line, page.em)) / 2
+        page.write(line, page.box_of(line, (x, y + 1.4 * i * page.em), page.em, align=0.0), RED, page.em)
 
 
 def _shortened(lines: Sequence[str], most: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The sheet an overlay is drawn on: film window, margins, scale, lines and text at the sheet's own size.
+"""The page an overlay is drawn on: the film in a window, margins, a strip of text, lines and text at the page's size.
 
 OpenCV draws lines and Pillow text: OpenCV's fonts have no degree sign.
 """
@@ -85,14 +85,14 @@ class _Note:
 
 
 @dataclass(slots=True)
-class Sheet:
-    """A film on a dark sheet. Points come in px of the film, sizes and text boxes are px of the sheet.
+class Page:
+    """A film on a dark page. Points come in px of the film, sizes and text boxes are px of the page.
 
     Attributes:
         canvas: (H, W, 3) uint8 RGB.
-        scale: px of the sheet per px of the film.
-        left, top: px of the sheet where the film's corner lies.
-        em: text size in px of the sheet; every other size follows from it.
+        scale: px of the page per px of the film.
+        left, top: px of the page where the film's corner lies.
+        em: text size in px of the page; every other size follows from it.
     """
 
     canvas: NDArray[np.uint8]
@@ -107,7 +107,7 @@ class Sheet:
         return max(1, round(self.em / 13))
 
     def place(self, points: Array) -> Floats:
-        """(..., 2) px of the film to px of the sheet; pixel centres are integers in both."""
+        """(..., 2) px of the film to px of the page; pixel centres are integers in both."""
         moved = (np.asarray(points, dtype=np.float64) + 0.5) * self.scale - 0.5 + (self.left, self.top)
         reach = 4.0 * max(self.canvas.shape[:2])  # beyond, OpenCV's fixed-point coordinates overflow
         return np.asarray(np.clip(moved, -reach, reach))
@@ -115,14 +115,14 @@ class Sheet:
     def polyline(
         self, points: Array, colour: Colour, thickness: int, closed: bool = False, halo: bool = True
     ) -> None:
-        """An antialiased line through (N, 2) px of the sheet, dark-edged to stand out from bright bone."""
+        """An antialiased line through (N, 2) px of the page, dark-edged to stand out from bright bone."""
         fixed = [np.round(np.asarray(points) * (1 << _SUBPIXEL)).astype(np.int32).reshape(-1, 2)]
         if halo:
             cv2.polylines(self.canvas, fixed, closed, (0, 0, 0), thickness + 2, cv2.LINE_AA, _SUBPIXEL)
         cv2.polylines(self.canvas, fixed, closed, colour, thickness, cv2.LINE_AA, _SUBPIXEL)
 
     def dot(self, point: Array, radius: float, colour: Colour) -> None:
-        """A filled disc with a dark rim at a point of the sheet."""
+        """A filled disc with a dark rim at a point of the page."""
         centre = tuple(int(v) for v in np.round(np.asarray(point) * (1 << _SUBPIXEL)))
         for r, c in ((radius + 1.5, (0, 0, 0)), (radius, colour)):
             cv2.circle(self.canvas, centre, round(r * (1 << _SUBPIXEL)), c, -1, cv2.LINE_AA, _SUBPIXEL)
@@ -134,7 +134,7 @@ class Sheet:
         return x, y, x + width, y + height
 
     def is_free(self, box: Box) -> bool:
-        """Whether a text box lies on the sheet and on no other text."""
+        """Whether a text box lies on the page and on no other text."""
         height, width = self.canvas.shape[:2]
         x0, y0, x1, y1 = box
         if x0 < 2 or y0 < 2 or x1 > width - 2 or y1 > height - 2:
@@ -144,7 +144,7 @@ class Sheet:
         )
 
     def write(self, text: str, box: Box, colour: Colour, size: int) -> None:
-        """Keeps a text for `finish`, pushed onto the sheet where it would leave it."""
+        """Keeps a text for `finish`, pushed onto the page where it would leave it."""
         height, width = self.canvas.shape[:2]
         x0 = min(max(box[0], 2.0), max(2.0, width - 2 - (box[2] - box[0])))
         y0 = min(max(box[1], 2.0), max(2.0, height - 2 - (box[3] - box[1])))
@@ -171,14 +171,14 @@ class Sheet:
 
 def lay_out(
     film: Array, reach: tuple[float, float], strip: Sequence[tuple[str, Colour]], largest: int
-) -> Sheet:
-    """Scales the film, sets it on a sheet with margins and writes the strip above it.
+) -> Page:
+    """Scales the film, sets it on a page with margins and writes the strip above it.
 
     Args:
         film: (H, W), any depth.
         reach: px of the film that drawing needs left of column 0 and right of the last one.
-        strip: lines of text with their colours, wrapped to the sheet.
-        largest: the sheet is at most so many rows high.
+        strip: lines of text with their colours, wrapped to the page.
+        largest: the page is at most so many rows high.
     """
     height, width = film.shape
     # The text strip takes rows too; its size follows from that of the film as shown.
@@ -198,11 +198,11 @@ def lay_out(
     canvas = np.full((top + max(rows, 8 * em), total, 3), 14, dtype=np.uint8)
     left += (shown - columns) // 2
     canvas[top : top + rows, left : left + columns] = windowed(film, rows, columns)[..., None]
-    sheet = Sheet(canvas, scale, left, top, em)
+    page = Page(canvas, scale, left, top, em)
     for i, (text, colour) in enumerate(lines):
         y = (1.4 * i + 1.1) * small
-        sheet.write(text, sheet.box_of(text, (em, y), small, align=0.0), colour, small)
-    return sheet
+        page.write(text, page.box_of(text, (em, y), small, align=0.0), colour, small)
+    return page
 
 
 def _scale(height: int, width: int, largest: int) -> float:

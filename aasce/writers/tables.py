@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,18 +14,25 @@ from aasce.files import atomic_write
 from aasce.scoring.tables import HEADER
 from aasce.types import VERTEBRAE
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Floats = NDArray[np.float64]
+
+DEGREES = HEADER[1:]
+LEVELS: tuple[str, ...] = tuple(f"{what}{j}" for j in (1, 2, 3) for what in ("upper", "lower", "apex"))
+"""upper1 and lower1 are the end vertebrae of an1, apex1 its apex, and so on."""
 
 COLUMNS: tuple[str, ...] = (
     *HEADER,
     "confidence",
-    *(f"{what}{j}" for j in (1, 2, 3) for what in ("upper", "lower", "apex")),
+    *LEVELS,
     "flags",
     "failure",
     "solver",
     "definition",
 )
-"""Of predictions.csv: upper1 and lower1 are the end vertebrae of an1, apex1 its apex, and so on."""
+"""Of predictions.csv and of the data frame that `aasce.measure` returns."""
 
 
 def level_name(first_level: int, vertebra: int) -> str:
@@ -39,7 +46,7 @@ def submission_rows(measurements: Iterable[Measurement], median: ArrayLike) -> d
 
     Args:
         measurements: one a film.
-        median: (3,) degrees, the training medians. The manifest tells which films got them.
+        median: (3,) degrees, the training medians. The manifest names the films that got them.
 
     Raises:
         ValueError: two measurements of one film.
@@ -63,50 +70,73 @@ def write_submission(path: Path | str, rows: Mapping[str, ArrayLike]) -> None:
         ValueError: a row is not three finite, nonnegative angles.
         AasceError: the file cannot be written.
     """
-    lines = [[name, *_cells(name, rows[name])] for name in sorted(rows)]
-    _write(path, HEADER, lines)
+    import pandas as pd
+
+    names = sorted(rows)
+    degrees = [_checked(name, rows[name]) for name in names]
+    frame = pd.DataFrame(degrees, columns=list(DEGREES), dtype=np.float64)
+    frame.insert(0, HEADER[0], names)
+    write_csv(path, frame, "%.4f")
+
+
+def predictions_frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
+    """One row a film, in the order given, in the columns of predictions.csv.
+
+    Angles are degrees, NaN for a film that failed; `failure` then says why. The end vertebrae and the apex of each
+    angle stand by name ("T5"), "" where unknown. Flags are parted by ";".
+
+    Raises:
+        ValueError: an angle is negative or not finite.
+    """
+    import pandas as pd
+
+    rows = [_full_row(m) for m in measurements]
+    kinds = dict.fromkeys((*DEGREES, "confidence"), np.float64)
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds)
 
 
 def write_predictions(path: Path | str, measurements: Iterable[Measurement]) -> None:
     """Writes predictions.csv (`COLUMNS`), films sorted as text, whole or not at all.
 
-    A failed film keeps its row: its angles are empty and `failure` says why. Flags are parted by ";".
+    A failed film keeps its row: its angles are empty and `failure` says why.
 
     Raises:
         AasceError: the file cannot be written.
     """
-    _write(path, COLUMNS, [_full_row(m) for m in sorted(measurements, key=lambda m: m.film_id)])
+    frame = predictions_frame(sorted(measurements, key=lambda m: m.film_id))
+    frame["confidence"] = frame["confidence"].map("{:.3f}".format)
+    write_csv(path, frame, "%.4f")
 
 
-def _write(path: Path | str, header: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
-    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(lines)
+def write_csv(path: Path | str, frame: pd.DataFrame, float_format: str) -> None:
+    """Writes a data frame without its index, whole or not at all; a missing value is an empty cell.
+
+    Raises:
+        AasceError: the file cannot be written.
+    """
+    with atomic_write(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format=float_format, lineterminator="\n", compression=None)
 
 
-def _cells(name: str, degrees: ArrayLike) -> list[str]:
+def _checked(name: str, degrees: ArrayLike) -> Floats:
     values = np.asarray(degrees, dtype=np.float64)
     if values.shape != (3,) or not np.isfinite(values).all() or (values < 0).any():
         raise ValueError(f"film {name!r}: a row is three finite angles, 0 or more, not {values.tolist()}")
-    return [f"{value + 0.0:.4f}" for value in values]  # + 0.0: no "-0.0000"
+    return np.asarray(values + 0.0)  # + 0.0: no "-0.0000"
 
 
-def _full_row(m: Measurement) -> list[str]:
+def _full_row(m: Measurement) -> tuple[object, ...]:
     p = m.prediction
-    angles = _cells(m.film_id, m.angles.degrees) if m.angles is not None else ["", "", ""]
-    failure = " ".join((p.failure or "").split())
-    definition = m.angles.definition if m.angles is not None else ""
-    return [
+    return (
         p.film_id,
-        *angles,
-        f"{p.confidence:.3f}",
+        *(_checked(m.film_id, m.angles.degrees) if m.angles is not None else (np.nan,) * 3),
+        p.confidence,
         *_vertebrae(m),
         ";".join(p.flags),
-        failure,
+        " ".join((p.failure or "").split()),
         p.solver,
-        definition,
-    ]
+        m.angles.definition if m.angles is not None else "",
+    )
 
 
 def _vertebrae(m: Measurement) -> list[str]:

@@ -55,7 +55,7 @@ class TargetSettings(Settings):
     Attributes:
         width: of the drawn centreline, as a share of the canvas's height.
         lean: share of the spine's length below which the taught line follows the tilts of the vertebrae instead of the
-            midline, see `targets.curves.true_line`; 0 draws the midline.
+            midline, see `targets.curves.tilt_line`; 0 draws the midline.
         line: weight of the centreline's mean squared error beside the spine's, which covers more of the film.
         slope: weight of the error of the line's tilt from row to row, against the tilts of the vertebrae; 0
             leaves it out, as the paper does.

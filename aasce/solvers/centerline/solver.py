@@ -29,7 +29,7 @@ import numpy as np
 
 from aasce.datasets import FilmSet, grouped_folds
 from aasce.geometry.cobb import tilts
-from aasce.geometry.correction import Correction, leaves, places_on
+from aasce.geometry.correction import Correction, places_on, reaches_edge
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.solvers.base import FitReport, LearnedState, RunFolder
@@ -170,7 +170,7 @@ class CenterlineSolver(RegressingSolver):
         passes = [self.tangents(seen.lines[k : k + 1]) or both for k in (0, 1)]
         angles = np.stack([self.angles(each, seen.view, whole.box) for each in passes])
         curve = self.on_film(both, seen.view)
-        flags = ("curve_leaves_film",) if leaves(curve, film.size) else ()
+        flags = ("curve_leaves_film",) if reaches_edge(curve, film.size) else ()
         mask = film_mask(whole.mask, whole.view, film.size)
         return FilmReading(angles, mask, curve, flags, self.angles(both, seen.view, whole.box))
 

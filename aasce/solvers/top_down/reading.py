@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aasce.geometry.centerline import arc_lengths, levels_on, points_on
 from aasce.geometry.correction import Correction, sliced_angles
-from aasce.geometry.pipe import SpineFunction, main_curve, trace_pipe
+from aasce.geometry.spine_function import SpineFunction, fit_borders, main_curve
 from aasce.preprocess.crop import View, letterbox
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.shared.autocrop import joined
@@ -110,7 +110,7 @@ def read_spine(share: Array, settings: PipeSettings) -> Reading | None:
     walls = mask_borders(whole, s.threshold)
     upper, lower = mask_borders(whole.T, s.threshold)
     ends = upper[:, ::-1], lower[:, ::-1]
-    function = trace_pipe(walls, ends, s.degree, s.pieces, s.openings, s.inset)
+    function = fit_borders(walls, ends, s.degree, s.pieces, s.openings, s.inset)
     if function is None:
         return None
     curve = function.curve(_POINTS)

@@ -3,8 +3,8 @@
 Zhao, Wang, Yang, Li: Automatic Spine Curvature Estimation by a Top-Down Approach, AASCE 2019. Its stages stand
 here under their names: RU-Net (`network`), a U-Net with residual modules, 2x2 max pooling, bilinear up-sampling and
 two output maps under a softmax cross entropy; the left and right border of the spine, joined to their nearest
-neighbours both ways, and a least-squares function through the middles (`aasce.geometry.pipe`, the "water pipe");
-the position of maximal curvature (`pipe.main_curve`); and vertebra angle correction by the response of a turned
+neighbours both ways, and a least-squares function through the middles (`aasce.geometry.spine_function`);
+the position of maximal curvature (`main_curve`); and vertebra angle correction by the response of a turned
 flat Gaussian's derivative over a Canny edge map (`edges`).
 
 Departures, each a setting, the paper's own value beside it in the configuration file: the network folds 4 x 4 px
@@ -27,7 +27,7 @@ import numpy as np
 
 from aasce.datasets import FilmSet
 from aasce.geometry.cobb import tilts
-from aasce.geometry.correction import Correction, leaves, places_on
+from aasce.geometry.correction import Correction, places_on, reaches_edge
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.solvers.base import FitReport, LearnedState, RunFolder
@@ -202,7 +202,7 @@ class TopDownSolver(RegressingSolver):
         rules, response = self.rules(), EdgeResponse(self.config.edges)
         spines = [measure_scene(seen.scene, r, rules, self.config.edges, response) for r in (*passes, both)]
         curve = spines[2].curve + np.array(seen.box[:2], np.float64)
-        flags = ("curve_leaves_film",) if leaves(curve, film.size) else ()
+        flags = ("curve_leaves_film",) if reaches_edge(curve, film.size) else ()
         angles = np.stack([spine.degrees for spine in spines[:2]])
         return FilmReading(
             angles, film_mask(seen.mask, seen.view, film.size), curve, flags, spines[2].degrees

@@ -40,9 +40,9 @@ def test_the_audit_says_how_far_the_two_labellings_differ(data: Path) -> None:
 
 
 def test_a_copied_file_is_named_once(data: Path) -> None:
-    pictures = data / "data/training"
-    names = sorted(path.name for path in pictures.iterdir())
-    (pictures / names[2]).write_bytes((pictures / names[0]).read_bytes())
+    films = data / "data/training"
+    names = sorted(path.name for path in films.iterdir())
+    (films / names[2]).write_bytes((films / names[0]).read_bytes())
     label = data / "labels/training"
     (label / f"{names[2]}.mat").write_bytes((label / f"{names[0]}.mat").read_bytes())
     kinds = set(audit_dataset(read_challenge(data))["fault"])

@@ -1,4 +1,4 @@
-"""Ensemble settings are strict, and the YAML of the kit is what the class says."""
+"""Ensemble settings are strict, and the YAML of the kit has the defaults of the class."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aasce.types import AasceError
 DEFAULT = Path(__file__).parents[3] / "configs" / "ensembles" / "default.yaml"
 
 
-def test_the_default_file_is_complete_and_says_what_the_class_says() -> None:
+def test_the_default_file_is_complete_and_has_the_defaults_of_the_class() -> None:
     assert load_settings(EnsembleSettings, DEFAULT) == EnsembleSettings()
     raw = read_yaml(DEFAULT)
     assert set(raw) == set(EnsembleSettings.model_fields)
     assert all(set(member) == {"solver", "weight"} for member in raw["members"])
 
 
-def test_weights_stand_in_the_order_of_the_members(tmp_path: Path) -> None:
+def test_weights_are_in_the_order_of_the_members(tmp_path: Path) -> None:
     path = tmp_path / "e.yaml"
     path.write_text("members:\n- {solver: seg4reg, weight: 2}\n- {solver: runs/a, weight: 0.5}\n")
     assert load_settings(EnsembleSettings, path).weights == (2.0, 0.5)

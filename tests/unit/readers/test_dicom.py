@@ -156,7 +156,7 @@ def test_pixels_that_are_not_square_are_made_so(
 
 
 def test_a_line_at_45_degrees_is_at_45_after_the_correction(tmp_path: Path) -> None:
-    """Stored with rows twice as far apart, a line of slope 1 in mm has slope 1/2 in pixels."""
+    """Stored with rows at twice the distance, a line of slope 1 in mm has slope 1/2 in pixels."""
     x, y = np.meshgrid(np.arange(200), np.arange(100))
     line = (np.abs(x - 2 * y) <= 2).astype(np.uint16) * 4000
     read = read_film(write(tmp_path, film(line, PixelSpacing=[0.4, 0.2])))
@@ -227,7 +227,7 @@ def test_other_slices_frames_and_sizes_are_refused(tmp_path: Path) -> None:
         read_film(write(tmp_path, film(PixelSpacing=[50.0, 0.1])))
     empty = film()
     del empty.PixelData
-    with pytest.raises(AasceError, match="without a picture"):
+    with pytest.raises(AasceError, match="without an image"):
         read_film(write(tmp_path, empty))
 
 

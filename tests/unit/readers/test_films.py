@@ -1,4 +1,4 @@
-"""Pictures of every kind to films, damage told in one line, and films found by name."""
+"""Images of every kind to films, damage named in one line, and films found by name."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_a_film_of_3000_rows_is_read_in_a_blink(tmp_path: Path) -> None:
         start = time.perf_counter()
         read_film(path)
         times.append(time.perf_counter() - start)
-    # 80 ms on one free core; eight times that tells a slow path from a busy machine.
+    # 80 ms on one free core; eight times that separates a slow path from a busy machine.
     assert min(times) < 0.64
 
 

@@ -116,10 +116,10 @@ def test_nifti_without_affine_is_refused(tmp_path: Path) -> None:
     image.set_sform(None, code=0)
     image.set_qform(None, code=0)
     nibabel.save(image, tmp_path / "lost.nii")
-    told = refusal(tmp_path / "lost.nii")
-    assert "lost.nii" in told
-    assert "sform and qform codes are 0" in told
-    assert "dcm2niix" in told
+    message = refusal(tmp_path / "lost.nii")
+    assert "lost.nii" in message
+    assert "sform and qform codes are 0" in message
+    assert "dcm2niix" in message
 
 
 def test_headers_without_orientation_are_refused(tmp_path: Path) -> None:
@@ -136,10 +136,10 @@ def refusal(path: Path) -> str:
     """The one line a scan is refused with."""
     with pytest.raises(AasceError) as caught:
         read_scan(path)
-    told = str(caught.value)
-    assert "\n" not in told
-    assert told.startswith(str(path))
-    return told
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(str(path))
+    return message
 
 
 def series(tmp_path: Path) -> tuple[Path, list[Path]]:
@@ -188,9 +188,9 @@ BROKEN: dict[str, tuple[Callable[[list[Path]], Any], str]] = {
 @pytest.mark.parametrize("fault", BROKEN)
 def test_series_that_cannot_be_measured_is_refused(tmp_path: Path, fault: str) -> None:
     folder, files = series(tmp_path)
-    damage, told = BROKEN[fault]
+    damage, message = BROKEN[fault]
     damage(files)
-    assert re.search(told, refusal(folder))
+    assert re.search(message, refusal(folder))
 
 
 def test_series_is_sorted_by_position_not_by_name(tmp_path: Path) -> None:

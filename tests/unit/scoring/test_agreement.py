@@ -50,7 +50,7 @@ def check_worked_example(result: Score) -> None:
     # squares 4 + 4 + 36 = 44, minus 6 * (10/6)^2, over 5
     assert result.overall.sd == pytest.approx(((44 - 100 / 6) / 5) ** 0.5)
     assert result.overall.within == pytest.approx(5 / 6)
-    assert result.smape_interval is None  # two films say nothing of spread
+    assert result.smape_interval is None  # two films give no spread
 
 
 def test_worked_example_from_arrays_and_from_files(files: tuple[Path, Path]) -> None:
@@ -142,7 +142,7 @@ def test_missing_and_surplus_films_are_named(files: tuple[Path, Path], predicted
     assert "\n" not in str(caught.value)
 
 
-def test_json_says_everything_without_nan(files: tuple[Path, Path]) -> None:
+def test_json_holds_everything_without_nan(files: tuple[Path, Path]) -> None:
     content = json.loads(score_json(score(*files)), parse_constant=lambda text: pytest.fail(f"holds {text}"))
     assert round(content["smape"], 6) == 5.974026
     assert content["n"] == 2
@@ -165,7 +165,7 @@ def test_table_fits_a_terminal_and_takes_brackets_in_names(tmp_path: Path) -> No
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
-def test_table_tells_the_columns_it_left_out(files: tuple[Path, Path]) -> None:
+def test_table_names_the_columns_it_left_out(files: tuple[Path, Path]) -> None:
     text = rendered(score(*files))
     assert "SMAPE 5.974026" in text
     assert "columns not scored: solver" in text

@@ -59,9 +59,9 @@ def test_film_name(text: str, name: str) -> None:
         ("3,2,1\n", "three columns and no header; put 'name,an1,an2,an3' on the first line, or"),
         (
             "name,an2,an1,an3\na,2,3,1\n",
-            "columns stand in the order 'name,an2,an1,an3'; put name,an1,an2,an3",
+            "columns are in the order 'name,an2,an1,an3'; put name,an1,an2,an3",
         ),
-        ("an1,an2,an3,name\n3,2,1,a\n", "columns stand in the order 'an1,an2,an3,name'"),
+        ("an1,an2,an3,name\n3,2,1,a\n", "columns are in the order 'an1,an2,an3,name'"),
         ("name;an1;an2;an3\na;3;2;1\n", "parted by ';'; save it again with commas"),
         (
             "film,MT,PT,TL\na,3,2,1\n",

@@ -16,7 +16,7 @@ from aasce.targets.curves import (
     mask_borders,
     midline,
     row_tilts,
-    true_line,
+    tilt_line,
 )
 from tests.conftest import straight_spine
 from tests.synthetic import bent_spine
@@ -140,8 +140,8 @@ def test_a_line_that_strays_leans_like_the_vertebrae() -> None:
     """Vertebrae tilted one by one on a straight column: a smoothed midline has no tilt, the true line theirs."""
     tilt = 12 * np.cos(np.linspace(0, 2 * np.pi, 17))
     landmarks = straight_spine(17, tilt)
-    assert np.array_equal(true_line(landmarks, 0.0), midline(landmarks))
-    lines = [true_line(landmarks, stray) for stray in (0.01, 0.1, 2.0)]
+    assert np.array_equal(tilt_line(landmarks, 0.0), midline(landmarks))
+    lines = [tilt_line(landmarks, stray) for stray in (0.01, 0.1, 2.0)]
     smooth = [heat_smooth(line, 7200) for line in lines]  # over 12 of 400 points: half a vertebra
     leans = [tangent_tilts(line, arc_lengths(line)[[200]])[0] for line in smooth]
     assert leans[2] == pytest.approx(-12, abs=0.5)

@@ -13,7 +13,7 @@ from PIL import Image
 from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.spine import turned_size
 from aasce.preprocess.crop import letterbox
-from aasce.types import AasceError, Array, CobbAngles, Radiograph, SpinePrediction
+from aasce.types import AasceError, Array, CobbAngles, Orientation, Radiograph, SpinePrediction
 from aasce.writers.overlay import COLOURS, RED, draw_overlay, save_overlay
 from aasce.writers.page import text_width, windowed, wrap
 from tests.conftest import straight_spine
@@ -123,12 +123,13 @@ def test_failed_film_carries_its_reason_and_no_angle() -> None:
     assert count(draw_overlay(film(), prediction(points), angles), RED) == 0
 
 
-def test_flags_of_film_and_prediction_are_written() -> None:
+def test_flags_of_the_prediction_are_written_and_no_others() -> None:
+    """A solver's prediction carries the flags of its film too."""
     plain = draw_overlay(film(), prediction(), None)
-    flagged = draw_overlay(replace(film(), flags=("anisotropic_pixels_corrected",)), prediction(), None)
-    both = draw_overlay(film(), prediction(flags=("curve_leaves_film",)), None)
+    flagged = draw_overlay(film(), prediction(flags=("curve_leaves_film",)), None)
     assert flagged.shape[0] > plain.shape[0]
-    assert both.shape[0] > plain.shape[0]
+    of_film = replace(film(), flags=("anisotropic_pixels_corrected",))
+    assert (draw_overlay(of_film, prediction(), None) == plain).all()
 
 
 def test_angles_without_landmarks_are_written_only() -> None:
@@ -191,7 +192,7 @@ def test_picture_is_saved_by_its_suffix(tmp_path: Path) -> None:
         assert (np.array(image) == picture).all()
 
 
-def test_picture_that_cannot_be_saved_is_told_in_one_line(tmp_path: Path) -> None:
+def test_picture_that_cannot_be_saved_is_one_line(tmp_path: Path) -> None:
     picture = np.zeros((4, 4, 3), dtype=np.uint8)
     with pytest.raises(AasceError, match=r"a\.bmp: an overlay is a JPEG or PNG"):
         save_overlay(tmp_path / "a.bmp", picture)
@@ -208,8 +209,10 @@ def test_a_film_that_lies_turned_is_shown_upright(turns: int) -> None:
     angles = cobb_angles(spine, 1000)
     there = letterbox((1000, 400), turned_size((1000, 400), -turns), -turns)
     lying = replace(upright, pixels=np.ascontiguousarray(np.rot90(upright.pixels, turns)))
-    shown = draw_overlay(lying, replace(prediction(there.apply(spine)), size=lying.size), angles)
-    np.testing.assert_array_equal(shown, draw_overlay(upright, prediction(spine), angles))
+    found = replace(prediction(there.apply(spine)), size=lying.size, orientation=Orientation(turns))
+    np.testing.assert_array_equal(
+        draw_overlay(lying, found, angles), draw_overlay(upright, prediction(spine), angles)
+    )
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
@@ -220,8 +223,18 @@ def test_a_line_and_a_mask_that_lie_turned_are_shown_upright(turns: int) -> None
     found = prediction(centerline=line, mask=mask)
     there = letterbox((1000, 400), turned_size((1000, 400), -turns), -turns)
     lying = replace(film(), pixels=np.full(turned_size((1000, 400), turns), 60, np.uint8))
-    said = replace(found, size=lying.size, centerline=there.apply(line), mask=np.rot90(mask, turns))
-    np.testing.assert_array_equal(draw_overlay(lying, said, None), draw_overlay(film(), found, None))
-    # A mask alone does not tell which way it runs.
-    blind = draw_overlay(lying, replace(said, centerline=None), None)
-    assert (blind.shape[1] > blind.shape[0]) == (turns != 2)
+    turned = replace(
+        found,
+        size=lying.size,
+        centerline=there.apply(line),
+        mask=np.rot90(mask, turns),
+        orientation=Orientation(turns),
+    )
+    np.testing.assert_array_equal(draw_overlay(lying, turned, None), draw_overlay(film(), found, None))
+
+
+def test_a_negative_keeps_its_greys() -> None:
+    """The reader meets the film as given; the flags say that it is a negative."""
+    negative = prediction(bent(), orientation=Orientation(negative=True))
+    plain = draw_overlay(film(), prediction(bent()), None)
+    assert (draw_overlay(film(), negative, None) == plain).all()

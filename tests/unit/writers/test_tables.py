@@ -15,7 +15,7 @@ import pytest
 
 from aasce import __version__
 from aasce.ensemble import Measurement, combine
-from aasce.scoring import read_angles_csv
+from aasce.scoring import read_angles_csv, score
 from aasce.types import AasceError, CobbAngles, SpinePrediction
 from aasce.writers import (
     Manifest,
@@ -25,7 +25,8 @@ from aasce.writers import (
     write_predictions,
     write_submission,
 )
-from aasce.writers.manifest import git_commit
+from aasce.writers.manifest import git_commit, provenance
+from aasce.writers.tables import COLUMNS, predictions_frame
 
 MEDIAN = (35.0, 18.0, 17.5)
 
@@ -127,6 +128,20 @@ def test_full_table_can_be_scored_unless_a_film_failed(tmp_path: Path) -> None:
         read_angles_csv(tmp_path / "bad.csv")
 
 
+def test_the_frame_holds_numbers_in_the_order_given() -> None:
+    films = [film("b", 43.25, 20, 10, flags=("vertebra_missing", "dark")), lost("a"), film("c", 1, 0, 0)]
+    frame = predictions_frame(films)
+    assert tuple(frame.columns) == COLUMNS
+    assert frame["name"].tolist() == ["b", "a", "c"]
+    assert frame["an1"].tolist()[::2] == [43.25, 1.0]
+    assert frame.loc[1, ["an1", "an2", "an3"]].isna().all()
+    assert frame["failure"].tolist() == ["", "no spine", ""]
+    assert frame.loc[0, "flags"] == "vertebra_missing;dark"
+    assert frame["confidence"].tolist() == [0.875, 0.0, 0.875]
+    good = frame[frame["failure"] == ""]
+    assert score(good, good).smape == 0
+
+
 def test_level_names() -> None:
     assert [level_name(0, 0), level_name(0, 11), level_name(0, 12), level_name(3, 13), level_name(0, 17)] == [
         "T1",
@@ -141,7 +156,7 @@ def manifest(*films: Measurement) -> Manifest:
     return Manifest.of(films, ["a", "b"], [0.75, 0.25], "challenge", MEDIAN, {"seed": 3}, {"folds": 5})
 
 
-def test_manifest_tells_failures_medians_dropped_members_and_flags(tmp_path: Path) -> None:
+def test_manifest_holds_failures_medians_dropped_members_and_flags(tmp_path: Path) -> None:
     angles = CobbAngles(np.array([1.0, 1.0, 1.0]), "challenge")
     good = SpinePrediction("m", (10, 10), angles=angles, solver="a")
     mixed = combine([good, SpinePrediction("m", (10, 10), solver="b", failure="dark")], [0.75, 0.25])
@@ -177,6 +192,12 @@ def test_commit_is_the_checkouts_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert git_commit() is None
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_commit() is None
+
+
+def test_provenance_names_version_commit_and_time() -> None:
+    made = provenance()
+    assert (made["version"], made["commit"]) == (__version__, git_commit())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", str(made["created"]))
 
 
 def test_ensemble_loads_no_network() -> None:

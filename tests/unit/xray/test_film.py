@@ -33,7 +33,7 @@ def body(height: int = 512, width: int = 256) -> NDArray[np.float32]:
 
 
 def quiet(**changes: Any) -> FilmAppearance:
-    """A appearance without noise, texture, borders, letters or compression; parts changed by keyword."""
+    """An appearance without noise, texture, borders, letters or compression; parts changed by keyword."""
     appearance = draw_appearance(np.random.default_rng(0), style="plain")
     exposure = {
         "clutter": 0.0, "scatter": 0.0, "focus_mm": 0.0, "motion_mm": 0.0, "quanta": 1e12, "wedge": 0.0, "heel": 0.0,

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from aasce.config import dump_settings, load_settings
 from aasce.datasets import FilmSet, read_challenge
 from aasce.geometry.cobb import tilts
-from aasce.geometry.correction import Correction, leaves, places_on
+from aasce.geometry.correction import Correction, places_on, reaches_edge
 from aasce.geometry.spine import order_vertebrae, repair_corners
 from aasce.preprocess.crop import View, letterbox
 from aasce.scoring import smape
@@ -413,9 +413,9 @@ def test_a_trimmed_solver_answers_in_the_frame_of_the_film(
 
 def test_curves_that_leave_the_film_are_flagged() -> None:
     curve = np.array([[50.0, 3.0], [50.0, 900.0]])
-    assert leaves(curve, (1000, 300))
-    assert not leaves(curve + np.array([0, 20]), (1000, 300))
-    assert leaves(curve + np.array([0, 97]), (1000, 300))
+    assert reaches_edge(curve, (1000, 300))
+    assert not reaches_edge(curve + np.array([0, 20]), (1000, 300))
+    assert reaches_edge(curve + np.array([0, 97]), (1000, 300))
 
 
 def test_blank_and_empty_films_fail_with_a_reason(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
-"""The water pipe: from the walls of a segmented spine to the function that the spine runs along.
+"""The spine as a function x(y), fitted to the borders of a segmented spine.
 
-Zhao, Wang, Yang, Li: Automatic Spine Curvature Estimation by a Top-Down Approach, AASCE 2019, section 2.2. The
-spine is a soft pipe; its two borders are the wall. Each point of a wall is joined to the nearest one of the other
-wall, the middles of these joins are where water flows, and a function fitted to them by least squares is the
-spine: x over y, in px. Two things are added, since the angles at T1 and L5 count as much as the others: the
-openings of the pipe are found and left out of the walls, and water leaves the pipe square to its openings.
+Zhao, Wang, Yang, Li: Automatic Spine Curvature Estimation by a Top-Down Approach, AASCE 2019, section 2.2 (there the
+spine is called a water pipe, and its borders the walls). Each point of a border is joined to the nearest point of the
+other border; a function fitted by least squares to the middles of these joins is the spine: x over y, in px. Two steps
+are added, because the angles at T1 and L5 count as much as the others: the upper and lower ends of the segmentation are
+found and left out of the borders, and the function is fitted to run perpendicular to these ends.
 
 Frame: px, x right, y down; curves run from the top. A tilt is that of the normal of the function, with the sign
 of `geometry.cobb.tilts`: positive when the right side is lower.
@@ -19,23 +19,24 @@ from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 from scipy.spatial import KDTree
 
+from aasce.geometry.cobb import limit_tilts
 from aasce.types import Array, as_float
 
 Floats = NDArray[np.float64]
 
-STEEP = 75.0
-"""Degrees: no opening is believed to stand steeper."""
+STEEPEST_END = 75.0
+"""Degrees: limit of the tilt of an end of the spine; larger ones are errors of the segmentation."""
 
 ROUNDS = 2
-"""How often walls, openings and function are found from one another."""
+"""Number of iterations in which borders, ends and function are found from one another."""
 
-_MARGIN = 0.5  # of the pipe's width at an end: what the first fit leaves out there
-_END = 0.22  # of the spine's height: over which the width of the pipe at an end is taken
+_MARGIN = 0.5  # times the spine's width at an end: what the first fit leaves out there
+_END = 0.22  # share of the spine's height over which its width at an end is measured
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """Upper or lower end of the pipe.
+class SpineEnd:
+    """Upper or lower end of a segmented spine.
 
     Attributes:
         middle: (2,) px.
@@ -46,18 +47,18 @@ class Opening:
     tilt: float
 
     def depth(self, points: Array) -> Floats:
-        """(N,) px of (N, 2) points below the opening, square to it."""
+        """(N,) px by which (N, 2) points lie below this end, perpendicular to it."""
         turn = np.radians(self.tilt)
         return np.asarray((as_float(points) - self.middle) @ np.array([-np.sin(turn), np.cos(turn)]))
 
 
 @dataclass(frozen=True, slots=True)
 class SpineFunction:
-    """x over y between two rows; a polynomial is a spline of one piece.
+    """The function x(y) between two rows; a polynomial is a spline of one piece.
 
     Attributes:
         top, bottom: px, rows where the spine begins and ends.
-        spline: over [0, 1] for y from top to bottom.
+        spline: x in px over [0, 1], which stands for y from top to bottom.
     """
 
     top: float
@@ -65,17 +66,17 @@ class SpineFunction:
     spline: BSpline
 
     def derivative(self, rows: Array, order: int) -> Floats:
-        """(N,) derivative of x by y at rows y; rows outside count as the nearest one inside."""
+        """(N,) derivative of x by y at (N,) rows y; for rows outside, that of the nearest row inside."""
         run = self.bottom - self.top
         at = np.clip((as_float(rows) - self.top) / run, 0.0, 1.0)
         return np.asarray(self.spline(at, order) / run**order, np.float64)
 
     def tilts(self, rows: Array) -> Floats:
-        """(N,) degrees of the normal."""
+        """(N,) degrees, tilt of the normal at (N,) rows."""
         return np.asarray(np.degrees(-np.arctan(self.derivative(rows, 1))))
 
     def curvature(self, rows: Array) -> Floats:
-        """(N,) 1 / px, signed: x'' / (1 + x'^2)^(3/2)."""
+        """(N,) signed curvature in 1 / px at (N,) rows: x'' / (1 + x'^2)^(3/2)."""
         slope, bend = self.derivative(rows, 1), self.derivative(rows, 2)
         return np.asarray(bend / (1 + slope**2) ** 1.5)
 
@@ -87,12 +88,12 @@ class SpineFunction:
 
 @dataclass(frozen=True, slots=True)
 class MainCurve:
-    """The paper's own reading of a function: the curve around the position of maximal curvature.
+    """The paper's main curve: the one around the position of maximal curvature.
 
     Attributes:
         apex: px, row of the largest curvature.
-        upper, lower: px, rows above and below it where the curve ends, steepest: its end vertebrae.
-        degrees: between the normals there, its Cobb angle.
+        upper, lower: px, rows above and below it where the curve is steepest and ends: its end vertebrae.
+        degrees: angle between the normals there, its Cobb angle.
     """
 
     apex: float
@@ -101,14 +102,14 @@ class MainCurve:
     degrees: float
 
 
-def pipe_midpoints(left: Array, right: Array) -> tuple[Floats, Floats]:
-    """Middles of the joins from each point of one wall to the nearest of the other, both ways.
+def border_midpoints(left: Array, right: Array) -> tuple[Floats, Floats]:
+    """Middles of the joins from each point of a border to the nearest point of the other border, in both directions.
 
     Args:
         left, right: (N, 2) and (M, 2) px, at least one point each.
 
     Returns:
-        (N + M, 2) px middles and (N + M,) px lengths of the joins, those from the left wall first.
+        (N + M, 2) px middles and (N + M,) px lengths of the joins, those from the left border first.
     """
     a, b = as_float(left), as_float(right)
     over, back = b[KDTree(b).query(a)[1]], a[KDTree(a).query(b)[1]]
@@ -116,24 +117,26 @@ def pipe_midpoints(left: Array, right: Array) -> tuple[Floats, Floats]:
     return (starts + ends) / 2, np.linalg.norm(ends - starts, axis=1)
 
 
-def fit_spine(
+def fit_midpoints(
     midpoints: Array,
     top: float,
     bottom: float,
     degree: int = 3,
     pieces: int = 7,
-    openings: tuple[float, float] | None = None,
-    weight: float = 0.3,
+    end_tilts: tuple[float, float] | None = None,
+    end_weight: float = 0.3,
 ) -> SpineFunction:
     """Least-squares spine function through midpoints.
 
     Args:
         midpoints: (N, 2) px; those above `top` and below `bottom` are left out.
         top, bottom: px, rows between which the function is wanted, top < bottom.
-        degree: of the polynomial pieces, 1 to 12. pieces: 1 is a polynomial.
-        openings: degrees, tilts that the normals shall have at both ends.
-        weight: of each of these: so many px a midpoint may be off for each px that the function, drawn on
-            straight over the height of the spine, misses where the normal points. 10 leaves no choice.
+        degree: of the polynomial pieces, 1 to 12.
+        pieces: number of pieces; 1 is a polynomial.
+        end_tilts: degrees, tilts that the normals should have at the upper and the lower end; None for no such
+            condition.
+        end_weight: weight of each of these two conditions against one midpoint. The residual of a condition is, in px,
+            how far the end's tangent, continued over the height of the spine, misses the wanted one. 10 enforces it.
     """
     points = as_float(midpoints)
     points = points[(points[:, 1] >= top) & (points[:, 1] <= bottom)]
@@ -142,24 +145,24 @@ def fit_spine(
     knots = np.concatenate([np.zeros(degree), inner, np.ones(degree)])
     basis = BSpline(knots, np.eye(len(knots) - degree - 1), degree)
     rows, values = [basis((points[:, 1] - top) / run)], [points[:, 0]]
-    if openings is not None:
-        rows.append(basis(np.array([0.0, 1.0]), 1) * weight)
-        values.append(-np.tan(np.radians(np.clip(openings, -STEEP, STEEP))) * run * weight)
+    if end_tilts is not None:
+        rows.append(basis(np.array([0.0, 1.0]), 1) * end_weight)
+        values.append(-np.tan(np.radians(limit_tilts(end_tilts, STEEPEST_END))) * run * end_weight)
     found = np.linalg.lstsq(np.concatenate(rows), np.concatenate(values), rcond=None)[0]
     return SpineFunction(top, bottom, BSpline(knots, found, degree))
 
 
-def find_opening(edge: Array, middle: Array, tilt: float, width: float) -> Opening | None:
-    """Straight line through the end of the pipe.
+def find_end(edge: Array, middle: Array, tilt: float, width: float) -> SpineEnd | None:
+    """Straight line through the upper or lower border of the spine.
 
     Args:
         edge: (N, 2) px, upper (or lower) border of the spine, column by column.
-        middle: (2,) px, where the opening is expected.
-        tilt: degrees, of the pipe's normal there.
-        width: px, of the pipe there.
+        middle: (2,) px, where the end is expected.
+        tilt: degrees, of the spine's normal there.
+        width: px, of the spine there.
 
     Returns:
-        The opening; None where fewer than four columns of the border lie across the pipe.
+        The end; None if fewer than four columns of the border lie across the spine.
     """
     turn = np.radians(tilt)
     right, down = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
@@ -174,36 +177,36 @@ def find_opening(edge: Array, middle: Array, tilt: float, width: float) -> Openi
     if kept.sum() >= 4:
         line = np.polyfit(across[kept], along[kept], 1)
     direction = right + line[0] * down
-    return Opening(
+    return SpineEnd(
         as_float(middle) + line[1] * down, float(np.degrees(np.arctan2(direction[1], direction[0])))
     )
 
 
-def trace_pipe(
-    walls: tuple[Array, Array],
+def fit_borders(
+    sides: tuple[Array, Array],
     ends: tuple[Array, Array],
     degree: int = 3,
     pieces: int = 7,
-    openings: float = 0.3,
+    end_weight: float = 0.3,
     inset: float = 1.0,
 ) -> SpineFunction | None:
     """Spine function of a segmented spine.
 
     Args:
-        walls: left and right border, (N, 2) px row by row.
+        sides: left and right border, (N, 2) px row by row.
         ends: upper and lower border, (M, 2) px column by column.
-        degree, pieces: of the function, see `fit_spine`.
-        openings: weight of the openings' tilts there; 0 leaves openings out of the fit.
-        inset: px from an opening at which the walls begin.
+        degree, pieces: of the function, see `fit_midpoints`.
+        end_weight: weight of the ends' tilts, see `fit_midpoints`; 0 fits without them.
+        inset: px between an end and the first point of the borders that is used.
 
     Returns:
-        The function from opening to opening; None where the spine is not much higher than wide.
+        The function from end to end; None if the segmentation is not much higher than wide.
     """
-    left, right = (as_float(w) for w in walls)
+    left, right = (as_float(side) for side in sides)
     if len(left) < 8:
         return None
     first, last = float(left[0, 1]), float(left[-1, 1])
-    middles, lengths = pipe_midpoints(left, right)
+    middles, lengths = border_midpoints(left, right)
     reach = _END * (last - first)
     near = (middles[:, 1] < first + reach, middles[:, 1] > last - reach)
     widths = [float(np.median(lengths[side])) for side in near]
@@ -211,38 +214,37 @@ def trace_pipe(
     if span[1] - span[0] < widths[0] + widths[1]:
         return None
     inside = [(w[:, 1] >= span[0]) & (w[:, 1] <= span[1]) for w in (left, right)]
-    flow, _ = pipe_midpoints(left[inside[0]], right[inside[1]])
-    function = fit_spine(flow, *span, 3, 6)
+    midpoints, _ = border_midpoints(left[inside[0]], right[inside[1]])
+    function = fit_midpoints(midpoints, *span, 3, 6)
     rows = [(first + span[0]) / 2, (last + span[1]) / 2]
     for _ in range(ROUNDS):
-        found = [_opening(function, *of) for of in zip(ends, rows, widths, strict=True)]
-        rows = [float(opening.middle[1]) for opening in found]
+        found = [_end(function, *of) for of in zip(ends, rows, widths, strict=True)]
+        rows = [float(end.middle[1]) for end in found]
         inside = [(found[0].depth(w) > inset) & (found[1].depth(w) < -inset) for w in (left, right)]
         if rows[1] - rows[0] < widths[0] + widths[1] or not (inside[0].any() and inside[1].any()):
             return function
-        flow, _ = pipe_midpoints(left[inside[0]], right[inside[1]])
-        tilts = (found[0].tilt, found[1].tilt) if openings > 0 else None
-        function = fit_spine(flow, rows[0], rows[1], degree, pieces, tilts, openings)
+        midpoints, _ = border_midpoints(left[inside[0]], right[inside[1]])
+        tilts = (found[0].tilt, found[1].tilt) if end_weight > 0 else None
+        function = fit_midpoints(midpoints, rows[0], rows[1], degree, pieces, tilts, end_weight)
     return function
 
 
-def _opening(function: SpineFunction, edge: Array, row: float, width: float) -> Opening:
-    """The opening near a row; square to the function where the mask shows none."""
+def _end(function: SpineFunction, edge: Array, row: float, width: float) -> SpineEnd:
+    """The spine's end near a row; perpendicular to the function where the mask does not show one."""
     at = np.array([row])
     x, slope, tilt = (
         float(v[0]) for v in (function.derivative(at, 0), function.derivative(at, 1), function.tilts(at))
     )
     inner = min(max(row, function.top), function.bottom)
     middle = np.array([x + slope * (row - inner), row])
-    return find_opening(edge, middle, tilt, width) or Opening(middle, tilt)
+    return find_end(edge, middle, tilt, width) or SpineEnd(middle, tilt)
 
 
 def main_curve(function: SpineFunction, count: int = 400) -> MainCurve:
-    """The position of maximal curvature, and the Cobb angle around it.
+    """The curve around the position of maximal curvature, and its Cobb angle.
 
-    The paper obtains the angle directly from there: the curve goes on, above and below, as long as it bends to
-    the same side, and ends where it is steepest. The outermost twentieths hold no apex: the ends of a fit bend
-    as they like.
+    As in the paper, the curve continues above and below its apex as long as it bends to the same side, and ends where
+    it is steepest. No apex is looked for in the first and last twentieth of the rows, where a fit is least certain.
     """
     rows = np.linspace(function.top, function.bottom, count)
     bend = function.curvature(rows)
