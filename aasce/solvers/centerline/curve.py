@@ -96,4 +96,6 @@ def curve_angles(
         tilts, positions = as_float(tangents), levels_on(curve, len(tangents))
     if settings.angles == "paper":
         return upper_major_lower(tilts)[0]
-    return np.asarray(sliced_angles(curve, tilts, positions, height, settings.tilt_sd_deg).degrees, np.float64)
+    return np.asarray(
+        sliced_angles(curve, tilts, positions, height, settings.tilt_sd_deg).degrees, np.float64
+    )

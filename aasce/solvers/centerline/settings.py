@@ -54,8 +54,8 @@ class TargetSettings(Settings):
 
     Attributes:
         width: of the drawn centreline, as a share of the canvas's height.
-        lean: share of the spine's length below which the taught line follows the tilts of the vertebrae instead of the
-            midline, see `targets.curves.tilt_line`; 0 draws the midline.
+        tilt_cutoff: share of the spine's length below which shapes of the taught line follow the tilts of the vertebrae
+            and not the midline, the `stray` of `targets.curves.tilt_line`; 0 draws the midline.
         line: weight of the centreline's mean squared error beside the spine's, which covers more of the film.
         slope: weight of the error of the line's tilt from row to row, against the tilts of the vertebrae; 0
             leaves it out, as the paper does.
@@ -63,7 +63,7 @@ class TargetSettings(Settings):
     """
 
     width: Annotated[float, Field(gt=0, le=1)] = 0.03
-    lean: Share = 0.2
+    tilt_cutoff: Share = 0.2
     line: Weight = 4.0
     slope: Weight = 0.05
     reach: Annotated[float, Field(gt=0, lt=0.5)] = 0.016

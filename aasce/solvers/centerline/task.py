@@ -180,7 +180,7 @@ def make_batch(canvases: list[Bytes], landmarks: list[Floats], config: Centerlin
     width = config.target.width * size[0]
     batch = {
         "image": to_input(np.stack(canvases)),
-        "line": _bytes([encode_centerline(p, size, width, config.target.lean) for p in points]),
+        "line": _bytes([encode_centerline(p, size, width, config.target.tilt_cutoff) for p in points]),
         "tilts": torch.from_numpy(np.stack([_tilts(p, size[0]) for p in points])),
     }
     if config.network.cascade is not None:

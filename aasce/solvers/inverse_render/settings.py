@@ -28,27 +28,18 @@ class Stage(Settings):
     blur: Weight
 
 
-class PriorSettings(Settings):
-    """How strongly the spine is held to be a likely one; each is the weight of a mean square.
-
-    Attributes:
-        shape: of the tilts, rotations and leans along the principal components of drawn spines, see `prior`.
-        spacing: of the logarithm of spacing against the scans' mean, in units of the scans' spread.
-    """
-
-    shape: Weight = 0.01
-    spacing: Weight = 0.01
-
-
 class LandmarkStart(Settings):
     """The fit starts from the landmarks of the localizer.
 
     Attributes:
         weight: of the mean square distance from these landmarks, in units of a tenth of a vertebra's width.
+        shape: weight of the shape's likelihood: the mean square of the tilts, rotations and leans along the principal
+            components of drawn spines, see `prior`.
     """
 
     kind: Literal["landmarks"] = "landmarks"
     weight: Weight = 0.02
+    shape: Weight = 0.01
 
 
 class BlindStart(Settings):
@@ -67,8 +58,8 @@ class BlindStart(Settings):
         moved, rounds: fits of that stage that are also tried with either end a vertebra higher or lower, and how
             many times over, while it helps.
         explored: steps of gradient descent given to each of these before the best are chosen.
-        shape: weight of the shape's likelihood in a blind fit, in place of `PriorSettings.shape`: without landmarks
-            that hold it, a loose spine bends to whatever lies near.
+        shape: weight of the shape's likelihood, as in `LandmarkStart` but higher: without landmarks that hold it, a
+            loose spine bends to whatever lies near.
         finalists: fits that go on into each stage, the best of what came before; one where stages outnumber them.
     """
 
@@ -95,7 +86,8 @@ class InverseRenderConfig(SolverConfig):
     Attributes:
         start: from landmarks, or blind.
         stages: from coarse to fine.
-        prior: see `PriorSettings`.
+        spacing: weight of the mean square of the logarithm of spacing against the scans' mean, in units of the scans'
+            spread.
         margin: px at 512 rows by which the compared region reaches beyond the projected spine.
         window: side of the windows that are compared one by one, as a share of the film's height: about two
             vertebrae. Over the whole spine at once a chain or a lead letter outweighs the upper thorax.
@@ -108,7 +100,7 @@ class InverseRenderConfig(SolverConfig):
         Stage(rows=448, steps=50, rate=0.05, blur=1.0),
         Stage(rows=704, steps=40, rate=0.04, blur=1.0),
     )
-    prior: PriorSettings = PriorSettings()
+    spacing: Weight = 0.01
     margin: Weight = 14.0
     window: Annotated[float, Field(gt=0, le=1)] = 0.08
 

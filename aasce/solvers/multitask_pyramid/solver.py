@@ -73,9 +73,6 @@ class MultitaskPyramidSolver(RegressingSolver):
     def networks(self, start: bool) -> MultitaskNet:
         return MultitaskNet(self.config, start)
 
-    def pretrained(self) -> bool:
-        return self.config.network.resnet.asked and self.config.network.encoder == "resnet"
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the network; weights are kept by SMAPE on `validation`, which also sets the confidence."""
         self.begin()
@@ -91,7 +88,12 @@ class MultitaskPyramidSolver(RegressingSolver):
         seen = autocrop(lambda box: self.run(pixels, box), film.size, self.config.crop_below, spine)
         if not seen.both.finite:
             return "the network gave no number"
-        if seen.vertebra is not None and float((seen.vertebra > 0.5).mean()) < self.config.least_mask:
+        settings = self.config.mask
+        if (
+            settings
+            and seen.vertebra is not None
+            and float((seen.vertebra > 0.5).mean()) < settings.min_share
+        ):
             return "no vertebra found on the film"
         mask = None if seen.vertebra is None else film_mask(seen.vertebra, seen.view, film.size)
         angles, combined = pass_angles(seen.both, seen.view, seen.box, self.config.head)

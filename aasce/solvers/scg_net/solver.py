@@ -31,7 +31,6 @@ from aasce.solvers.scg_net.network import ScgNet
 from aasce.solvers.scg_net.settings import ScgNetConfig
 from aasce.solvers.scg_net.task import BoundaryTask, RegressionTask, curve_maps, make_stack, regress
 from aasce.solvers.shared.autocrop import autocrop, joined, largest_part
-from aasce.solvers.shared.encoders import BackboneSettings
 from aasce.solvers.shared.readout import pass_angles
 from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
 from aasce.solvers.shared.samples import Box, Floats, Sample, canvas_of, load_samples
@@ -94,10 +93,6 @@ class ScgNetSolver(RegressingSolver):
     def networks(self, start: bool) -> ScgNet:
         return ScgNet(self.config, start)
 
-    def pretrained(self) -> bool:
-        backbone: BackboneSettings = self.config.regression.backbone
-        return backbone.asked
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the segmenter (in curves/ of the run), then the regressor on its maps (in reg/).
 
@@ -129,9 +124,9 @@ class ScgNetSolver(RegressingSolver):
         pixels = to_uint8(film.pixels)
         seen = autocrop(lambda box: self.run(pixels, box), film.size, self.config.crop_below, spine)
         middle = seen.middle
-        if len(middle) < max(2, self.config.least_rows * len(seen.canvas)):
+        if len(middle) < max(2, self.config.min_rows * len(seen.canvas)):
             return "no spine found on the film"
-        size, kind = self.config.regression.size, self.config.regression.input
+        size, kind = self.config.regression.size, self.config.regression.input.kind
         canvases = with_mirror(seen.canvas)
         stacks = [make_stack(c, curves, size, kind) for c, curves in zip(canvases, seen.curves, strict=True)]
         both = regress(self.module.regression, np.stack(stacks), kind)

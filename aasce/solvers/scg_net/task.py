@@ -11,13 +11,13 @@ from torch.nn import functional as F
 
 from aasce.preprocess.augment import intensity_pipeline, reseed
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.scg_net.network import BoundaryNet, CurveRegressor
-from aasce.solvers.scg_net.settings import Inputs, RegressionSettings, ScgNetConfig
+from aasce.solvers.scg_net.network import BoundaryNet
+from aasce.solvers.scg_net.settings import InputKind, RegressionSettings, ScgNetConfig
 from aasce.solvers.shared.cascade import BULK, Looks, as_bytes, seen_items, stack_tensor, stacked
 from aasce.solvers.shared.masks import soft_dice
-from aasce.solvers.shared.readout import Readout, item_angles
+from aasce.solvers.shared.readout import Readout, sample_angles
 from aasce.solvers.shared.regressor import angle_scores, film_order
-from aasce.solvers.shared.row_head import angle_targets, head_losses
+from aasce.solvers.shared.row_head import AngleNet, angle_targets, head_losses
 from aasce.solvers.shared.samples import Floats, Sample, Warper, plain_canvas, to_input
 from aasce.solvers.shared.trainer import native_bf16
 from aasce.targets.curves import encode_boundaries
@@ -50,7 +50,7 @@ class BoundaryTask:
         self.config, self.settings = config, config.boundaries
         self.train, self.validation = train, validation
         self.module = BoundaryLoss(net, self.settings.dice)
-        self.warper = Warper(self.settings.size, config.augment, config.augment.far)
+        self.warper = Warper(self.settings.size, config.augment, small=True)
         self.intensity = intensity_pipeline(config.augment.intensity)
 
     def steps(self) -> int:
@@ -100,7 +100,7 @@ def curve_maps(net: BoundaryNet, canvases: Bytes, fast: bool = False) -> Shares:
     return np.asarray(logits.float().sigmoid().cpu().numpy(), np.float32)
 
 
-def make_stack(canvas: Bytes, curves: Shares, size: tuple[int, int], kind: Inputs) -> Bytes:
+def make_stack(canvas: Bytes, curves: Shares, size: tuple[int, int], kind: InputKind) -> Bytes:
     """(h, w, C) uint8 film, left and right border, as far as `kind` has them."""
     return stacked(None if kind == "curves" else canvas, [] if kind == "image" else list(curves), size)
 
@@ -108,13 +108,13 @@ def make_stack(canvas: Bytes, curves: Shares, size: tuple[int, int], kind: Input
 class RegressionLoss(nn.Module):
     """The regressor with its head's losses."""
 
-    def __init__(self, net: CurveRegressor, settings: RegressionSettings) -> None:
+    def __init__(self, net: AngleNet, settings: RegressionSettings) -> None:
         super().__init__()
         self.net, self.settings = net, settings
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of {"stack" (B, h, w, C) uint8} and the head's targets."""
-        found = self.net(stack_tensor(batch["stack"], self.settings.input != "curves"))
+        found = self.net(stack_tensor(batch["stack"], self.settings.input.kind != "curves"))
         return head_losses(found, batch, self.settings.head)
 
 
@@ -124,7 +124,7 @@ class RegressionTask:
     def __init__(
         self,
         config: ScgNetConfig,
-        nets: tuple[BoundaryNet, CurveRegressor],
+        nets: tuple[BoundaryNet, AngleNet],
         train: list[Sample],
         validation: list[Sample],
     ) -> None:
@@ -133,12 +133,14 @@ class RegressionTask:
         self.train = self._seen(nets[0], train, self.settings.variants)
         self.validation = self._seen(nets[0], validation, 1)
         self.module = RegressionLoss(nets[1], self.settings)
-        self.warper = Warper(self.settings.size, config.augment, 0.0)
-        kind, strength = self.settings.input, config.augment.intensity
-        self.looks = Looks(kind != "curves", 0 if kind == "image" else 2, strength, self.settings.spoil, 0.6)
+        self.warper = Warper(self.settings.size, config.augment, small=False)
+        kind, strength = self.settings.input.kind, config.augment.intensity
+        self.looks = Looks(
+            kind != "curves", 0 if kind == "image" else 2, strength, self.settings.input.corrupt, 0.6
+        )
 
     def _seen(self, net: BoundaryNet, films: list[Sample], variants: int) -> list[Sample]:
-        size, kind = self.settings.size, self.settings.input
+        size, kind = self.settings.size, self.settings.input.kind
 
         def read(canvases: Bytes) -> list[Bytes]:
             curves = curve_maps(net, canvases, fast=True)
@@ -165,7 +167,7 @@ class RegressionTask:
         return {"stack": torch.from_numpy(np.stack([d[0] for d in drawn])), **targets}
 
     def _sample(self, index: int, rng: np.random.Generator) -> tuple[Bytes, Floats, Floats]:
-        """Stack, landmarks and angles of one draw; the film's grey values change, the maps are spoilt at times."""
+        """Stack, landmarks and angles of one draw; the film's grey values change, the maps are corrupted at times."""
         item = self.train[index * self.settings.variants + int(rng.integers(self.settings.variants))]
         stack, landmarks, angles = self.warper.draw(item, rng)
         return self.looks.change(stack, landmarks, rng), landmarks, angles
@@ -175,14 +177,14 @@ class RegressionTask:
             return {}
         assert isinstance(module, RegressionLoss)
         stacks = np.stack([item.pixels for item in self.validation])
-        said = regress(module.net, stacks, self.settings.input)
-        found = item_angles(said, self.validation, self.settings.head)
+        readout = regress(module.net, stacks, self.settings.input.kind)
+        found = sample_angles(readout, self.validation, self.settings.head)
         return angle_scores(found, np.stack([item.angles for item in self.validation]))
 
 
 @torch.inference_mode()
-def regress(net: CurveRegressor, stacks: Bytes, kind: Inputs) -> Readout:
-    """What the regressor says of (B, h, w, C) uint8 stacks."""
+def regress(net: AngleNet, stacks: Bytes, kind: InputKind) -> Readout:
+    """What the regressor predicts of (B, h, w, C) uint8 stacks."""
     device = next(net.parameters()).device
     found = []
     for start in range(0, len(stacks), BULK):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.seg4reg.settings import Inputs
+from aasce.solvers.seg4reg.settings import InputKind
 from aasce.solvers.shared.cascade import stack_tensor, stacked
 from aasce.types import Array
 
 
-def make_stack(canvas: Bytes, probabilities: Array, size: tuple[int, int], kind: Inputs) -> Bytes:
+def make_stack(canvas: Bytes, probabilities: Array, size: tuple[int, int], kind: InputKind) -> Bytes:
     """What the regressor sees of a film, as bytes.
 
     Args:
@@ -26,6 +26,6 @@ def make_stack(canvas: Bytes, probabilities: Array, size: tuple[int, int], kind:
     return stacked(None if kind == "mask" else canvas, maps, size)
 
 
-def stack_input(stacks: Tensor, kind: Inputs) -> Tensor:
+def stack_input(stacks: Tensor, kind: InputKind) -> Tensor:
     """(B, h, w, C) uint8 stacks to a (B, C, h, w) float32 tensor, film standardised, masks in [-1, 1]."""
     return stack_tensor(stacks, kind != "mask")

@@ -88,13 +88,13 @@ def read_film(
     pixels = to_uint8(film.pixels)
     seen = find_spine(net, pixels, config, spine)
     mask = seen.mask
-    if float((mask[1] > 0.5).mean()) < config.least_mask:
+    if float((mask[1] > 0.5).mean()) < config.min_mask:
         return "no vertebra found on the film"
-    size, kind = config.regression.size, config.regression.input
+    size, kind = config.regression.size, config.regression.input.kind
     pairs = zip(with_mirror(seen.canvas), mirrored_back(seen.masks), strict=True)
     stacks = np.stack([make_stack(canvas, masks, size, kind) for canvas, masks in pairs])
     both = regress(net.regression, stacks, config)
     if not both.finite:
         return "the regressor gave no number"
-    angles, combined = pass_angles(both, seen.view, seen.box, config.regression.rows)
+    angles, combined = pass_angles(both, seen.view, seen.box, config.regression.head)
     return MaskReading(angles, combined, film_mask(mask[1], seen.view, film.size), len(decode_mask(mask[1])))

@@ -18,15 +18,15 @@ from aasce.preprocess.augment import intensity_pipeline
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.seg4reg.adaptation import Discriminator
 from aasce.solvers.seg4reg.data import make_stack, stack_input
-from aasce.solvers.seg4reg.network import Regressor, SegmentationNet
+from aasce.solvers.seg4reg.network import SegmentationNet
 from aasce.solvers.seg4reg.segmentation import draw_wide, segment
-from aasce.solvers.seg4reg.settings import Seg4RegConfig
+from aasce.solvers.seg4reg.settings import MaskInput, Seg4RegConfig
 from aasce.solvers.seg4reg.synthetic import draw_mask, shake_vertebrae
-from aasce.solvers.shared.cascade import BULK, Looks, as_bytes, seen_items, spoil_mask
-from aasce.solvers.shared.heads import Regressed, angle_losses
-from aasce.solvers.shared.readout import Readout, item_angles
+from aasce.solvers.shared.cascade import BULK, Looks, as_bytes, corrupt_mask, seen_items
+from aasce.solvers.shared.heads import Regressed
+from aasce.solvers.shared.readout import Readout, sample_angles
 from aasce.solvers.shared.regressor import angle_scores, film_order
-from aasce.solvers.shared.row_head import angle_targets, head_losses
+from aasce.solvers.shared.row_head import AngleNet, angle_targets, head_losses
 from aasce.solvers.shared.samples import Floats, Sample, Warper
 
 Batch = dict[str, Tensor]
@@ -35,25 +35,21 @@ Batch = dict[str, Tensor]
 class RegressionLoss(nn.Module):
     """The regressor with its losses: smooth L1 and SMAPE of the angles, those of the head, the domains'."""
 
-    def __init__(self, net: Regressor, config: Seg4RegConfig) -> None:
+    def __init__(self, net: AngleNet, config: Seg4RegConfig) -> None:
         super().__init__()
         self.net = net
-        self.settings = config.regression
-        adapts = config.adaptation.enabled and config.adaptation.stages == "both"
-        self.discriminator = Discriminator(net.width, config.adaptation.weight) if adapts else None
+        self.settings, adaptation = config.regression, config.adaptation
+        self.discriminator: Discriminator | None = None
+        if adaptation is not None and adaptation.stages == "both":
+            self.discriminator = Discriminator(net.head.width, adaptation.weight)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Losses of {"stack" (B, h, w, C) uint8, "wide" (T, h, w, C)} and `rows.angle_targets`."""
+        """Losses of {"stack" (B, h, w, C) uint8, "wide" (T, h, w, C)} and `row_head.angle_targets`."""
         stack, wide = batch["stack"], batch.get("wide")
         both = stack if wide is None else torch.cat([stack, wide])
-        x = stack_input(both, self.settings.input)
+        x = stack_input(both, self.settings.input.kind)
         found: Regressed = self.net(x)
-        s = self.settings
-        kept = found.first(len(stack))
-        if s.head == "rows":
-            losses = head_losses(kept, batch, s.rows)
-        else:
-            losses = angle_losses(kept, batch["angles"], batch["tilts"], s.smape, s.tilt)
+        losses = head_losses(found.first(len(stack)), batch, self.settings.head)
         if self.discriminator is not None and wide is not None:
             domain = torch.cat([torch.zeros(len(stack)), torch.ones(len(wide))]).to(stack.device)
             losses["domain"] = self.discriminator(found.features, domain)
@@ -65,7 +61,7 @@ def predicted_items(
     net: SegmentationNet, films: list[Sample], config: Seg4RegConfig, variants: int, seed: int
 ) -> list[Sample]:
     """The segmenter's predictions as items, see `stacks.seen_items`."""
-    size, kind = config.regression.size, config.regression.input
+    size, kind = config.regression.size, config.regression.input.kind
 
     def read(canvases: Bytes) -> list[Bytes]:
         masks = segment(net, canvases, fast=True)
@@ -80,7 +76,7 @@ class RegressionTask:
     def __init__(
         self,
         config: Seg4RegConfig,
-        nets: tuple[SegmentationNet, Regressor],
+        nets: tuple[SegmentationNet, AngleNet],
         train: list[Sample],
         validation: list[Sample],
         wide: list[Bytes],
@@ -92,9 +88,11 @@ class RegressionTask:
         self.validation = predicted_items(segmenter, validation, config, 1, config.seed)
         self.module = RegressionLoss(net, config)
         self.wide = self._wide_stacks(segmenter, wide) if self.module.discriminator is not None else []
-        self.warper = Warper(self.settings.size, config.augment, 0.0)
-        kind, strength = self.settings.input, config.augment.intensity
-        self.looks = Looks(kind != "mask", 0 if kind == "image" else 2, strength, self.settings.spoil, 0.4)
+        self.warper = Warper(self.settings.size, config.augment, small=False)
+        kind, strength = self.settings.input.kind, config.augment.intensity
+        self.looks = Looks(
+            kind != "mask", 0 if kind == "image" else 2, strength, self.settings.input.corrupt, 0.4
+        )
 
     def _wide_stacks(self, net: SegmentationNet, wide: list[Bytes]) -> list[Bytes]:
         rng = np.random.default_rng((self.config.seed, 3))
@@ -103,7 +101,7 @@ class RegressionTask:
         for _ in range(4 * len(wide)):
             canvas = draw_wide(wide, self.config, rng, intensity)
             mask = segment(net, canvas[None], fast=True)[0]
-            stacks.append(make_stack(canvas, mask, self.settings.size, self.settings.input))
+            stacks.append(make_stack(canvas, mask, self.settings.size, self.settings.input.kind))
         return stacks
 
     def steps(self) -> int:
@@ -116,12 +114,10 @@ class RegressionTask:
 
     def _batch(self, chosen: list[int], rng: np.random.Generator) -> Batch:
         drawn = [self._sample(index, rng) for index in chosen]
-        # The head "pairs" knows as many levels as it is told, the head "rows" those of its own settings.
         s = self.settings
-        known = s.rows if s.head == "rows" else s.rows.model_copy(update={"levels": s.levels})
-        targets = angle_targets([d[1] for d in drawn], [d[2] for d in drawn], s.size, known)
+        targets = angle_targets([d[1] for d in drawn], [d[2] for d in drawn], s.size, s.head)
         batch = {"stack": torch.from_numpy(np.stack([d[0] for d in drawn])), **targets}
-        if self.wide:
+        if self.wide and self.config.adaptation is not None:
             count = max(1, round(self.config.adaptation.share * len(chosen)))
             seen = rng.integers(len(self.wide), size=count)
             batch["wide"] = torch.from_numpy(np.stack([self.wide[int(k)] for k in seen]))
@@ -131,9 +127,10 @@ class RegressionTask:
         """Stack, landmarks and angles of one draw."""
         item = self.train[index * self.settings.variants + int(rng.integers(self.settings.variants))]
         stack, landmarks, angles = self.warper.draw(item, rng)
-        if self.settings.input == "mask" and rng.random() < self.settings.synthetic:
+        seen = self.settings.input
+        if isinstance(seen, MaskInput) and rng.random() < seen.synthetic:
             mask = draw_mask(shake_vertebrae(landmarks, rng), self.settings.size, rng)
-            return as_bytes(spoil_mask(mask, landmarks, 1.0, rng)), landmarks, angles
+            return as_bytes(corrupt_mask(mask, landmarks, 1.0, rng)), landmarks, angles
         return self.looks.change(stack, landmarks, rng), landmarks, angles
 
     def validate(self, module: nn.Module) -> dict[str, float]:
@@ -141,18 +138,20 @@ class RegressionTask:
             return {}
         assert isinstance(module, RegressionLoss)
         stacks = np.stack([item.pixels for item in self.validation])
-        said = regress(module.net, stacks, self.config)
-        found = item_angles(said, self.validation, self.settings.rows)
+        readout = regress(module.net, stacks, self.config)
+        found = sample_angles(readout, self.validation, self.settings.head)
         truth = np.stack([item.angles for item in self.validation])
         return angle_scores(found, truth)
 
 
 @torch.inference_mode()
-def regress(net: Regressor, stacks: Bytes, config: Seg4RegConfig) -> Readout:
-    """What the regressor says of (B, h, w, C) uint8 stacks."""
+def regress(net: AngleNet, stacks: Bytes, config: Seg4RegConfig) -> Readout:
+    """What the regressor predicts of (B, h, w, C) uint8 stacks."""
     device = next(net.parameters()).device
     found = []
     for start in range(0, len(stacks), BULK):
-        x = stack_input(torch.from_numpy(stacks[start : start + BULK]).to(device), config.regression.input)
+        x = stack_input(
+            torch.from_numpy(stacks[start : start + BULK]).to(device), config.regression.input.kind
+        )
         found.append(Readout.of(net(x)))
     return Readout.joined(found)

@@ -31,8 +31,8 @@ class SegmentationLoss(nn.Module):
         super().__init__()
         self.net = net
         self.dice = config.segmentation.dice
-        adapts = config.adaptation.enabled
-        self.discriminator = Discriminator(net.width, config.adaptation.weight) if adapts else None
+        adaptation = config.adaptation
+        self.discriminator = None if adaptation is None else Discriminator(net.width, adaptation.weight)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of {"image" (B, 1, H, W), "shares" (B, 2, H/2, W/2) uint8, "wide" (T, 1, H, W)}."""
@@ -65,7 +65,7 @@ class SegmentationTask:
     ) -> None:
         self.config, self.train, self.validation, self.wide = config, train, validation, wide
         self.module = SegmentationLoss(net, config)
-        self.warper = Warper(config.segmentation.size, config.augment, config.augment.far)
+        self.warper = Warper(config.segmentation.size, config.augment, small=True)
         self.intensity = intensity_pipeline(config.augment.intensity)
 
     def steps(self) -> int:
@@ -87,7 +87,7 @@ class SegmentationTask:
             covered = half_map(landmarks, self.config.segmentation.size)[1:]
             shares.append(as_bytes(covered))
         batch = {"image": to_input(np.stack(images)), "shares": torch.from_numpy(np.stack(shares))}
-        if self.wide:
+        if self.wide and self.config.adaptation is not None:
             count = max(1, round(self.config.adaptation.share * len(chosen)))
             batch["wide"] = to_input(np.stack([self._wide(rng) for _ in range(count)]))
         return batch
@@ -119,7 +119,7 @@ def draw_wide(
     picture = pictures[int(rng.integers(len(pictures)))]
     box = random_box((picture.shape[0], picture.shape[1]), rng)
     canvas, _ = canvas_of(picture, box, config.segmentation.size, config.intensity)
-    if rng.random() < config.augment.mirror:
+    if rng.random() < config.augment.mirror_share:
         canvas = np.ascontiguousarray(canvas[:, ::-1])
     reseed(intensity, rng)
     return np.asarray(intensity(image=canvas)["image"])

@@ -67,10 +67,6 @@ class Seg4RegSolver(RegressingSolver):
     def networks(self, start: bool) -> Seg4RegNet:
         return Seg4RegNet(self.config.segmentation, self.config.regression, start)
 
-    def pretrained(self) -> bool:
-        wanted = (self.config.segmentation.encoder, self.config.regression.backbone)
-        return any(backbone.asked for backbone in wanted)
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the segmenter (in seg/ of the run), then the regressor on its masks (in reg/).
 

@@ -132,30 +132,30 @@ def _item(item: Sample, variant: int, view: View, stack: Bytes) -> Sample:
     return replace(item, pixels=stack, landmarks=shrink.apply(view.apply(landmarks)), view=film)
 
 
-def spoil_mask(mask: Floats32, landmarks: Array, strength: float, rng: np.random.Generator) -> Floats32:
-    """Blur, pale vertebrae, blotches and another sharpness, as a segmenter's doubt draws them.
+def corrupt_mask(mask: Floats32, landmarks: Array, strength: float, rng: np.random.Generator) -> Floats32:
+    """Blur, pale vertebrae, blotches and another sharpness, as a segmenter unsure of itself draws them.
 
     Args:
         mask: (h, w, 2) in [0, 1].
         landmarks: (V, 4, 2) px of the mask, to know where vertebrae are.
-        strength: 1 for drawn masks, less for predicted ones, which have doubt of their own.
+        strength: 1 for drawn masks, less for predicted ones, which are unsure already.
         rng: source of chance.
     """
     height, width = mask.shape[:2]
     blurred = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.3, 0.4 + 0.9 * strength)))
-    doubt = np.ones((height, width), np.float32)
+    sureness = np.ones((height, width), np.float32)
     points = as_float(landmarks)
     for vertebra in points[rng.random(len(points)) < 0.08 * strength]:
         x, y = vertebra.mean(axis=0)
         radius = 0.5 * float(np.linalg.norm(vertebra[1] - vertebra[2]))
         centre = (round(float(x + rng.normal(0, radius / 2))), round(float(y + rng.normal(0, radius / 2))))
         reach = max(1, round(radius * rng.uniform(0.5, 1.2)))
-        cv2.circle(doubt, centre, reach, (float(rng.uniform(0, 0.8)),), -1)
-    doubt = np.asarray(cv2.GaussianBlur(doubt, (0, 0), 2.0), np.float32)
+        cv2.circle(sureness, centre, reach, (float(rng.uniform(0, 0.8)),), -1)
+    sureness = np.asarray(cv2.GaussianBlur(sureness, (0, 0), 2.0), np.float32)
     coarse = rng.normal(0, 0.25 * strength, (max(2, height // 16), max(2, width // 16))).astype(np.float32)
-    doubt = doubt * np.exp(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
+    sureness = sureness * np.exp(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
     contrast = float(np.exp(rng.normal(0, 0.3 * strength)))
-    faded = np.clip(blurred * doubt[..., None], 0, 1)
+    faded = np.clip(blurred * sureness[..., None], 0, 1)
     sure, unsure = faded**contrast, (1 - faded) ** contrast  # sharper or softer, 0 and 1 stay
     return np.asarray(sure / (sure + unsure), np.float32)
 
@@ -166,7 +166,7 @@ class Looks:
     Args:
         film: whether the first channel is the film. maps: how many channels the maps have.
         intensity: strength of the grey-value pipeline.
-        share: of the stacks whose maps are spoilt. strength: see `spoil_mask`.
+        share: of the stacks whose maps are corrupted. strength: see `corrupt_mask`.
     """
 
     def __init__(self, film: bool, maps: int, intensity: float, share: float, strength: float) -> None:
@@ -181,7 +181,7 @@ class Looks:
             changed[..., 0] = self.intensity(image=np.ascontiguousarray(stack[..., 0]))["image"]
         if self.maps and rng.random() < self.share:
             seen = np.asarray(stack[..., -self.maps :], np.float32) / np.float32(255)
-            changed[..., -self.maps :] = as_bytes(spoil_mask(seen, landmarks, self.strength, rng))
+            changed[..., -self.maps :] = as_bytes(corrupt_mask(seen, landmarks, self.strength, rng))
         return changed
 
 

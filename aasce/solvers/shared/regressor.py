@@ -28,6 +28,7 @@ from aasce.solvers.base import (
 )
 from aasce.solvers.shared.checkpoint import NetworkSolver, load_weights, round_weights
 from aasce.solvers.shared.confidence import confidence, fit_confidence
+from aasce.solvers.shared.encoders import encoders_in
 from aasce.solvers.shared.samples import Floats
 from aasce.solvers.shared.trainer import Trainer, TrainSettings, resolve_device, seeded
 from aasce.types import Array, CobbAngles, Radiograph, SpinePrediction
@@ -95,10 +96,6 @@ class RegressingSolver(NetworkSolver):
         """The untrained networks; `start` gives them the pretrained weights that the settings ask for."""
 
     @abstractmethod
-    def pretrained(self) -> bool:
-        """Whether the settings ask for pretrained weights."""
-
-    @abstractmethod
     def read(self, film: Radiograph, spine: Floats | None = None) -> FilmReading | str:
         """Angles of a film, or the reason why there are none.
 
@@ -120,8 +117,8 @@ class RegressingSolver(NetworkSolver):
         self.continues = True
 
     def begin(self) -> None:
-        """Before training: fetches pretrained weights where asked for, unless another run's were taken."""
-        if not self.continues and self.pretrained():
+        """Before training: gets pretrained weights where asked for, unless another run's were taken."""
+        if not self.continues and any(encoder.asks_for_weights for encoder in encoders_in(self.config)):
             self.module = self._placed(start=True)
 
     def trained(self, task: Any, settings: TrainSettings, run: RunFolder, stage: str = "") -> FitReport:

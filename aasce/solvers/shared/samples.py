@@ -66,7 +66,7 @@ def shrunk(size: tuple[int, int], rows: int) -> View:
     return View(np.array([[scale, 0.0, offset], [0.0, scale, offset]]), canvas)
 
 
-def load_samples(films: FilmSet, intensity: str) -> list[Sample]:
+def load_samples(films: FilmSet, intensity: Intensity) -> list[Sample]:
     """Decodes labelled films once.
 
     Raises:
@@ -94,7 +94,7 @@ def load_images(films: FilmSet | None) -> list[Bytes]:
     return pictures
 
 
-def canvas_of(pixels: Bytes, box: Box, size: tuple[int, int], intensity: str) -> tuple[Bytes, View]:
+def canvas_of(pixels: Bytes, box: Box, size: tuple[int, int], intensity: Intensity) -> tuple[Bytes, View]:
     """A rectangle of a film, evened out and letterboxed.
 
     Args:

@@ -14,9 +14,9 @@ from aasce.geometry.spine_function import SpineFunction, fit_borders, main_curve
 from aasce.preprocess.crop import View, letterbox
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.shared.autocrop import joined
-from aasce.solvers.shared.samples import KEPT_HEIGHT, Box, Sample, even_out, shrunk
+from aasce.solvers.shared.samples import KEPT_HEIGHT, Box, Intensity, Sample, even_out, shrunk
 from aasce.solvers.top_down.edges import EdgeResponse
-from aasce.solvers.top_down.settings import EdgeSettings, PipeSettings
+from aasce.solvers.top_down.settings import SpineFunctionSettings
 from aasce.targets.curves import mask_borders
 from aasce.types import Array
 
@@ -67,7 +67,7 @@ class Scene:
         return View(np.column_stack([linear, shift]), self.to_canvas.size)
 
 
-def scene_of(pixels: Bytes, box: Box, size: tuple[int, int], intensity: str) -> Scene:
+def scene_of(pixels: Bytes, box: Box, size: tuple[int, int], intensity: Intensity) -> Scene:
     """Scene of a rectangle of a film.
 
     Args:
@@ -103,7 +103,7 @@ class Reading:
     tilts: Floats
 
 
-def read_spine(share: Array, settings: PipeSettings) -> Reading | None:
+def read_spine(share: Array, settings: SpineFunctionSettings) -> Reading | None:
     """Spine function of a map (H, W) of the spine, None where no spine is."""
     s = settings
     whole = in_one_piece(share, s.threshold)
@@ -134,13 +134,13 @@ class Rules:
 
     Attributes:
         correction: from tilts of the function to tilts of vertebrae.
-        gain: share of an edge's direction by which a tilt is corrected; 0 leaves edges alone.
-        doubt: degrees, see `correction.sliced_angles`.
+        gain: share of an edge's direction by which a tilt is corrected.
+        tilt_sd_deg: see `correction.sliced_angles`.
     """
 
     correction: Correction
     gain: float
-    doubt: float = 0.0
+    tilt_sd_deg: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,29 +166,27 @@ class Spine:
         return points_on(self.curve, self.positions)
 
 
-def measured(curve: Floats, tilts: Floats, positions: Floats, height: int, doubt: float) -> Spine:
+def measured(curve: Floats, tilts: Floats, positions: Floats, height: int, tilt_sd_deg: float) -> Spine:
     """The challenge's angles of boxes like vertebrae along a curve."""
-    found = sliced_angles(curve, tilts, positions, height, doubt)
+    found = sliced_angles(curve, tilts, positions, height, tilt_sd_deg)
     ends = sorted({v for pair in found.end_vertebrae if pair is not None for v in pair})
     return Spine(curve, tilts, positions, np.asarray(found.degrees, np.float64), ends)
 
 
-def measure_scene(
-    scene: Scene, read: Reading, rules: Rules, edges: EdgeSettings, response: EdgeResponse
-) -> Spine:
-    """Angles of a spine: those of its function, then those with vertebrae corrected by their edges."""
+def measure_scene(scene: Scene, read: Reading, rules: Rules, edges: EdgeResponse | None = None) -> Spine:
+    """Angles of a spine: those of its function, then those with vertebrae corrected by their edges, if any."""
     curve = scene.on_film(read.curve)
     tilts = rules.correction.apply(read.tilts)
     positions = rules.correction.places * float(arc_lengths(curve)[-1])
-    plain = measured(curve, tilts, positions, scene.height, rules.doubt)
-    if rules.gain == 0:
+    plain = measured(curve, tilts, positions, scene.height, rules.tilt_sd_deg)
+    if edges is None or rules.gain == 0:
         return plain
-    chosen = plain.ends
-    if edges.at != "ends":
-        chosen = list(range(len(tilts))) if edges.at == "all" else most_curved(read, rules.correction)
+    chosen, at = plain.ends, edges.settings.at
+    if at != "ends":
+        chosen = list(range(len(tilts))) if at == "all" else most_curved(read, rules.correction)
     middles = scene.to_picture.apply(plain.middles)
-    offsets = response.offsets(scene.picture, middles, tilts, chosen)
-    return measured(curve, tilts + rules.gain * offsets, positions, scene.height, rules.doubt)
+    offsets = edges.offsets(scene.picture, middles, tilts, chosen)
+    return measured(curve, tilts + rules.gain * offsets, positions, scene.height, rules.tilt_sd_deg)
 
 
 def most_curved(read: Reading, correction: Correction) -> list[int]:

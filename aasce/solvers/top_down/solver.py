@@ -119,9 +119,6 @@ class TopDownSolver(RegressingSolver):
     def networks(self, start: bool) -> RUNet:
         return RUNet(self.config.network)
 
-    def pretrained(self) -> bool:
-        return False
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the network, then fits the linear map of the tilts and the gain of the edges.
 
@@ -140,39 +137,41 @@ class TopDownSolver(RegressingSolver):
     def learn_rules(self, items: list[Sample]) -> None:
         """Fits the linear map and the gain on training films moved and bent, whose maps are less sure."""
         rng = np.random.default_rng((self.config.seed, 10))
-        warper = Warper(self.config.size, self.config.augment, 0.0)
+        warper = Warper(self.config.size, self.config.augment, small=False)
         drawn: list[tuple[Bytes, Reading, Floats, Floats]] = []
         for index in np.resize(rng.permutation(len(items)), min(CALIBRATED, 2 * len(items))):
             canvas, landmarks, _ = warper.draw(items[int(index)], rng)
             picture = canvas[..., 0]
-            read = read_spine(see(self.module, picture, fast=True).mean(axis=0), self.config.pipe)
+            read = read_spine(see(self.module, picture, fast=True).mean(axis=0), self.config.spine_function)
             if read is not None:
                 wanted = np.clip(tilts(landmarks), -80, 80)
                 drawn.append((picture, read, wanted, places_on(read.curve, landmarks)))
-        if drawn and self.config.pipe.calibrate:
+        settings, edges = self.config.spine_function.correction, self.config.edges
+        if drawn and settings is not None:
             found, wanted, places = (
                 np.stack(c) for c in zip(*((d[1].tilts, *d[2:]) for d in drawn), strict=True)
             )
-            correction = Correction.fitted(found, wanted, places, self.config.pipe.ridge)
+            correction = Correction.fitted(found, wanted, places, settings.ridge)
             self.learned = self.learned.model_copy(update={"correction": CorrectionState.of(correction)})
-        if drawn and self.config.correction and self.config.edges.gain is None:
-            gain = self.fitted_gain([d[:3] for d in drawn[:GAINED]])
+        if drawn and edges is not None and edges.gain is None:
+            gain = self.fitted_gain([d[:3] for d in drawn[:GAINED]], EdgeResponse(edges))
             self.learned = self.learned.model_copy(update={"gain": gain})
 
-    def fitted_gain(self, drawn: list[tuple[Bytes, Reading, Floats]]) -> float:
+    def fitted_gain(self, drawn: list[tuple[Bytes, Reading, Floats]], edges: EdgeResponse) -> float:
         """Least-squares share of the edges' directions in what the linear map leaves, from 0 to 5.
 
         Args:
+            edges: whose directions are shared.
             drawn: pictures in the frame of the canvas, their readings, and the (17,) tilts of their vertebrae.
         """
-        rules, response = self.rules(), EdgeResponse(self.config.edges)
+        rules = self.rules()
         product = square = 0.0
         for picture, read, wanted in drawn:
             still = View(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), self.config.size)
             scene = Scene(picture, still, still, self.config.size[0])
-            plain = measure_scene(scene, read, Rules(rules.correction, 0.0), self.config.edges, response)
+            plain = measure_scene(scene, read, Rules(rules.correction, 0.0))
             everything = list(range(len(wanted)))
-            offsets = response.offsets(picture, plain.middles, plain.tilts, everything)
+            offsets = edges.offsets(picture, plain.middles, plain.tilts, everything)
             left = wanted - plain.tilts
             near = np.abs(left) < FARTHEST
             product += float((offsets * left)[near].sum())
@@ -181,26 +180,27 @@ class TopDownSolver(RegressingSolver):
 
     def rules(self) -> Rules:
         """What training learned, as far as the settings ask for it."""
-        levels, edges = self.config.pipe.levels, self.config.edges
-        kept = self.config.pipe.calibrate
-        correction = correction_of(self.learned.correction if kept else None, levels)
-        learned = GAIN if self.learned.gain is None else self.learned.gain
-        gain = learned if edges.gain is None else edges.gain
-        return Rules(correction, gain if self.config.correction else 0.0, self.config.pipe.doubt)
+        s, edges = self.config.spine_function, self.config.edges
+        correction = correction_of(None if s.correction is None else self.learned.correction, s.levels)
+        gain = GAIN if self.learned.gain is None else self.learned.gain
+        if edges is not None and edges.gain is not None:
+            gain = edges.gain
+        return Rules(correction, gain, s.tilt_sd_deg)
 
     def read(self, film: Radiograph, spine: Floats | None = None) -> FilmReading | str:
         """Centreline, angles and mask of a film, or the reason why there are none."""
         pixels = to_uint8(film.pixels)
         seen = autocrop(lambda box: self.run(pixels, box), film.size, self.config.crop_below, spine)
-        if float((seen.mask > 0.5).mean()) < self.config.least_mask:
+        if float((seen.mask > 0.5).mean()) < self.config.min_mask:
             return "no spine found on the film"
-        both = read_spine(seen.shares.mean(axis=0), self.config.pipe)
+        both = read_spine(seen.shares.mean(axis=0), self.config.spine_function)
         if both is None:
             return "the spine found is too short to be measured"
         # Each pass by itself only says how sure the mean is; a pass without a spine says nothing.
-        passes = [read_spine(share, self.config.pipe) or both for share in seen.shares]
-        rules, response = self.rules(), EdgeResponse(self.config.edges)
-        spines = [measure_scene(seen.scene, r, rules, self.config.edges, response) for r in (*passes, both)]
+        passes = [read_spine(share, self.config.spine_function) or both for share in seen.shares]
+        rules = self.rules()
+        edges = None if self.config.edges is None else EdgeResponse(self.config.edges)
+        spines = [measure_scene(seen.scene, r, rules, edges) for r in (*passes, both)]
         curve = spines[2].curve + np.array(seen.box[:2], np.float64)
         flags = ("curve_leaves_film",) if reaches_edge(curve, film.size) else ()
         angles = np.stack([spine.degrees for spine in spines[:2]])

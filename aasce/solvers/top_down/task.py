@@ -16,7 +16,6 @@ from aasce.solvers.shared.regressor import angle_scores, film_order
 from aasce.solvers.shared.samples import Sample, Warper, to_input
 from aasce.solvers.shared.trainer import native_bf16
 from aasce.solvers.shared.tta import mirrored_back, with_mirror
-from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.network import RUNet
 from aasce.solvers.top_down.reading import Rules, measure_scene, read_spine, scene_of_item
 from aasce.solvers.top_down.settings import TopDownConfig
@@ -81,7 +80,6 @@ class TopDownTask:
             return {}
         assert isinstance(module, TopDownLoss)
         rules = Rules(Correction.plain(self.config.spine_function.levels), 0.0)
-        response = EdgeResponse(self.config.edges)
         off, found = [], []
         for item in self.validation:
             scene = scene_of_item(item, self.config.size)
@@ -90,7 +88,7 @@ class TopDownTask:
                 off.append(LOST)
                 found.append(np.zeros(3))
                 continue
-            spine = measure_scene(scene, read, rules, self.config.edges, response)
+            spine = measure_scene(scene, read, rules)
             off.append(float(np.abs(spine.tilts - np.clip(tilts(item.landmarks), -80, 80)).mean()))
             found.append(spine.degrees)
         scores = angle_scores(np.stack(found), np.stack([item.angles for item in self.validation]))

@@ -19,7 +19,7 @@ from aasce.preprocess.crop import View, similarity, spine_view
 from aasce.preprocess.intensity import Bytes, clahe, to_uint8
 from aasce.scoring.metrics import film_smape
 from aasce.solvers.shared.rendered import RenderedFilms
-from aasce.solvers.vertebra_field.settings import VertebraFieldConfig
+from aasce.solvers.vertebra_field.settings import BackgroundSettings, VertebraFieldConfig
 from aasce.targets.field import LEVELS, encode_members
 from aasce.types import Array, Radiograph
 
@@ -65,19 +65,18 @@ def to_sample(film: Radiograph, landmarks: Floats) -> Sample:
     return Sample(np.asarray(small, np.uint8), (landmarks + 0.5) * ratio - 0.5)
 
 
-def load_backgrounds(folder: str | None, share: float, data: Path | None = None) -> list[Bytes]:
-    """Whole films whose surroundings are pasted around labelled ones; the last `share` of them by name.
+def load_backgrounds(settings: BackgroundSettings | None, data: Path | None = None) -> list[Bytes]:
+    """Whole films whose surroundings are pasted around labelled ones; the last ones of their folder by name.
 
     Args:
-        folder: of the films, a path or a name below the data set; None for no films.
-        share: of the films that are taken.
+        settings: which films; None for no films.
         data: folder of the data set; None takes the one that AASCE_DATA names.
     """
-    if folder is None:
+    if settings is None:
         return []
-    path = Path(folder).expanduser()
+    path = Path(settings.folder).expanduser()
     films = unlabelled_films(path if path.is_absolute() else data_root(data) / path)
-    first = round(len(films) * (1 - share))
+    first = round(len(films) * (1 - settings.film_share))
     return [to_uint8(films.radiograph(i).pixels) for i in range(first, len(films))]
 
 
@@ -138,7 +137,8 @@ class SampleMaker:
 
     def _film(self, sample: Sample, view: View, rng: np.random.Generator) -> Bytes:
         height, width = sample.pixels.shape
-        if not self.backgrounds or rng.random() > self.config.augment.background:
+        settings = self.config.backgrounds
+        if settings is None or not self.backgrounds or rng.random() > settings.sample_share:
             border = 0 if rng.random() < 0.7 else int(rng.integers(0, 200))
             return np.asarray(view.render(sample.pixels, border), np.uint8)
         behind = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
@@ -200,7 +200,7 @@ class FieldTask:
         data: Path | None = None,
     ) -> None:
         self.config, self.module, self.score = config, module, score
-        backgrounds = load_backgrounds(config.backgrounds, config.background_share, data)
+        backgrounds = load_backgrounds(config.backgrounds, data)
         self.films = load_samples(train)
         self.rendered = RenderedFilms(config.rendered, config.seed) if config.rendered else None
         self.maker = SampleMaker(config, self.films, backgrounds)
@@ -216,7 +216,7 @@ class FieldTask:
         order = rng.permutation(len(self.maker.samples))
         order = np.resize(order, self.steps() * self.config.batch)
         for chosen in order.reshape(-1, self.config.batch):
-            fine = bool(rng.random() < self.config.augment.fine)
+            fine = bool(rng.random() < self.config.augment.fine_share)
             drawn = [self.maker.draw(int(i), fine, rng) for i in chosen]
             yield {key: torch.from_numpy(np.stack([d[key] for d in drawn])) for key in drawn[0]}
 
