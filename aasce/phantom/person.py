@@ -12,9 +12,9 @@ from aasce.config import Settings
 from aasce.phantom.anatomy.gas import GasRecord, build_gas, draw_gas
 from aasce.phantom.anatomy.limbs import LimbsRecord, build_limbs, draw_limbs
 from aasce.phantom.anatomy.pelvis import PelvisRecord, build_pelvis, draw_pelvis, hip_centres
-from aasce.phantom.anatomy.skin import SkinRecord, build_skin, draw_skin, lay_skin
+from aasce.phantom.anatomy.skin import SkinRecord, build_skin, draw_skin, place_skin
 from aasce.phantom.anatomy.skull import SkullRecord, build_skull, draw_skull
-from aasce.phantom.anatomy.thorax import ThoraxRecord, build_thorax, draw_thorax, lay_thorax
+from aasce.phantom.anatomy.thorax import ThoraxRecord, build_thorax, draw_thorax, place_thorax
 from aasce.phantom.devices.instruments import InstrumentsRecord, build_instruments, draw_instruments
 from aasce.phantom.spine.ageing import draw_disc_factors
 from aasce.phantom.spine.curves import SpineRecord, draw_spine
@@ -207,17 +207,17 @@ def build_person(person: Person, spine_only: bool = False, dtype: torch.dtype = 
 
 
 def _rest_of_body(person: Person, pose: SpinePose, points: Points, spine: list[Mesh]) -> list[Mesh]:
-    laid = lay_thorax(person.thorax, pose, points)
-    bones = build_thorax(person.thorax, pose, points, laid)
+    placed = place_thorax(person.thorax, pose, points)
+    bones = build_thorax(person.thorax, pose, points, placed)
     bones += build_pelvis(person.pelvis, pose)
     bones += build_skull(person.skull, pose)
     # What lies in the arms follows the flesh, and what lies on the skin needs it.
-    body = lay_skin(person.skin, laid.cage, laid.girdle, pose, points, [*spine, *bones])
-    skin = build_skin(person.skin, laid.cage, laid.girdle, pose, points, laid=body)
+    body = place_skin(person.skin, placed.cage, placed.girdle, pose, points, [*spine, *bones])
+    skin = build_skin(person.skin, placed.cage, placed.girdle, pose, points, placed=body)
     return [
         *bones,
         *build_limbs(person.limbs, pose, hip_centres(person.pelvis, pose), body.arms.joints),
         *skin,
-        *build_gas(person.gas, pose, laid.lungs.domes[1]),
+        *build_gas(person.gas, pose, placed.lungs.domes[1]),
         *build_instruments(person.instruments, pose, points, skin),
     ]

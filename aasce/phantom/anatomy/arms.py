@@ -51,7 +51,7 @@ class ArmPose:
         )
 
 
-def lay_arms(
+def place_arms(
     girdle: Girdle, cage: RibCage, arms_out: float, muscle: float, heights: Array, hull: Array
 ) -> ArmPose:
     """Holds the arms as the shoulder girdle says.

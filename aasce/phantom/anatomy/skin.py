@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from aasce.config import Settings
-from aasce.phantom.anatomy.arms import ArmPose, build_arms, lay_arms
+from aasce.phantom.anatomy.arms import ArmPose, build_arms, place_arms
 from aasce.phantom.anatomy.cage import SIDES, SIGN, Points, RibCage
-from aasce.phantom.anatomy.flesh import muscled, shoulder_muscles
+from aasce.phantom.anatomy.muscles import muscle_cover, shoulder_muscles
 from aasce.phantom.anatomy.girdle import Girdle
 from aasce.phantom.anatomy.hull import STEP, cloud_support, directions, hull_surface, smooth_hull
 from aasce.phantom.solids.loft import close, ellipsoid, loft_faces, smoothstep, to_mesh
@@ -124,7 +124,7 @@ def draw_skin(rng: np.random.Generator, age: float = 15.0, female: bool = True) 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The outline laid over a chest, before its surfaces are made; mm, person's frame.
+    """The outline placed over a chest, before its surfaces are made; mm, person's frame.
 
     Attributes:
         skin, muscle: (R, S, 3) rings of the trunk with the head, from the thighs up.
@@ -138,7 +138,7 @@ class Body:
     arms: ArmPose
 
 
-def lay_skin(
+def place_skin(
     record: SkinRecord,
     cage: RibCage,
     girdle: Girdle,
@@ -150,9 +150,9 @@ def lay_skin(
     scale = pose.scale
     heights = _heights(pose, record)
     centre, sections, fat = _sections(record, pose, heights, directions())
-    covered = cloud_support(*muscled(record.muscle, cage, girdle, pose, points, bones), heights, scale)
+    covered = cloud_support(*muscle_cover(record.muscle, cage, girdle, pose, points, bones), heights, scale)
     bare = smooth_hull(np.maximum(sections, covered))
-    arms = lay_arms(girdle, cage, record.arms_out, record.muscle, heights, bare + fat)
+    arms = place_arms(girdle, cage, record.arms_out, record.muscle, heights, bare + fat)
     shoulders = cloud_support(*shoulder_muscles(record.muscle, girdle, arms, pose), heights, scale)
     hull = smooth_hull(np.maximum(np.maximum(sections, covered), shoulders))
     around = centre @ directions()
@@ -179,26 +179,26 @@ def build_skin(
     pose: SpinePose,
     points: Points,
     bones: Sequence[Mesh] = (),
-    laid: Body | None = None,
+    placed: Body | None = None,
 ) -> list[Mesh]:
     """Skin ("fat" in "air") and muscle ("soft" in "fat"), 3,440 faces each, breasts' glands and arms.
 
     Args:
         record: see `SkinRecord`.
-        cage, girdle: of `aasce.phantom.anatomy.thorax.lay_thorax`.
+        cage, girdle: of `aasce.phantom.anatomy.thorax.place_thorax`.
         pose: the spine.
         points: by level, the placed points of the vertebrae; `spinous_tip` is used where there.
         bones: bones to cover, for example pelvis and skull; those of "cortex" count.
-        laid: the result of `lay_skin` with the same arguments, where it is at hand.
+        placed: the result of `place_skin` with the same arguments, where it is at hand.
     """
-    laid = lay_skin(record, cage, girdle, pose, points, bones) if laid is None else laid
+    placed = place_skin(record, cage, girdle, pose, points, bones) if placed is None else placed
     dtype = pose.centre.dtype
     meshes = [
-        to_mesh("skin", "fat", "air", close(laid.skin), loft_faces(*_SIZE), dtype),
-        to_mesh("muscle", "soft", "fat", close(laid.muscle), loft_faces(*_SIZE), dtype),
-        *laid.glands,
+        to_mesh("skin", "fat", "air", close(placed.skin), loft_faces(*_SIZE), dtype),
+        to_mesh("muscle", "soft", "fat", close(placed.muscle), loft_faces(*_SIZE), dtype),
+        *placed.glands,
     ]
-    return meshes + build_arms(laid.arms, _arm_fat(record, pose.scale), dtype) if record.with_arms else meshes
+    return meshes + build_arms(placed.arms, _arm_fat(record, pose.scale), dtype) if record.with_arms else meshes
 
 
 def _arm_fat(record: SkinRecord, scale: float) -> float:

@@ -46,7 +46,7 @@ class ThoraxRecord(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Thorax:
-    """A chest laid out along a spine, before its surfaces are made; the skin is fitted over it."""
+    """A chest placed out along a spine, before its surfaces are made; the skin is fitted over it."""
 
     cage: RibCage
     girdle: Girdle
@@ -128,7 +128,7 @@ def _draw_girdle(rng: np.random.Generator, arms: Arms, young: float) -> GirdleRe
     )
 
 
-def lay_thorax(record: ThoraxRecord, pose: SpinePose, points: Points) -> Thorax:
+def place_thorax(record: ThoraxRecord, pose: SpinePose, points: Points) -> Thorax:
     """Lays ribs, shoulders and organs along a spine; see `aasce.phantom.anatomy.cage.build_cage` for `points`."""
     cage = build_cage(record.ribs, pose, points)
     mediastinum = place_mediastinum(record.heart, cage, pose)
@@ -138,7 +138,7 @@ def lay_thorax(record: ThoraxRecord, pose: SpinePose, points: Points) -> Thorax:
 
 
 def build_thorax(
-    record: ThoraxRecord, pose: SpinePose, points: Points, laid: Thorax | None = None
+    record: ThoraxRecord, pose: SpinePose, points: Points, placed: Thorax | None = None
 ) -> list[Mesh]:
     """All meshes of the chest, about 21,000 faces, in mm in the person's frame.
 
@@ -147,18 +147,18 @@ def build_thorax(
         pose: the spine.
         points: by level, placed points of the vertebrae (`aasce.phantom.spine.vertebra`): of T1 to T12 `right_costal`,
             `left_costal`, and `right_costotransverse`, `left_costotransverse` where a level has them.
-        laid: the result of `lay_thorax` with the same arguments, where it is at hand.
+        placed: the result of `place_thorax` with the same arguments, where it is at hand.
 
     Returns:
         Bones ("cortex" in "soft" with "marrow" in "cortex"), cartilages, lungs with their vessels, heart, aorta,
         airways and the psoas muscles; vertices in the pose's dtype.
     """
-    laid = lay_thorax(record, pose, points) if laid is None else laid
+    placed = place_thorax(record, pose, points) if placed is None else placed
     dtype = pose.centre.dtype
-    meshes = build_ribs(record.ribs, laid.cage, dtype)
-    meshes += build_girdle(record.girdle, laid.cage, laid.girdle, dtype)
-    meshes += build_mediastinum(laid.mediastinum, dtype)
-    meshes += build_lungs(record.lungs, laid.lungs, laid.mediastinum, dtype)
+    meshes = build_ribs(record.ribs, placed.cage, dtype)
+    meshes += build_girdle(record.girdle, placed.cage, placed.girdle, dtype)
+    meshes += build_mediastinum(placed.mediastinum, dtype)
+    meshes += build_lungs(record.lungs, placed.lungs, placed.mediastinum, dtype)
     return meshes + _psoas(record.psoas, pose, dtype)
 
 

@@ -21,7 +21,7 @@ Kind = Literal[
 ]  # fmt: skip
 
 
-class Thing(Settings):
+class Belonging(Settings):
     """One thing on or in the body.
 
     Attributes:
@@ -47,7 +47,7 @@ class Thing(Settings):
     seed: int = 0
 
 
-def build_thing(thing: Thing, trunk: Trunk, index: int) -> list[Mesh]:
+def build_belonging(thing: Belonging, trunk: Trunk, index: int) -> list[Mesh]:
     """The meshes of one thing."""
     material, inside, maker = _MAKERS[thing.kind]
     if not thing.metal:
@@ -56,7 +56,7 @@ def build_thing(thing: Thing, trunk: Trunk, index: int) -> list[Mesh]:
     return [merged(f"{thing.kind} {index}", material, inside, solids, trunk.pose.centre.dtype)]
 
 
-def _place(thing: Thing, trunk: Trunk) -> tuple[float, float]:
+def _place(thing: Belonging, trunk: Trunk) -> tuple[float, float]:
     """x and z mm of a thing."""
     z = float(trunk.spine[LEVELS.index(thing.level), 2] + thing.rise * trunk.pose.scale)
     return float(trunk.middle(z)[0] + thing.aside * trunk.pose.scale), z
@@ -72,7 +72,7 @@ def _turned(degrees: float) -> tuple[Array, Array]:
     return np.array([np.cos(turn), 0, np.sin(turn)]), np.array([-np.sin(turn), 0, np.cos(turn)])
 
 
-def _clips(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+def _clips(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     """Closed clips of bent wire deep in the belly."""
     x, z = _place(thing, trunk)
     y = float(trunk.middle(z)[1]) + 25
@@ -85,7 +85,7 @@ def _clips(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     return solids
 
 
-def _sternal_wires(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+def _sternal_wires(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     """Steel loops round the sternum, twisted in front."""
     x, z = _place(thing, trunk)
     solids = []
@@ -101,7 +101,7 @@ def _sternal_wires(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list
     return solids
 
 
-def _buttons(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+def _buttons(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     x, z = _place(thing, trunk)
     solids = []
     for k in range(thing.count):
@@ -120,7 +120,7 @@ def _buttons(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid
     return solids
 
 
-def _zip(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+def _zip(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     """A row of teeth with slider and stop."""
     x, z = _place(thing, trunk)
     along = _turned(thing.turn)[1]
@@ -139,7 +139,7 @@ def _zip(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     return solids
 
 
-def _bra(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+def _bra(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     """Hooks and eyes at the back, sliders on the straps, wires under the breasts if `count` is 2."""
     x, z = _place(thing, trunk)
     scale = trunk.pose.scale
@@ -185,7 +185,7 @@ def _bra(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     return solids
 
 
-def _necklace(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+def _necklace(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     """A fine chain round the neck with a pendant if `count` is 2."""
     x, z = _place(thing, trunk)
     scale = trunk.pose.scale
@@ -201,7 +201,7 @@ def _necklace(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Soli
     return [chain, *pendant]
 
 
-def _electrode(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+def _electrode(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     """Snap buttons with leads that run off together."""
     x, z = _place(thing, trunk)
     scale = trunk.pose.scale
@@ -217,7 +217,7 @@ def _electrode(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Sol
     return solids
 
 
-def _navel_ring(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+def _navel_ring(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     x, z = _place(thing, trunk)
     centre = trunk.surface(x, z)
     across, up = _turned(thing.turn)
@@ -230,7 +230,7 @@ def _navel_ring(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[So
     return [rod(bow, 0.8, 5), ball(bow[0], 2.6, 1), ball(bow[-1] - across * 0.5, 2.0, 1)]
 
 
-def _ball_chain(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+def _ball_chain(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     """Beads on a string that hangs beside the film's middle: the plumb line."""
     x, _ = _place(thing, trunk)
     top, bottom = trunk.spine[2, 2], trunk.spine[-1, 2] - 150 * trunk.pose.scale
@@ -238,14 +238,14 @@ def _ball_chain(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[So
     return [bead(np.array([x, back, z]), 1.6 * thing.size) for z in np.arange(bottom, top, 5.2)]
 
 
-def _skin_marker(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+def _skin_marker(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     """Steel balls stuck to the back."""
     x, z = _place(thing, trunk)
     places = [(x + rng.normal(0, 45), z - k * 95 * trunk.pose.scale) for k in range(thing.count)]
     return [ball(trunk.surface(a, b, front=False) - _xyz(0, 3, 0), 2.5 * thing.size, 1) for a, b in places]
 
 
-def _gonad_shield(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+def _gonad_shield(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     """A heart-shaped plate of lead rubber in front of the pelvis; steel stands in for lead."""
     x, z = _place(thing, trunk)
     angle = 2 * np.pi * np.arange(24) / 24
@@ -269,7 +269,7 @@ def _gonad_shield(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[
     return [(vertices, faces)]
 
 
-Maker = Callable[[Thing, Trunk, np.random.Generator], list[Solid]]
+Maker = Callable[[Belonging, Trunk, np.random.Generator], list[Solid]]
 _MAKERS: dict[str, tuple[str, str, Maker]] = {
     "clips": ("titanium", "soft", _clips),
     "sternal wires": ("steel", "soft", _sternal_wires),

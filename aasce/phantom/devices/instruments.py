@@ -12,7 +12,7 @@ import numpy as np
 
 from aasce.config import Settings
 from aasce.phantom.anatomy.trunk import Trunk
-from aasce.phantom.devices.belongings import Thing, build_thing
+from aasce.phantom.devices.belongings import Belonging, build_belonging
 from aasce.phantom.devices.brace import Brace, build_brace
 from aasce.phantom.devices.implants import (
     Cage,
@@ -36,7 +36,7 @@ class InstrumentsRecord(Settings):
     fixation: Construct | None = None
     cages: tuple[Cage, ...] = ()
     brace: Brace | None = None
-    things: tuple[Thing, ...] = ()
+    things: tuple[Belonging, ...] = ()
 
 
 def draw_instruments(
@@ -51,7 +51,7 @@ def draw_instruments(
     things = []
     for kind, chance in _chances(age, female).items():
         if rng.random() < chance:
-            things.append(_draw_thing(rng, kind))
+            things.append(_draw_belonging(rng, kind))
     return InstrumentsRecord(fixation=construct, cages=cages, brace=brace, things=tuple(things))
 
 
@@ -89,9 +89,9 @@ _USUAL: dict[str, tuple[str, float, float, float, float, tuple[int, int]]] = {
 }
 
 
-def _draw_thing(rng: np.random.Generator, kind: str) -> Thing:
+def _draw_belonging(rng: np.random.Generator, kind: str) -> Belonging:
     level, aside, aside_spread, rise, rise_spread, (least, most) = _USUAL[kind]
-    return Thing.model_validate(
+    return Belonging.model_validate(
         {
             "kind": kind,
             "level": level,
@@ -143,7 +143,7 @@ def build_instruments(
     if record.brace is not None:
         meshes += build_brace(record.brace, trunk)
     for index, thing in enumerate(record.things):
-        meshes += build_thing(thing, trunk, index)
+        meshes += build_belonging(thing, trunk, index)
     kept, left = [], FACES
     for mesh in meshes:
         if len(mesh.faces) <= left:

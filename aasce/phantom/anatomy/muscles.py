@@ -20,7 +20,7 @@ _RIB_COVER = np.array([6, 9, 12, 13, 13, 12, 11, 10, 9, 9, 8, 8.0])
 """Muscle over each rib, mm."""
 
 
-def muscled(
+def muscle_cover(
     thick: float,
     cage: RibCage,
     girdle: Girdle,
