@@ -13,7 +13,7 @@ from aasce.types import AasceError
 
 
 def tiny(seed: int) -> VertebraFieldSolver:
-    return VertebraFieldSolver(VertebraFieldSolver.tiny().model_copy(update={"seed": seed}))
+    return VertebraFieldSolver(VertebraFieldSolver.Config.tiny().model_copy(update={"seed": seed}))
 
 
 def test_goes_on_from_a_run(tmp_path: Path) -> None:
