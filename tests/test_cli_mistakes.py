@@ -152,8 +152,8 @@ def test_unknown_solver_names_the_nearest(run: Run, film: Path) -> None:
 
 def test_weights_of_another_solver(run: Run, film: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(released()["constant"], tmp_path / "run")
-    state = (folder / "state.json").read_text()
-    (folder / "state.json").write_text(state.replace("constant", "vertebra_field", 1))
+    state = json.loads((folder / "state.json").read_text())
+    (folder / "state.json").write_text(json.dumps(state | {"solver": "vertebra_field"}))
     done = run("predict", film, "--solver", folder)
     assert done.code == 2
     assert str(folder) in done.err
