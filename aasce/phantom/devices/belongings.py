@@ -1,4 +1,4 @@
-"""What patients wear and films show: clothes' metal, jewellery, electrodes, markers, shields, and surgeons' clips."""
+"""Small objects on or in a patient: metal of clothes, jewellery, electrodes, markers, shields and surgical clips."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Kind = Literal[
 
 
 class Belonging(Settings):
-    """One thing on or in the body.
+    """One object, or a group of equal objects, on or in the body.
 
     Attributes:
         kind: what it is.
-        level: the vertebra whose height it is given from.
-        aside: mm at scale 1, from the middle of the body to the patient's right.
-        rise: mm above the level's middle.
-        size: as a share of the usual size.
-        turn: degrees in the plane of the film.
-        count: how many clips, wires, buttons.
+        level: vertebra from whose middle its height is measured.
+        aside: mm at scale 1 from the middle of the body to the patient's right.
+        rise: mm at scale 1 above the level's middle.
+        size: factor on the usual size.
+        turn: rotation in the plane of the film, degrees.
+        count: number of clips, wires, buttons and so on.
         metal: True for steel, False for plastic (buttons).
-        seed: of the small irregularities.
+        seed: of small irregularities.
     """
 
     kind: Kind
@@ -48,7 +48,13 @@ class Belonging(Settings):
 
 
 def build_belonging(thing: Belonging, trunk: Trunk, index: int) -> list[Mesh]:
-    """The meshes of one thing."""
+    """The meshes of one object.
+
+    Args:
+        thing: its record.
+        trunk: the body's outline.
+        index: number that makes the mesh's name unique.
+    """
     material, inside, maker = _MAKERS[thing.kind]
     if not thing.metal:
         material = "plastic"
@@ -57,7 +63,7 @@ def build_belonging(thing: Belonging, trunk: Trunk, index: int) -> list[Mesh]:
 
 
 def _place(thing: Belonging, trunk: Trunk) -> tuple[float, float]:
-    """x and z mm of a thing."""
+    """x and z of an object, mm."""
     z = float(trunk.spine[LEVELS.index(thing.level), 2] + thing.rise * trunk.pose.scale)
     return float(trunk.middle(z)[0] + thing.aside * trunk.pose.scale), z
 
@@ -67,13 +73,13 @@ def _xyz(x: float, y: float, z: float) -> Array:
 
 
 def _turned(degrees: float) -> tuple[Array, Array]:
-    """Two unit vectors of the frontal plane, the first `degrees` above the patient's right."""
+    """Two perpendicular unit vectors of the frontal plane, the first `degrees` above the patient's right."""
     turn = np.radians(degrees)
     return np.array([np.cos(turn), 0, np.sin(turn)]), np.array([-np.sin(turn), 0, np.cos(turn)])
 
 
 def _clips(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """Closed clips of bent wire deep in the belly."""
+    """Closed surgical clips of bent wire, deep in the abdomen."""
     x, z = _place(thing, trunk)
     y = float(trunk.middle(z)[1]) + 25
     solids = []
@@ -86,7 +92,7 @@ def _clips(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Sol
 
 
 def _sternal_wires(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """Steel loops round the sternum, twisted in front."""
+    """Steel loops around the sternum, twisted in front."""
     x, z = _place(thing, trunk)
     solids = []
     for k in range(thing.count):
@@ -121,7 +127,7 @@ def _buttons(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[S
 
 
 def _zip(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """A row of teeth with slider and stop."""
+    """A row of teeth with slider and pull tab."""
     x, z = _place(thing, trunk)
     along = _turned(thing.turn)[1]
     length = 150 * thing.size * trunk.pose.scale
@@ -140,7 +146,7 @@ def _zip(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid
 
 
 def _bra(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """Hooks and eyes at the back, sliders on the straps, wires under the breasts if `count` is 2."""
+    """Hooks and eyes at the back, sliders on the straps, and wires under the breasts if `count` is 2."""
     x, z = _place(thing, trunk)
     scale = trunk.pose.scale
     solids: list[Solid] = []
@@ -186,7 +192,7 @@ def _bra(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid
 
 
 def _necklace(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """A fine chain round the neck with a pendant if `count` is 2."""
+    """A fine chain around the neck, with a pendant if `count` is 2."""
     x, z = _place(thing, trunk)
     scale = trunk.pose.scale
     u = np.linspace(-1, 1, 41)
@@ -202,7 +208,7 @@ def _necklace(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[
 
 
 def _electrode(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """Snap buttons with leads that run off together."""
+    """Snap buttons of ECG electrodes, with cables that meet at one point."""
     x, z = _place(thing, trunk)
     scale = trunk.pose.scale
     spots = [(95, 30), (-95, 30), (-105, -120), (100, -125), (25, -60)][: thing.count]
@@ -231,7 +237,7 @@ def _navel_ring(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> lis
 
 
 def _ball_chain(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """Beads on a string that hangs beside the film's middle: the plumb line."""
+    """A string of beads near the middle of the film: the plumb line."""
     x, _ = _place(thing, trunk)
     top, bottom = trunk.spine[2, 2], trunk.spine[-1, 2] - 150 * trunk.pose.scale
     back = (trunk.spine[:, 1]).min() - 105 * trunk.pose.scale
@@ -239,14 +245,14 @@ def _ball_chain(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> lis
 
 
 def _skin_marker(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """Steel balls stuck to the back."""
+    """Steel balls on the skin of the back."""
     x, z = _place(thing, trunk)
     places = [(x + rng.normal(0, 45), z - k * 95 * trunk.pose.scale) for k in range(thing.count)]
     return [ball(trunk.surface(a, b, front=False) - _xyz(0, 3, 0), 2.5 * thing.size, 1) for a, b in places]
 
 
 def _gonad_shield(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """A heart-shaped plate of lead rubber in front of the pelvis; steel stands in for lead."""
+    """A heart-shaped shield of lead rubber in front of the pelvis, modelled as steel."""
     x, z = _place(thing, trunk)
     angle = 2 * np.pi * np.arange(24) / 24
     across, up = _turned(thing.turn)
