@@ -1,4 +1,4 @@
-"""The commands. Each reads its arguments, calls one function and prints the answer; none starts with torch.
+"""The commands. Each reads its arguments, calls one function and prints the result; none starts with torch.
 
 A mistake of the user's is one line on stderr (one for each wrong setting) and exit code 2, never a traceback.
 """
@@ -91,7 +91,10 @@ def train(
         Path | None, typer.Option(help="Folder of the data set; else AASCE_DATA, else rendered films.")
     ] = None,
     labels: LabelsOption = Labels.official,
-    fold: Annotated[int | None, typer.Option(help="Fold to hold out, from 0; predicted at the end.")] = None,
+    fold: Annotated[
+        list[int] | None,
+        typer.Option(help="Fold to hold out and predict at the end, from 0, repeated for more."),
+    ] = None,
     folds: Annotated[int, typer.Option(help="Number of folds; whole studies stay together.")] = 5,
     validation: Annotated[
         float, typer.Option(help="Share of the training films to choose weights by.")
@@ -106,28 +109,28 @@ def train(
     ] = None,
 ) -> None:
     """Train a solver on the challenge's films, or on films that the kit renders."""
-    from aasce.commands.train import Plan, run_name
+    from aasce.commands.train import TrainOptions, run_name
     from aasce.commands.train import train as run
 
-    folder = out or Path("runs") / run_name(solver, fold)
-    report = run(
-        Plan(
-            solver,
-            folder,
-            config,
-            tuple(settings or ()),
-            data,
-            labels.value,
-            fold,
-            folds,
-            validation,
-            seed,
-            device,
-            resume,
-            rendered,
-            start,
-        )
+    held = tuple(fold or ())
+    folder = out or Path("runs") / run_name(solver, held)
+    options = TrainOptions(
+        solver,
+        folder,
+        config=config,
+        overrides=tuple(settings or ()),
+        data=data,
+        labels=labels.value,
+        held=held,
+        folds=folds,
+        validation=validation,
+        seed=seed,
+        device=device,
+        resume=resume,
+        rendered=rendered,
+        start=start,
     )
+    report = run(options)
     score = "" if report.best_score is None else f", validation {report.best_score:.3f}"
     print(
         f"{folder}: {report.epochs} epochs in {report.seconds:.0f} s, kept epoch {report.best_epoch}{score}"
@@ -146,14 +149,14 @@ def predict(
         str | None, typer.Option(metavar="[YAML]", help="Several solvers; the kit's own without YAML.")
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Folder of the answer; or a .csv, for the challenge's table alone.")
+        Path, typer.Option(help="Folder of the results; or a .csv, for the challenge's table alone.")
     ] = Path("aasce-out"),
-    overlay: Annotated[bool, typer.Option("--overlay", help="A picture of each film.")] = False,
+    overlay: Annotated[bool, typer.Option("--overlay", help="An overlay of each film.")] = False,
     definition: Annotated[Definition, typer.Option(help="Rule of the angles.")] = Definition.challenge,
     device: Device = "cpu",
 ) -> None:
     """Measure the Cobb angles of films."""
-    from aasce.commands.predict import angle_table, choose_members, summary
+    from aasce.commands.predict import angle_table, choose_measurer, summary
     from aasce.commands.predict import predict as run
     from aasce.commands.terminal import show
     from aasce.examples import example_films
@@ -164,10 +167,10 @@ def predict(
     else:
         paths = example_films()
         print(f"no film named: measuring the {len(paths)} rendered example films of the kit", file=sys.stderr)
-    answer = run(paths, choose_members(solver, ensemble, device), out, overlay, definition.value)
-    show(angle_table(answer.measurements))
-    print(summary(answer))
-    if answer.failures:
+    outcome = run(paths, choose_measurer(solver, ensemble, device), out, overlay, definition.value)
+    show(angle_table(outcome.measurements))
+    print(summary(outcome))
+    if outcome.failures:
         raise typer.Exit(USER_ERROR)
 
 
@@ -233,21 +236,22 @@ def bench(
     """Make the leaderboard of solvers trained on the same folds; resumed when begun."""
     from aasce.commands import bench as command
     from aasce.commands.terminal import show
-    from aasce.evaluation.leaderboard import board_table, caption
+    from aasce.evaluation.benchmark import read_benchmark
+    from aasce.evaluation.leaderboard import caption, terminal_table
+    from aasce.evaluation.split import Split
 
     if from_oof and (solvers or settings or config):
         raise AasceError("--from-oof trains nothing; leave out --solvers, --set and --config")
-    entries = None
+    candidates = None
     if not from_oof:
-        entries = command.entries_of(command.solver_names(solvers or []), settings or [], config or [], seed)
-    ground = command.ground_of(
-        data, labels.value, folds=folds, seed=seed, validation=validation, device=device, threads=threads
-    )
-    if entries is None:
-        board = command.from_folders(from_oof or [], ground, timed, out)
+        names = command.solver_names(solvers or [])
+        candidates = command.candidates_of(names, settings or [], config or [], seed)
+    benchmark = read_benchmark(data, labels.value, Split(folds, validation, seed), device, threads)
+    if candidates is None:
+        board = command.from_folders(from_oof or [], benchmark, timed, out)
     else:
-        board = command.bench(ground, entries, fold or [0], out)
-    show(board_table(board))
+        board = command.bench(benchmark, candidates, fold or [0], out)
+    show(terminal_table(board))
     print(f"{out / 'leaderboard.md'}: {caption(board)}")
 
 
@@ -290,20 +294,20 @@ def synth(
     """Render films with known angles in the challenge's layout."""
     import os
 
-    from aasce.commands.synth import Plan
+    from aasce.commands.synth import SynthPlan
     from aasce.commands.synth import synth as run
 
-    plan = Plan(
+    plan = SynthPlan(
         count,
         out,
-        seed,
-        rows,
-        population,
-        None if frame is None else frame.value,
-        scans,
-        workers or os.cpu_count() or 1,
-        cobb,
-        curve,
+        seed=seed,
+        rows=rows,
+        population=population,
+        frame=None if frame is None else frame.value,
+        scans=scans,
+        workers=workers or os.cpu_count() or 1,
+        cobb=cobb,
+        curve=curve,
     )
     rendered = run(plan)
     print(f"{out}: {count} films, {rendered} of them rendered now")
@@ -315,13 +319,13 @@ def solvers() -> None:
     from rich.table import Table
 
     from aasce.commands.terminal import show
-    from aasce.solvers.registry import SOLVERS, SUMMARIES
+    from aasce.solvers.registry import SOLVERS
     from aasce.weights import described, packaged, released
 
     weights = released()
     table = Table("solver", "what it does", "weights")
-    for name in SOLVERS:
-        table.add_row(name, SUMMARIES[name], "released" if name in weights else "train it")
+    for name, entry in SOLVERS.items():
+        table.add_row(name, entry.summary, "released" if name in weights else "train it")
     for name in sorted(set(weights) - set(SOLVERS)):
         table.add_row(name, described(weights[name]), "released" if packaged(name) else "in AASCE_WEIGHTS")
     show(table)
@@ -333,18 +337,20 @@ def run(argv: Sequence[str] | None = None) -> int:
     try:
         code = app(args=words, prog_name="aasce", standalone_mode=False)
     except AasceError as error:
-        return _told(str(error))
+        return _fault(str(error))
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except OSError as error:
         if error.filename is None and error.strerror is None:
             raise
-        return _told(f"{error.filename or 'output'}: {error.strerror}; free the disk or choose another place")
+        return _fault(
+            f"{error.filename or 'output'}: {error.strerror}; free the disk or choose another place"
+        )
     except Exception as error:
         # Wrong options and arguments: typer's own exceptions, whose class moved between its versions.
         if not hasattr(error, "format_message"):
             raise
-        return _told(_usage(error))
+        return _fault(_usage(error))
     return code if isinstance(code, int) else 0
 
 
@@ -356,7 +362,7 @@ def _usage(error: Any) -> str:
     return f"{where}: {message}. See '{where} --help'."
 
 
-def _told(message: str) -> int:
+def _fault(message: str) -> int:
     print(message, file=sys.stderr)
     return USER_ERROR
 

@@ -1,5 +1,5 @@
-"""A command line for tests: runs a command in this process and keeps what it said. The fixtures `run`, `film`
-and `data` are handed on by conftest.py."""
+"""A command line for tests: runs a command in this process and keeps its output. The fixtures `run`, `film` and
+`data` are handed on by conftest.py."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from aasce import cli
 from tests.synthetic import bent_spine, drawn_film, write_challenge
 
 CONSTANT = ("--solver", "constant")
-Run = Callable[..., "Said"]
+Run = Callable[..., "Finished"]
 
 
-class Said:
+class Finished:
     """Exit code and output of one command."""
 
     def __init__(self, code: int, out: str, err: str) -> None:
@@ -37,11 +37,11 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     for name in ("AASCE_DATA", "AASCE_WEIGHTS"):
         monkeypatch.delenv(name, raising=False)
 
-    def call(*words: str | Path) -> Said:
+    def call(*words: str | Path) -> Finished:
         code = cli.run([str(word) for word in words])
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return Said(code, said.out, said.err)
+        output = capsys.readouterr()
+        assert "Traceback" not in output.err
+        return Finished(code, output.out, output.err)
 
     return call
 

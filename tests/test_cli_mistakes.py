@@ -67,7 +67,7 @@ def _ct_slice(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "make", "said"),
+    ("name", "make", "text"),
     [
         ("empty.png", _empty, "is empty"),
         ("cut.jpg", _truncated, "cut short|damaged|truncated"),
@@ -78,7 +78,7 @@ def _ct_slice(path: Path) -> None:
     ],
 )
 def test_bad_film_keeps_its_row_and_the_others_are_measured(
-    run: Run, film: Path, tmp_path: Path, name: str, make: Callable[[Path], None], said: str
+    run: Run, film: Path, tmp_path: Path, name: str, make: Callable[[Path], None], text: str
 ) -> None:
     bad = tmp_path / name
     make(bad)
@@ -88,7 +88,7 @@ def test_bad_film_keeps_its_row_and_the_others_are_measured(
     first, second = sorted(rows(Path("aasce-out/predictions.csv")), key=lambda row: row["name"] == "good")
     assert (first["name"], first["an1"]) == (bad.stem, "")
     assert first["failure"] in line
-    assert any(words in line for words in said.split("|")), line
+    assert any(words in line for words in text.split("|")), line
     assert (second["name"], second["an1"], second["failure"]) == ("good", "36.8810", "")
     manifest = json.loads(Path("aasce-out/manifest.json").read_text())
     # In the submission, which has to hold every film, the training medians stand in; the manifest says so.
@@ -111,10 +111,10 @@ def test_film_of_zeros_is_answered(run: Run, tmp_path: Path) -> None:
 def test_photo_is_flagged_and_not_refused(run: Run, tmp_path: Path) -> None:
     x, y = np.meshgrid(np.arange(200), np.arange(300))
     Image.fromarray(np.stack([x, y % 256, 255 - x], -1).astype(np.uint8)).save(tmp_path / "holiday.png")
-    said = run("predict", tmp_path / "holiday.png", *CONSTANT)
-    assert said.code == 0
+    done = run("predict", tmp_path / "holiday.png", *CONSTANT)
+    assert done.code == 0
     assert "not_a_radiograph" in rows(Path("aasce-out/predictions.csv"))[0]["flags"].split(";")
-    assert "not_a_radiograph" in said.out
+    assert "not_a_radiograph" in done.out
 
 
 def test_folder_without_films(run: Run, tmp_path: Path) -> None:
@@ -152,11 +152,12 @@ def test_unknown_solver_names_the_nearest(run: Run, film: Path) -> None:
 
 def test_weights_of_another_solver(run: Run, film: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(released()["constant"], tmp_path / "run")
-    (folder / "manifest.json").write_text('{"solver": "vertebra_field"}')
-    said = run("predict", film, "--solver", folder)
-    assert said.code == 2
-    assert str(folder) in said.err
-    assert "statistic: unknown setting" in said.err
+    state = json.loads((folder / "state.json").read_text())
+    (folder / "state.json").write_text(json.dumps(state | {"solver": "vertebra_field"}))
+    done = run("predict", film, "--solver", folder)
+    assert done.code == 2
+    assert str(folder) in done.err
+    assert "statistic: unknown setting" in done.err
 
 
 @pytest.mark.parametrize("solver", ["seg4reg", "vertebra_field"])
@@ -255,19 +256,19 @@ def test_landmarks_outside_the_film(run: Run, tmp_path: Path) -> None:
     beyond = bent_spine(30)
     beyond[5, 1, 0] = 400  # the film is 192 px wide
     data = write_challenge(tmp_path / "data", [bent_spine(20), beyond, bent_spine(40)])
-    said = run("audit", data, "--out", "faults.csv", "--overlays", "seen")
-    assert said.code == 0
+    done = run("audit", data, "--out", "faults.csv", "--overlays", "seen")
+    assert done.code == 0
     found = [row for row in rows(Path("faults.csv")) if row["fault"] == "off_film"]
     assert [(row["film"], row["vertebra"]) for row in found] == [("sunhl-1th-01-Jan-2017-2 A AP", "T6")]
-    assert "off_film" in said.out
+    assert "off_film" in done.out
     assert [p.name for p in Path("seen").iterdir()] == ["sunhl-1th-01-Jan-2017-2 A AP.jpg"]
     for labels in ("official", "fixed"):
         assert run("train", *CONSTANT, "--data", data, "--labels", labels, "--out", labels).code == 0
 
 
 def test_audit_of_sound_labels_finds_nothing(run: Run, data: Path) -> None:
-    said = run("audit", data, "--out", "faults.csv")
-    assert "6 films, labels official: 0 faults on 0 films" in said.out
+    done = run("audit", data, "--out", "faults.csv")
+    assert "6 films, labels official: 0 faults on 0 films" in done.out
     assert Path("faults.csv").read_text() == "film,vertebra,fault,detail,repair\n"
 
 

@@ -38,7 +38,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The worked example's module on Python's path, and films of known angles; the kit knows neither."""
     (tmp_path / "my_module.py").write_text(code("python")[0])
     monkeypatch.syspath_prepend(tmp_path)
-    yield write_challenge(tmp_path / "films", [bent_spine(8.0 * k - 30) for k in range(9)])
+    yield write_challenge(tmp_path / "films", [bent_spine(12.0 * k - 30) for k in range(6)])
     import sys
 
     sys.modules.pop("my_module", None)
@@ -52,11 +52,12 @@ def test_a_solver_outside_the_kit_trains_is_loaded_predicts_and_benches(
         assert run(*shlex.split(line)[1:]).code == 0, line
     assert json.loads(Path("runs/mine/state.json").read_text())["class"] == "my_module:MySolver"
     answers = rows(Path("answers/predictions.csv"))
-    assert [row["failure"] for row in answers] == [""] * 9
+    assert [row["failure"] for row in answers] == [""] * 6
     truth = [film.angles[0] for film in read_challenge(outside) if film.angles is not None]
     # The films are all but one that were learned from: the curve that was drawn is found again.
     assert np.median(np.abs([float(row["an1"]) for row in answers] - np.array(truth))) < 5
-    assert run(*shlex.split(bench)[1:]).code == 0
+    # One thread: two wait for each other on a machine whose cores are busy with other tests.
+    assert run(*shlex.split(bench)[1:], "--threads", "1").code == 0
     board = rows(Path("runs/bench/leaderboard.csv"))
     assert {row["solver"] for row in board} == {"MySolver", "constant"}
     capsys.readouterr()

@@ -1,13 +1,13 @@
-"""How fast the mesh renderer is, and the registration experiment of its paper (Shetty et al. 2021, section 2.3).
+"""Speed of the mesh renderer, and the registration experiment of its paper (Shetty et al. 2021, section 2.3).
 
     python -m tools.bench_xray speed
     python -m tools.bench_xray register --trials 20
 
-`speed` renders a body at 1024x512 and compares with casting the same rays by trimesh on a sample of them.
-`register` moves a pelvis by up to 10 mm and turns it by up to 5 degrees on every axis, and finds the pose again by
-gradient descent on the gradient correlation with a noisy film of the true pose: once with the shape known, once from
-the mean of other people's pelvises, whose shape is found with the pose along their principal components, as the paper
-finds shape and pose.
+`speed` renders a body at 1024x512 and compares with trimesh, which casts a sample of the same rays.
+`register` moves a pelvis by up to 10 mm and rotates it by up to 5 degrees on every axis. It then finds the pose by
+gradient descent on the gradient correlation with a noisy film of the true pose: first with the shape known, then
+starting from the mean shape of other persons' pelvises and finding shape and pose together, as in the paper, along the
+principal components of these shapes.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ SPREAD = (3.0, 3.0, 3.0, 6.0, 6.0, 6.0)
 """Standard deviations of the drawn poses: degrees, then mm."""
 
 PRIOR = 0.02
-"""Weight of the prior where the shape is found with the pose."""
+"""Weight of the prior if the shape is found together with the pose."""
 
 PEOPLE, FIRST_OF_PEOPLE = 80, 10_000
-"""Whose pelvises the shape model is made of, and the first one's seed: nobody who is registered."""
+"""Number of persons in the shape model, and seed of the first one; none of them is registered."""
 
 COMPONENTS = 20
-"""Of the shape model."""
+"""Number of principal components of the shape model."""
 
 
 def body() -> list[Mesh]:
-    """Everything there is of one person, float32."""
+    """All meshes of one person, float32."""
     return build_person(draw_person(0)).meshes
 
 
 def pelvis(seed: int) -> list[Mesh]:
-    """Hip bones, sacrum, L4 and L5 of one grown person in a block of soft tissue: what the paper registers."""
+    """Hip bones, sacrum, L4 and L5 of one adult in a block of soft tissue, as in the paper's experiment."""
     meshes = build_person(draw_person(seed, "adults")).meshes
     names = ("hip", "S1", "L5", "L4")
     block = trimesh.creation.icosphere(subdivisions=4)
@@ -68,11 +68,11 @@ def pelvis(seed: int) -> list[Mesh]:
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """Pelvises as a mean and its likely changes.
+    """Shape model of the pelvis: a mean shape and its principal components.
 
     Attributes:
         template: meshes of the mean.
-        changes: (K, N, 3) mm of all their vertices, each one standard deviation.
+        changes: (K, N, 3) mm, displacement of all vertices by one standard deviation of each component.
     """
 
     template: list[Mesh]
@@ -80,12 +80,12 @@ class Shapes:
 
     @classmethod
     def known(cls, meshes: list[Mesh]) -> Shapes:
-        """One shape that does not change."""
+        """A single shape without components."""
         return cls(meshes, torch.zeros(0, sum(len(mesh.vertices) for mesh in meshes), 3))
 
     @classmethod
     def of(cls, people: Sequence[Sequence[Mesh]], count: int) -> Shapes:
-        """Principal components of meshes in correspondence."""
+        """Mean and principal components of meshes with corresponding vertices."""
         vertices = torch.stack([torch.cat([mesh.vertices for mesh in one]) for one in people])
         found = PCA(min(count, len(people)), svd_solver="full").fit(vertices.flatten(1).numpy())
         changes = np.sqrt(found.explained_variance_)[:, None] * found.components_
@@ -126,9 +126,9 @@ def measure_speed(meshes: Sequence[Mesh], camera: ConeBeam, repeats: int = 10) -
 
 
 def cast_seconds(meshes: Sequence[Mesh], camera: ConeBeam, rays: int = 300) -> float:
-    """Processor seconds that trimesh needs for all rays of a film through all meshes, by a sample of rays.
+    """Processor seconds that trimesh needs for all rays of a film through all meshes, estimated from a sample of rays.
 
-    The search trees are built beforehand, and not counted.
+    The time to build the search trees is not included.
     """
     origin, direction = (array.reshape(-1, 3).numpy() for array in camera.rays())
     chosen = np.random.default_rng(0).choice(len(origin), rays, replace=False)
@@ -143,7 +143,7 @@ def cast_seconds(meshes: Sequence[Mesh], camera: ConeBeam, rays: int = 300) -> f
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One trial: errors in mm before and after, and the similarity reached."""
+    """Errors in mm and similarity of one trial, before and after the registration."""
 
     hausdorff: tuple[float, float]
     landmarks: tuple[float, float]
@@ -151,7 +151,7 @@ class Registration:
 
 
 def landmarks_of(meshes: Sequence[Mesh]) -> torch.Tensor:
-    """Six extreme vertices of every bone: what the landmark error is measured on."""
+    """Six extreme vertices of every bone, on which the landmark error is measured."""
     chosen = []
     for mesh in meshes:
         if mesh.material == "cortex":
@@ -257,7 +257,7 @@ def _descend(
         alike = multiscale_gradient_correlation(film, target, 2)
         loss = 1 - alike
         if len(weights):
-            # One view tells little of depth: what the film does not show stays near the mean.
+            # A single view determines depth poorly: the prior keeps undetermined numbers near the mean.
             prior = (pose / pose.new_tensor(SPREAD)).square().mean() + weights.square().mean()
             loss = loss + PRIOR * prior
         loss.backward()
@@ -268,7 +268,7 @@ def _descend(
 
 
 def _camera(box: Box, size: tuple[int, int], pose: torch.Tensor) -> ConeBeam:
-    """A fluoroscope's geometry: closer than a long film's."""
+    """Geometry of a fluoroscope, with smaller distances than for a long film."""
     return ConeBeam(size, box, distance=1200.0, gap=300.0, rotation=pose[:3], shift=pose[3:])
 
 
@@ -279,7 +279,7 @@ def _noisy(film: torch.Tensor, photons: float, rng: np.random.Generator) -> torc
 
 
 def _moved(box: Box, size: tuple[int, int], points: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
-    """Points as the pose moves them, in the world."""
+    """Points (N, 3) mm of the world, moved by a pose."""
     return _camera(box, size, torch.zeros(6)).unplace(_camera(box, size, pose).place(points))
 
 
@@ -291,7 +291,7 @@ def speed(
     rays: Annotated[int, typer.Option(help="Rays of the sample that trimesh casts.")] = 300,
     threads: Annotated[int, typer.Option(help="Threads of the renderer.")] = 1,
 ) -> None:
-    """Films a second at 1024x512, and the ratio to trimesh's rays."""
+    """Films per second at 1024x512, and the ratio to trimesh's rays."""
     torch.set_num_threads(threads)
     meshes = body()
     camera = ConeBeam((1024, 512), (-225.0, 225.0, -200.0, 700.0), gap=200.0)

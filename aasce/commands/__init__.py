@@ -1,1 +1,1 @@
-"""What the commands do; `aasce.cli` only reads their arguments and prints their answers."""
+"""What a command does that is not its subject: the order of its steps, progress, output folders, terminal tables."""

@@ -1,37 +1,38 @@
-"""A list of solvers to one leaderboard: each trained on the same folds and measured on the films held out.
+"""`aasce bench`: solvers to one leaderboard, each trained on the same folds and measured on the films held out.
 
-OUT/SOLVER/fold-K/run is a run folder as `aasce train` writes it; preds.csv and manifest.json beside it are the
-out-of-fold predictions of that fold, and OUT/SOLVER those of all folds asked for. What is there is not done again,
-an interrupted training goes on from its checkpoint, and what was made with other settings is refused.
+OUT/SOLVER/fold-K is a run folder as `aasce train --fold K` writes it, and OUT/SOLVER holds the predictions of all
+folds asked for. What is there is not done again, an interrupted training goes on from its checkpoint, and what was
+made with other settings is refused.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from aasce.api import check_device
-from aasce.commands.train import deal, run_name
+from aasce.commands.progress import watched
+from aasce.commands.train import run_name
 from aasce.config import load_settings, nearest
-from aasce.datasets import FilmSet, data_root, read_challenge
-from aasce.datasets.challenge import Labels
-from aasce.evaluation.held_out import Clock, Entry, Ground, limited_threads, make_fold, merge, say_if_busy
+from aasce.datasets import FilmSet
+from aasce.evaluation.benchmark import Benchmark, Candidate, fold_plan
+from aasce.evaluation.held_out import is_predicted, merge, predict_held_out
 from aasce.evaluation.leaderboard import (
-    LINE_TO_BEAT,
-    Answers,
-    Board,
-    make_board,
-    medians,
+    BASELINE,
+    HeldOut,
+    Leaderboard,
+    baseline,
+    make_leaderboard,
     read_all,
-    read_answers,
+    read_held_out,
     shared_films,
-    write_board,
+    write_leaderboard,
 )
+from aasce.evaluation.runs import RunPlan, fit_run, is_trained
+from aasce.evaluation.timing import TimedSolver, limited_threads, machine_is_busy, seconds_a_film
 from aasce.solvers.registry import SOLVERS, solver_class
 from aasce.types import AasceError
 from aasce.weights import load_solver, released
@@ -40,90 +41,107 @@ LEFT_OUT = {"inverse_render": "learns nothing and takes half a minute a film"}
 """Solvers that are benched only when named, and why."""
 
 
-def bench(ground: Ground, entries: Sequence[Entry], held: Sequence[int], out: Path) -> Board:
+def bench(
+    benchmark: Benchmark, candidates: Sequence[Candidate], held: Sequence[int], out: Path
+) -> Leaderboard:
     """Trains what is missing, predicts the held-out films, and writes the leaderboard after each solver.
 
     Args:
-        ground: films and how they are dealt.
-        entries: the solvers, `entries_of`.
+        benchmark: films and how they are dealt.
+        candidates: the solvers, `candidates_of`.
         held: the folds to measure on, from 0; one model is trained for each.
         out: folder of everything.
 
     Raises:
         AasceError: no such fold or device, or a folder holds something made otherwise.
     """
-    check_device(ground.device)
+    check_device(benchmark.device)
     for fold in held:
-        deal(ground.films, ground.folds, (fold,), ground.validation, ground.seed)
-    done: list[Answers] = []
+        benchmark.split.deal(benchmark.films, (fold,))
+    done: list[HeldOut] = []
     board = None
-    for entry in entries:
-        folders = [out / entry.name / f"fold-{fold}" for fold in held]
+    for candidate in candidates:
+        folders = [out / candidate.name / f"fold-{fold}" for fold in held]
         for fold, folder in zip(held, folders, strict=True):
-            make_fold(entry, ground, (fold,), folder)
-        merge(folders, out / entry.name)
-        done.append(replace(read_answers(out / entry.name), label=entry.name))
-        board = make_board(done, shared_films(done, ground.films), split_text(ground, held))
-        write_board(board, out)
+            plan = fold_plan(benchmark, candidate, (fold,), folder)
+            make_fold(plan, benchmark.threads)
+        merge(folders, out / candidate.name)
+        done.append(replace(read_held_out(out / candidate.name), label=candidate.name))
+        shared = shared_films(done, benchmark.films)
+        board = make_leaderboard(done, shared, benchmark.split_text(held))
+        write_leaderboard(board, out)
     if board is None:
         raise AasceError("no solver is named; name some with --solvers")
     return board
 
 
-def split_text(ground: Ground, held: Sequence[int]) -> str:
-    """How the films were dealt, in words."""
-    listed = ", ".join(str(fold) for fold in held)
-    some = f"fold{'s' if len(held) > 1 else ''} {listed} of {ground.folds}"
-    return f"{some} grouped by study (seed {ground.seed}), predicted by models that saw none of its studies"
+def make_fold(plan: RunPlan, threads: int, train: Callable[[RunPlan], object] = fit_run) -> None:
+    """Trains one model and predicts the films held out, unless that is done already.
+
+    Args:
+        plan: of the model.
+        threads: of the CPU while films are predicted.
+        train: leaves a finished run in the plan's folder.
+
+    Raises:
+        AasceError: the folder holds predictions made with other settings or on other films.
+    """
+    if is_predicted(plan):
+        return
+    folder, started = plan.folder.path, time.monotonic()
+    if not is_trained(folder):
+        print(f"{folder}: training on {len(plan.parts.train)} films", file=sys.stderr)
+        train(plan)
+    _warn_if_busy()
+    predict_held_out(plan, threads, watched)
+    print(f"{folder}: done in {time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
-def from_folders(folders: Sequence[Path], ground: Ground, timed: int, out: Path) -> Board:
-    """The leaderboard of out-of-fold predictions that are there already, on the films that all of them hold.
+def _warn_if_busy() -> None:
+    busy = machine_is_busy()
+    if busy is not None:
+        print(busy, file=sys.stderr)
+
+
+def from_folders(folders: Sequence[Path], benchmark: Benchmark, timed: int, out: Path) -> Leaderboard:
+    """The leaderboard of held-out predictions that are there already, on the films that all of them hold.
 
     Args:
         folders: preds.csv and manifest.json each, as in submissions/oof-SOLVER.
-        ground: the data set, and the folds that the line to beat is dealt by.
-        timed: films to time the released weights of a solver on whose manifest tells no seconds; 0 for none.
+        benchmark: the data set, and the folds that the baseline is made by.
+        timed: films to time the released weights of a solver on whose manifest holds no seconds; 0 for none.
         out: folder of the leaderboard.
 
     Raises:
         AasceError: a folder cannot be used, or the folders have no film in common.
     """
     found = read_all(folders)
-    shared = shared_films(found, ground.films)
-    found = [_with_seconds(answers, shared, timed, ground.threads) for answers in found]
-    if LINE_TO_BEAT not in [answers.solver for answers in found]:
-        found.append(medians(shared, ground.films, ground.folds, ground.seed))
-    board = make_board(found, shared, "out of fold, the films that all folders hold")
-    write_board(board, out)
+    shared = shared_films(found, benchmark.films)
+    found = [_with_seconds(held, shared, timed, benchmark.threads) for held in found]
+    if BASELINE not in [held.solver for held in found]:
+        found.append(baseline(shared, benchmark.films, benchmark.split))
+    board = make_leaderboard(found, shared, "out of fold, the films that all folders hold")
+    write_leaderboard(board, out)
     return board
 
 
-def _with_seconds(answers: Answers, shared: FilmSet, timed: int, threads: int) -> Answers:
-    if answers.facts.get("seconds_a_film") is not None or timed < 1 or answers.solver not in released():
-        return answers
-    print(f"{answers.label}: timing its released weights", file=sys.stderr)
-    clock = Clock(load_solver(released()[answers.solver]))
-    say_if_busy()
+def _with_seconds(held: HeldOut, shared: FilmSet, films: int, threads: int) -> HeldOut:
+    """The same predictions with the seconds that the released weights take on a few of the films."""
+    if held.facts.get("seconds_a_film") is not None or films < 1 or held.solver not in released():
+        return held
+    print(f"{held.label}: timing its released weights", file=sys.stderr)
+    timed = TimedSolver(load_solver(held.solver))
+    _warn_if_busy()
     with limited_threads(threads):
-        for index in range(min(timed, len(shared))):
-            clock.measure([shared.radiograph(index)])
-    facts = {**answers.facts, "seconds_a_film": float(np.median(clock.seconds)), "threads": threads}
-    return replace(answers, facts=facts)
-
-
-def ground_of(data: Path | None, labels: Labels, **more: Any) -> Ground:
-    """Reads the data set.
-
-    Raises:
-        AasceError: it is not there or cannot be read.
-    """
-    root = data_root(data)
-    return Ground(read_challenge(root, labels=labels), root, **more)
+        for index in range(min(films, len(shared))):
+            timed.measure([shared.radiograph(index)])
+    return replace(
+        held, facts={**held.facts, "seconds_a_film": seconds_a_film(timed.seconds), "threads": threads}
+    )
 
 
 def solver_names(given: Sequence[str]) -> list[str]:
-    """Names as given, parted by commas or one each; without any, all but `LEFT_OUT`. The line to beat is added.
+    """Names as given, parted by commas or one each; without any, all but `LEFT_OUT`. The baseline is added.
 
     Raises:
         AasceError: a name is unknown.
@@ -137,12 +155,12 @@ def solver_names(given: Sequence[str]) -> list[str]:
         if name not in SOLVERS and ":" not in name:
             known = ", ".join(SOLVERS)
             raise AasceError(f"{name}: unknown solver{nearest(name, SOLVERS)}; known: {known}")
-    return list(dict.fromkeys([LINE_TO_BEAT, *names]))
+    return list(dict.fromkeys([BASELINE, *names]))
 
 
-def entries_of(
+def candidates_of(
     names: Sequence[str], overrides: Sequence[str], configs: Sequence[str], seed: int
-) -> list[Entry]:
+) -> list[Candidate]:
     """Solvers with their settings, all checked before anything is trained.
 
     Args:
@@ -169,8 +187,8 @@ def entries_of(
         _listed(changes, name, f"--config {text}")
         paths[name] = Path(path)
     return [
-        Entry(run_name(name, None), name, load_settings(solver_class(name).Config, paths.get(name), said))
-        for name, said in changes.items()
+        Candidate(run_name(name), name, load_settings(solver_class(name).Config, paths.get(name), given))
+        for name, given in changes.items()
     ]
 
 

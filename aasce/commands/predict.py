@@ -1,25 +1,21 @@
-"""Films to angles: reading, measuring, and the folder that holds the answer."""
+"""`aasce predict`: films to angles, and the folder that holds them."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aasce.api import Ensemble, Measures, Single, load_ensemble, load_single
-from aasce.commands.progress import progress
+from aasce.api import Ensemble, Single, load_ensemble, load_single, measure_films
+from aasce.commands.progress import watched
 from aasce.commands.staging import staged
-from aasce.config import Settings
 from aasce.ensemble import Measurement
-from aasce.readers import film_name, read_film
-from aasce.solvers.base import Solver
 from aasce.solvers.registry import DEFAULT_SOLVER
-from aasce.types import AasceError, Definition, Radiograph, SpinePrediction
+from aasce.types import AasceError, Definition, Radiograph
 from aasce.weights import load_solver
 from aasce.writers import Manifest, submission_rows, write_manifest, write_predictions, write_submission
 from aasce.writers.overlay import draw_overlay, save_overlay
@@ -27,17 +23,12 @@ from aasce.writers.overlay import draw_overlay, save_overlay
 if TYPE_CHECKING:
     from rich.table import Table
 
-BATCH = 4
-"""Films in memory at a time."""
-
 ROWS = 20
 """Films shown on the terminal; the files hold all."""
 
-Seen = tuple[Radiograph | None, Measurement]
-
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Outcome:
     """What a call of `predict` measured, and where it wrote it."""
 
     measurements: tuple[Measurement, ...]
@@ -45,8 +36,8 @@ class Answer:
     failures: int
 
 
-def choose_members(solver: str | None, ensemble: str | None, device: str) -> Single | Ensemble:
-    """Loads who is to measure.
+def choose_measurer(solver: str | None, ensemble: str | None, device: str) -> Single | Ensemble:
+    """Loads the solver or the ensemble that is to measure.
 
     Args:
         solver: released name or run folder, None for the default solver.
@@ -65,83 +56,42 @@ def choose_members(solver: str | None, ensemble: str | None, device: str) -> Sin
 
 def predict(
     paths: Sequence[Path],
-    members: Single | Ensemble,
+    measurer: Single | Ensemble,
     out: Path,
     overlay: bool = False,
     definition: Definition = "challenge",
-) -> Answer:
+) -> Outcome:
     """Measures films and writes predictions.csv, submission.csv, manifest.json and overlays/<film>.jpg.
 
     Args:
         paths: the films, no two of one name (`find_films`).
-        members: who measures.
+        measurer: the solver or the ensemble.
         out: a folder; or a name in .csv, which gets the challenge's table, with manifest.json beside it.
-        overlay: draw a picture of each measured film.
+        overlay: draw an overlay of each measured film.
         definition: of the angles.
 
     Raises:
-        AasceError: the solver cannot answer by this definition, or the files cannot be written; nothing stays
+        AasceError: the solver has no angles of this definition, or the files cannot be written; nothing stays
             then.
     """
     single = out.suffix.lower() == ".csv"
     with staged(out.parent if single else out) as folder:
         measured = []
-        for film, measurement in measure_films(paths, members, definition):
+        for film, measurement in watched(measure_films(paths, measurer, definition), paths):
             measured.append(measurement)
             if overlay and film is not None:
-                picture = draw_overlay(film, measurement.prediction, measurement.angles)
-                save_overlay(folder / "overlays" / f"{film.film_id}.jpg", picture)
-        write_tables(folder, out.name if single else None, measured, members, definition)
+                drawn = draw_overlay(film, measurement.prediction, measurement.angles)
+                save_overlay(folder / "overlays" / f"{film.film_id}.jpg", drawn)
+        write_tables(folder, out.name if single else None, measured, measurer, definition)
     table = out if single else out / "predictions.csv"
-    return Answer(tuple(measured), table, sum(m.failure is not None for m in measured))
-
-
-def measure_films(paths: Sequence[Path], members: Measures, definition: Definition) -> Iterator[Seen]:
-    """Reads and measures films in batches, in order; one line on stderr for each that failed.
-
-    Yields:
-        The film (None when it cannot be read) and its measurement.
-    """
-    seen = _measured(paths, members, definition)
-    for path, (film, measurement) in zip(paths, progress(seen, len(paths), "measuring"), strict=True):
-        if measurement.failure is not None:
-            print(f"{path}: {measurement.failure}", file=sys.stderr)
-        yield film, measurement
-
-
-def _measured(paths: Sequence[Path], members: Measures, definition: Definition) -> Iterator[Seen]:
-    for start in range(0, len(paths), BATCH):
-        read = [_read(path) for path in paths[start : start + BATCH]]
-        films = [film for film in read if isinstance(film, Radiograph)]
-        answers = iter(members.measure(films, definition) if films else [])
-        for film in read:
-            if isinstance(film, Radiograph):
-                yield film, _with_flags(next(answers), film)
-            else:
-                yield None, film
-
-
-def _read(path: Path) -> Radiograph | Measurement:
-    """The film, or the row that an unreadable one keeps in every table."""
-    try:
-        return read_film(path)
-    except AasceError as error:
-        reason = str(error).removeprefix(f"{path}: ")
-        return Measurement(SpinePrediction(film_name(path), (0, 0), failure=reason), None)
-
-
-def _with_flags(measurement: Measurement, film: Radiograph) -> Measurement:
-    """What the reader found odd about a film is told with its angles, whichever the solver."""
-    prediction = measurement.prediction
-    flags = tuple(dict.fromkeys((*film.flags, *prediction.flags)))
-    return replace(measurement, prediction=replace(prediction, flags=flags))
+    return Outcome(tuple(measured), table, sum(m.failure is not None for m in measured))
 
 
 def write_tables(
     folder: Path,
     name: str | None,
     measured: Sequence[Measurement],
-    members: Single | Ensemble,
+    measurer: Single | Ensemble,
     definition: Definition,
 ) -> None:
     """Writes tables and manifest into `folder`; with a `name`, the challenge's table alone under it."""
@@ -149,15 +99,10 @@ def write_tables(
     write_submission(folder / (name or "submission.csv"), submission_rows(measured, median))
     if name is None:
         write_predictions(folder / "predictions.csv", measured)
-    settings = {who: settings_of(solver) for who, solver in zip(members.names, members.solvers, strict=True)}
-    manifest = Manifest.of(measured, members.names, members.weights, definition, median, settings)
+    pairs = zip(measurer.names, measurer.solvers, strict=True)
+    settings = {member: solver.config.model_dump(mode="json") for member, solver in pairs}
+    manifest = Manifest.of(measured, measurer.names, measurer.weights, definition, median, settings)
     write_manifest(folder / "manifest.json", manifest)
-
-
-def settings_of(solver: Solver) -> dict[str, Any]:
-    """A solver's resolved settings as plain values; {} for one from outside that keeps none."""
-    config = getattr(solver, "config", None)
-    return config.model_dump(mode="json") if isinstance(config, Settings) else {}
 
 
 def training_median() -> NDArray[np.float64]:
@@ -165,15 +110,15 @@ def training_median() -> NDArray[np.float64]:
     constant = load_solver("constant")
     prediction = constant.predict([Radiograph("", np.zeros((1, 1), np.uint8))])[0]
     assert prediction.angles is not None
-    return prediction.angles.degrees
+    return np.asarray(prediction.angles.degrees)
 
 
-def summary(answer: Answer) -> str:
+def summary(outcome: Outcome) -> str:
     """One line: how many films were measured, how many failed, and where the rest is."""
-    count = len(answer.measurements)
+    count = len(outcome.measurements)
     more = f"; the first {ROWS} are shown" if count > ROWS else ""
-    failed = f", {answer.failures} failed" if answer.failures else ""
-    return f"{answer.table}: {count} film{'s' if count > 1 else ''}{failed}{more}"
+    failed = f", {outcome.failures} failed" if outcome.failures else ""
+    return f"{outcome.table}: {count} film{'s' if count > 1 else ''}{failed}{more}"
 
 
 def angle_table(measured: Iterable[Measurement]) -> Table:

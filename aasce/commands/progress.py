@@ -1,18 +1,23 @@
-"""A progress bar that keeps quiet for short work."""
+"""A progress bar that keeps quiet for short work, and a line for each film that failed."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from aasce.evaluation.held_out import MeasuredFilm
 
 T = TypeVar("T")
 PATIENCE = 2.0
 """Seconds of work before a bar is worth showing."""
 
 
-def progress(items: Iterable[T], total: int, text: str) -> Iterator[T]:
-    """Passes items on; a bar appears on stderr when they take over two seconds and a person is watching."""
+def progress(values: Iterable[T], total: int, text: str) -> Iterator[T]:
+    """Passes values on; a bar appears on stderr when they take over two seconds and a person is watching."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -22,8 +27,8 @@ def progress(items: Iterable[T], total: int, text: str) -> Iterator[T]:
     task = bar.add_task(text, total=total)
     started, shown = time.monotonic(), False
     try:
-        for item in items:
-            yield item
+        for value in values:
+            yield value
             bar.advance(task)
             if not shown and console.is_terminal and time.monotonic() - started > PATIENCE:
                 bar.start()
@@ -31,3 +36,16 @@ def progress(items: Iterable[T], total: int, text: str) -> Iterator[T]:
     finally:
         if shown:
             bar.stop()
+
+
+def watched(films: Iterator[MeasuredFilm], paths: Sequence[Path]) -> Iterator[MeasuredFilm]:
+    """Passes measured films on, with a progress bar and one line on stderr for each that failed.
+
+    Args:
+        films: as `aasce.api.measure_films` yields them.
+        paths: their files, in order.
+    """
+    for path, (film, measurement) in zip(paths, progress(films, len(paths), "measuring"), strict=True):
+        if measurement.failure is not None:
+            print(f"{path}: {measurement.failure}", file=sys.stderr)
+        yield film, measurement

@@ -23,12 +23,12 @@ PART = "training"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SynthPlan:
     """What to render.
 
     Attributes:
         count: number of films.
-        out: folder of the answer.
+        out: folder of films, labels and truth.
         seed: of the first film; film k has seed + k, so that a larger set goes on where a smaller one ended.
         rows: height of a film in px.
         population: who is drawn, see `aasce.phantom.person.draw_person`.
@@ -56,7 +56,7 @@ class Plan:
         return {name: getattr(self, name) for name in names}
 
 
-def synth(plan: Plan) -> int:
+def synth(plan: SynthPlan) -> int:
     """Renders what is missing, then writes the label files of all; returns how many films were rendered now.
 
     Raises:
@@ -72,7 +72,7 @@ def synth(plan: Plan) -> int:
     return len(missing)
 
 
-def check(plan: Plan) -> None:
+def check(plan: SynthPlan) -> None:
     """Raises AasceError for numbers that make no film."""
     from aasce.phantom.person import POPULATIONS
     from aasce.phantom.spine.curves import check_cobb, check_curve
@@ -89,7 +89,7 @@ def check(plan: Plan) -> None:
         check_curve(plan.curve)
 
 
-def begin(plan: Plan) -> None:
+def begin(plan: SynthPlan) -> None:
     """Writes the plan into the folder, or checks that the one there is the same."""
     path = plan.out / PLAN_FILE
     if not path.exists():
@@ -108,19 +108,19 @@ def film_name(seed: int) -> str:
     return f"rendered-{seed:06d}"
 
 
-def finished(plan: Plan, seed: int) -> bool:
-    """Whether a film and all that goes with it is there; its record is written last."""
+def finished(plan: SynthPlan, seed: int) -> bool:
+    """Whether a film is there with all that goes with it; its record is written last."""
     name = film_name(seed)
     scan = plan.out / "scans" / f"{name}_ct.nii.gz"
     return (plan.out / "truth" / f"{name}.json").is_file() and (not plan.scans or scan.is_file())
 
 
-def _rendered(plan: Plan, seeds: list[int]) -> Iterator[int]:
+def _rendered(plan: SynthPlan, seeds: list[int]) -> Iterator[int]:
     if plan.workers <= 1:
         for seed in seeds:
             yield render_one(plan, seed)
         return
-    # A fresh process for each worker: a forked one inherits torch's threads in an unusable state.
+    # A new process for each worker: a forked one inherits torch's threads in an unusable state.
     with ProcessPoolExecutor(plan.workers, get_context("spawn"), _one_thread) as pool:
         jobs = [pool.submit(render_one, plan, seed) for seed in seeds]
         try:
@@ -140,7 +140,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def render_one(plan: Plan, seed: int) -> int:
+def render_one(plan: SynthPlan, seed: int) -> int:
     """Renders one film and writes its files; the record last, which says that the film is whole."""
     from aasce.phantom.films import render_film
     from aasce.phantom.truth import vertebra_masks
@@ -172,7 +172,7 @@ def record(film: Any) -> dict[str, Any]:
         "maximum_curvature": asdict(truth.space),
         "person": film.person.model_dump(mode="json"),
         "framing": film.framing.model_dump(mode="json"),
-        "look": film.appearance.model_dump(mode="json"),
+        "appearance": film.appearance.model_dump(mode="json"),
     }
 
 
@@ -186,7 +186,7 @@ def _rounded(values: Array, digits: int) -> Any:
 
 
 def _write_image(path: Path, pixels: Array) -> None:
-    """Writes one grey picture as JPEG or PNG, by its name, whole or not at all."""
+    """Writes one grey image as JPEG or PNG, by its name, whole or not at all."""
     import cv2
 
     with atomic_write(path) as temporary:
@@ -221,7 +221,7 @@ def write_scans(folder: Path, name: str, person: Any, seed: int) -> None:
     write_text(folder / f"{name}_centroids.json", json.dumps(scan.centroids) + "\n")
 
 
-def write_labels(plan: Plan, names: list[str]) -> None:
+def write_labels(plan: SynthPlan, names: list[str]) -> None:
     """The challenge's three tables, from the records of the films.
 
     As in the challenge, angles.csv is computed from the whole pixels of the .mat files, landmarks.csv holds

@@ -1,7 +1,9 @@
-"""One fold of one solver: trained without it unless that is done already, then predicted and timed.
+"""Predictions of films that a model has not seen: the one way they are made, and the one format they have.
 
-A folder holds run/ (a run folder as `aasce train` writes it), preds.csv and manifest.json. The manifest is written
-last, so that its presence says that the fold is done; its identity says of what.
+preds.csv is the challenge's table. manifest.json says of what solver, with what settings, on which split they are,
+which films failed or are flagged, and how long a film took; its "folds" holds an entry for each model. Both lie in the
+run folder of a single model, and in a folder of their own (submissions/oof-SOLVER) when several are put together.
+The manifest is written last, so that its presence says that the predictions are whole.
 """
 
 from __future__ import annotations
@@ -9,160 +11,153 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aasce.commands.predict import measure_films
-from aasce.commands.train import Parts, Plan, deal, fit_run
+from aasce.api import measure_films
 from aasce.datasets import FilmSet
-from aasce.ensemble import Measurement, measure
-from aasce.evaluation.leaderboard import MANIFEST, PREDICTIONS, read_answers, read_facts
+from aasce.ensemble import Measurement
+from aasce.evaluation.runs import RunPlan
+from aasce.evaluation.timing import THREADS, TimedSolver, limited_threads, seconds_a_film
 from aasce.files import write_text
-from aasce.solvers.base import MANIFEST_FILE, Solver, SolverConfig, read_manifest
-from aasce.solvers.registry import solver_class
-from aasce.types import AasceError, Definition, Radiograph
-from aasce.weights import equip, weights_size
-from aasce.writers import Manifest, submission_rows, write_submission
+from aasce.scoring import read_angles_csv
+from aasce.solvers.base import Solver, read_state
+from aasce.types import AasceError, Radiograph
+from aasce.weights import UNSEEN_LOCALIZER, load_solver, weights_size
+from aasce.writers import provenance, submission_rows, write_submission
+
+PREDICTIONS, MANIFEST, LANDMARKS = "preds.csv", "manifest.json", "predictions.json"
+"""LANDMARKS is for tools that study errors; it stays in the run folder."""
+
+MeasuredFilm = tuple[Radiograph | None, Measurement]
+Watch = Callable[[Iterator[MeasuredFilm], Sequence[Path]], Iterable[MeasuredFilm]]
+"""Passes measured films on while it shows progress to the user."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What all solvers of a bench share.
-
-    Attributes:
-        films: the whole data set.
-        root: its folder, where solvers look for further films while they train; None leaves that to AASCE_DATA.
-        folds: parts that whole studies are dealt to.
-        seed: of the folds, of the validation part, and of each solver whose settings do not name another.
-        validation: share of the training films to choose weights by.
-        device: that networks are trained on; films are always predicted on the CPU.
-        threads: of the CPU while films are predicted and timed.
-    """
-
-    films: FilmSet
-    root: Path | None = None
-    folds: int = 5
-    seed: int = 0
-    validation: float = 0.1
-    device: str = "auto"
-    threads: int = 2
-
-    def facts(self, held: Sequence[int], parts: Parts) -> dict[str, Any]:
-        """How the films were dealt; what a run or a table was made on is told from these."""
-        named = "\n".join(film.film_id for film in self.films)
-        return {
-            "part": self.films.name,
-            "labels": self.films.labels,
-            "films_hash": hashlib.sha256(named.encode()).hexdigest()[:16],
-            "folds": self.folds,
-            "held": list(held),
-            "split_seed": self.seed,
-            "validation": self.validation,
-            "train_films": len(parts.train),
-            "validation_films": len(parts.validation or ()),
-            "held_out_films": len(parts.held or ()),
-        }
+def unwatched(films: Iterator[MeasuredFilm], paths: Sequence[Path]) -> Iterator[MeasuredFilm]:
+    """Passes films on and shows nothing."""
+    return films
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a bench: a solver with its settings, kept in a folder of this name."""
+def predict_held_out(plan: RunPlan, threads: int = THREADS, watch: Watch = unwatched) -> None:
+    """Predicts the films that a finished run was not trained on, by its weights as they are on disk.
 
-    name: str
-    solver: str
-    config: SolverConfig
-
-
-Train = Callable[[Entry, Plan, Parts, dict[str, Any]], None]
-"""Leaves a finished run in the plan's folder."""
-
-
-def train_run(entry: Entry, plan: Plan, parts: Parts, facts: dict[str, Any]) -> None:
-    """Trains one model into the plan's folder; goes on with an interrupted one."""
-    fit_run(plan, entry.config, parts, facts)
-
-
-def make_fold(
-    entry: Entry, ground: Ground, held: Sequence[int], folder: Path, training: Train = train_run
-) -> None:
-    """Trains one model without the folds `held` and predicts them, unless that is done already.
+    Films are predicted on the CPU, one at a time. A film that fails gets the medians of the training films and stands
+    in the manifest's failures.
 
     Args:
-        entry: the solver.
-        ground: films and how they are dealt.
-        held: folds that are predicted.
-        folder: preds.csv, manifest.json and run/ are written here.
-        training: how the run folder comes about.
+        plan: of the run, with films held out.
+        threads: of the CPU.
+        watch: shows progress.
 
     Raises:
-        AasceError: the folder holds predictions made with other settings or on other films.
+        AasceError: the run cannot be loaded, or the files cannot be written.
     """
-    parts = deal(ground.films, ground.folds, held, ground.validation, ground.seed)
-    split = ground.facts(held, parts)
-    made = {"solver": entry.solver, "settings": entry.config.model_dump(mode="json"), "split": split}
-    if (folder / MANIFEST).exists():
-        check_same(folder, made)
-        if (folder / PREDICTIONS).is_file():
-            return
-    run = folder / "run"
-    plan = Plan(entry.solver, run, labels=ground.films.labels, device=ground.device, resume=True)
-    started = time.monotonic()
-    if not finished(run):
-        print(f"{entry.name}, {folder.name}: training on {len(parts.train)} films", file=sys.stderr)
-        with data_set(ground.root):
-            training(entry, plan, parts, {**split, "seed": entry.config.seed})
-    predict_fold(entry, ground, parts, folder, made)
-    print(f"{folder}: done in {time.monotonic() - started:.0f} s", file=sys.stderr)
+    assert plan.parts.held is not None
+    path = plan.folder.path
+    solver = load_solver(path, localizer=UNSEEN_LOCALIZER)
+    timed = TimedSolver(solver)
+    paths = [film.path for film in plan.parts.held]
+    with limited_threads(threads):
+        measured = [m for _, m in watch(measure_films(paths, timed), paths)]
+    median = median_angles(plan.parts.train)
+    write_submission(path / PREDICTIONS, submission_rows(measured, median))
+    _write_landmarks(path / LANDMARKS, measured)
+    seconds = [round(value, 5) for value in timed.seconds]
+    facts = _facts(plan, solver, measured) | {"threads": threads, "seconds_a_film": seconds_a_film(seconds)}
+    _write_json(path / MANIFEST, facts | {"folds": [_fold_facts(plan, median, seconds)]})
 
 
-@contextmanager
-def data_set(root: Path | None) -> Iterator[None]:
-    """Names the data set to solvers that look for unlabelled films of it."""
-    before = os.environ.get("AASCE_DATA")
-    if root is not None:
-        os.environ["AASCE_DATA"] = str(root)
-    try:
-        yield
-    finally:
-        if before is not None:
-            os.environ["AASCE_DATA"] = before
-        elif root is not None:
-            os.environ.pop("AASCE_DATA", None)
+def median_angles(films: FilmSet) -> NDArray[np.float64]:
+    """(3,) degrees: medians over the labelled films."""
+    return np.asarray(np.median([film.angles for film in films if film.angles is not None], axis=0))
 
 
-def finished(run: Path) -> bool:
-    """Whether a run folder holds a model whose training came to its end."""
-    return (run / MANIFEST_FILE).is_file() and "run" in read_manifest(run)
+def _facts(plan: RunPlan, solver: Solver, measured: Sequence[Measurement]) -> dict[str, Any]:
+    """What the folds of one solver share, and what is kept by film."""
+    size = weights_size(plan.folder.path)
+    return {
+        "solver": plan.solver,
+        "settings": plan.config.model_dump(mode="json"),
+        "definition": "challenge",
+        "labels": plan.split["labels"],
+        "films": len(measured),
+        "failures": {m.film_id: m.failure for m in measured if m.failure is not None},
+        "flags": {m.film_id: list(m.prediction.flags) for m in measured if m.prediction.flags},
+        "processors": os.cpu_count(),
+        "parameters": size.parameters,
+        "weights_mb": size.megabytes,
+        "remark": f"films localized by {UNSEEN_LOCALIZER}" if solver.needs_localizer else "",
+    }
 
 
-def check_same(folder: Path, made: dict[str, Any]) -> None:
-    """Refuses predictions that were made otherwise than `made` says.
+def _fold_facts(plan: RunPlan, median: NDArray[np.float64], seconds: Sequence[float]) -> dict[str, Any]:
+    """What is one model's own."""
+    training = read_state(plan.folder.path).training
+    return {
+        "split": _made(plan)["split"],
+        "identity": identity(_made(plan)),
+        "films": plan.split["held_out_films"],
+        "median": median.tolist(),
+        "seconds": list(seconds),
+        "training": {key: value for key, value in training.items() if key not in plan.split},
+        **provenance(),
+    }
+
+
+def _write_landmarks(path: Path, measured: Sequence[Measurement]) -> None:
+    """Landmarks of the films that have any: px of the film as read, with the network's confidence in each."""
+    found = {m.film_id: _landmarks(m) for m in measured if m.prediction.landmarks is not None}
+    if found:
+        write_text(path, json.dumps(found) + "\n")
+
+
+def _landmarks(measured: Measurement) -> dict[str, Any]:
+    seen = measured.prediction
+    sure = seen.landmark_confidence
+    return {
+        "landmarks": np.round(np.asarray(seen.landmarks), 3).tolist(),
+        "landmark_confidence": None if sure is None else np.asarray(sure).tolist(),
+        "first_level": seen.first_level,
+    }
+
+
+def is_predicted(plan: RunPlan) -> bool:
+    """Whether the folder of a plan holds its predictions.
 
     Raises:
-        AasceError: names the first difference.
+        AasceError: it holds predictions that were made otherwise; the first difference is named.
     """
-    facts = read_facts(folder)
-    if facts.get("identity") == identity(made):
-        return
-    old, new = (dict(_flat({key: these.get(key) for key in made})) for these in (facts, made))
+    path = plan.folder.path
+    if not (path / MANIFEST).exists():
+        return False
+    facts, made = read_facts(path), _made(plan)
+    fold = (facts.get("folds") or [{}])[0]
+    if fold.get("identity") == identity(made):
+        return (path / PREDICTIONS).is_file()
+    there = {"solver": facts["solver"], "settings": facts.get("settings"), "split": fold.get("split")}
+    old, new = dict(_flat(there)), dict(_flat(made))
     differing = [key for key in {**old, **new} if old.get(key) != new.get(key)] or ["identity"]
     key = differing[0]
     more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
     raise AasceError(
-        f"{folder}: holds predictions made otherwise ({key} {old.get(key)}, now {new.get(key)}{more}); "
+        f"{path}: holds predictions made otherwise ({key} {old.get(key)}, now {new.get(key)}{more}); "
         "choose another --out, or remove the folder"
     )
 
 
+def _made(plan: RunPlan) -> dict[str, Any]:
+    start = {} if plan.start is None else {"start": plan.start}
+    settings = plan.config.model_dump(mode="json")
+    return {"solver": plan.solver, "settings": settings, "split": {**plan.split, **start}}
+
+
 def identity(made: dict[str, Any]) -> str:
-    """Hash of solver, settings and split."""
+    """Hash of solver, settings and split (with the weights that were started from)."""
     return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
 
 
@@ -174,134 +169,80 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-class Clock:
-    """A solver that looks at one film at a time, and how long each took."""
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Reads the manifest of a folder of held-out predictions.
 
-    def __init__(self, solver: Solver) -> None:
-        self.solver = solver
-        self.seconds: list[float] = []
-
-    def measure(self, films: Sequence[Radiograph], definition: Definition = "challenge") -> list[Measurement]:
-        """Angles of each film's prediction."""
-        return [self._one(film, definition) for film in films]
-
-    def _one(self, film: Radiograph, definition: Definition) -> Measurement:
-        started = time.perf_counter()
-        measured = measure(self.solver.predict([film])[0], definition)
-        self.seconds.append(time.perf_counter() - started)
-        return measured
-
-
-@contextmanager
-def limited_threads(count: int) -> Iterator[None]:
-    """Holds torch and OpenCV to `count` threads; torch is not loaded for it."""
-    import cv2
-
-    torch = sys.modules.get("torch")
-    before = cv2.getNumThreads(), torch.get_num_threads() if torch else 0
-    cv2.setNumThreads(count)
-    if torch:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before[0])
-        if torch:
-            torch.set_num_threads(before[1])
-
-
-def say_if_busy() -> None:
-    """One line on stderr when other work would make the measured seconds too long."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    cores = os.cpu_count() or 1
-    if load > 1.5 * cores:
-        print(f"the machine is busy (load {load:.1f} on {cores} cores): seconds a film come out too long",
-              file=sys.stderr)  # fmt: skip
-
-
-def predict_fold(entry: Entry, ground: Ground, parts: Parts, folder: Path, made: dict[str, Any]) -> None:
-    """Writes preds.csv and, last, manifest.json of the films held out, by the run's weights as they are on disk.
-
-    A film without an answer gets the medians of the training films and stands in the manifest's failures.
+    Raises:
+        AasceError: it is missing, or names no solver.
     """
-    assert parts.held is not None
-    run = folder / "run"
-    solver = equip(solver_class(entry.solver).load(run))
-    clock = Clock(solver)
-    say_if_busy()
-    with limited_threads(ground.threads):
-        paths = [film.path for film in parts.held]
-        measured = [m for _, m in measure_films(paths, clock, "challenge")]
-    named = [
-        replace(m, prediction=replace(m.prediction, film_id=film.film_id))
-        for m, film in zip(measured, parts.held, strict=True)
-    ]
-    median = np.median([film.angles for film in parts.train if film.angles is not None], axis=0)
-    write_submission(folder / PREDICTIONS, submission_rows(named, median))
-    told = Manifest.of(named, (entry.solver,), (1.0,), "challenge", median)
-    facts = {
-        **made,
-        "identity": identity(made),
-        "definition": told.definition,
-        "labels": ground.films.labels,
-        "films": told.films,
-        "failures": dict(told.failures),
-        "median": median.tolist(),
-        "flags": {name: list(flags) for name, flags in told.flags.items()},
-        "seconds": [round(value, 5) for value in clock.seconds],
-        "threads": ground.threads,
-        "processors": os.cpu_count(),
-        **_of_the_run(run, solver),
-        "version": told.version,
-        "commit": told.commit,
-        "created": told.created,
-    }
-    _write(folder / MANIFEST, facts)
+    path = folder / MANIFEST
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(facts, dict) or not isinstance(facts.get("solver"), str):
+            raise ValueError("it names no solver")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise AasceError(
+            f"{path}: cannot be read ({reason}); name a folder that holds {PREDICTIONS} and {MANIFEST}"
+        ) from error
+    return facts
 
 
-def _of_the_run(run: Path, solver: Solver) -> dict[str, Any]:
-    """Size, training, and what the solver measured on its validation part."""
-    size = weights_size(run)
-    manifest = read_manifest(run)
-    needs = getattr(solver, "needs", None)
-    remark = f"starts from the released {needs}, which was trained on these films too" if needs else ""
-    return {
-        "parameters": size.parameters,
-        "weights_mb": size.megabytes,
-        "training": manifest["run"],
-        "validation": {k: v for k, v in manifest.items() if k.startswith("validation_")},
-        "remark": remark,
-    }
+def read_rows(folder: Path) -> dict[str, NDArray[np.float64]]:
+    """Film to (3,) degrees of a folder of held-out predictions.
+
+    Raises:
+        AasceError: it holds no table, or one that cannot be read.
+    """
+    return dict(zip(*read_angles_csv(folder / PREDICTIONS), strict=True))
 
 
-OF_ALL = (
-    "solver", "settings", "definition", "labels", "threads", "processors", "parameters", "weights_mb", "remark",
-    "version",
-)  # fmt: skip
-OF_A_FOLD = ("split", "identity", "films", "median", "training", "validation", "commit", "created")
-"""What of the folds' manifests is told once, and what for each fold, when they are put together."""
+SHARED = (
+    "solver",
+    "settings",
+    "definition",
+    "labels",
+    "threads",
+    "processors",
+    "parameters",
+    "weights_mb",
+    "remark",
+)
+"""What is the same for every fold of one solver."""
 
 
 def merge(folders: Sequence[Path], out: Path) -> None:
-    """Puts the folds of one solver together in the format of submissions/oof-SOLVER."""
+    """Puts the held-out predictions of several models of one solver together, in the same format.
+
+    Raises:
+        AasceError: they are of different solvers, settings or labels, or a film is in two of them.
+    """
+    facts = [read_facts(folder) for folder in folders]
     rows: dict[str, Any] = {}
-    told = []
-    for folder in folders:
-        answers = read_answers(folder)
-        rows |= answers.angles
-        told.append(answers.facts)
+    for folder, its in zip(folders, facts, strict=True):
+        other = next((key for key in ("solver", "settings", "labels") if its[key] != facts[0][key]), None)
+        if other is not None:
+            raise AasceError(f"{folder}: differs from {folders[0]} in {other}; put like with like")
+        angles = read_rows(folder)
+        twice = sorted(rows.keys() & angles.keys())
+        if twice:
+            raise AasceError(
+                f"{folder}: predicts {twice[0]!r}, which another folder holds too; leave one out"
+            )
+        rows |= angles
+    folds = [fold for its in facts for fold in its["folds"]]
+    seconds = [value for fold in folds for value in fold["seconds"]]
     write_submission(out / PREDICTIONS, rows)
-    seconds = [value for facts in told for value in facts["seconds"]]
-    facts = {
-        **{key: told[0][key] for key in OF_ALL},
+    body = {
+        **{key: facts[0][key] for key in SHARED},
         "films": len(rows),
-        "failures": {name: why for facts in told for name, why in facts["failures"].items()},
-        "flags": {name: flags for facts in told for name, flags in facts["flags"].items()},
-        "seconds_a_film": float(np.median(seconds)) if seconds else None,
-        "folds": [{key: facts[key] for key in OF_A_FOLD} for facts in told],
+        "failures": {name: why for its in facts for name, why in its["failures"].items()},
+        "flags": {name: flags for its in facts for name, flags in its["flags"].items()},
+        "seconds_a_film": seconds_a_film(seconds),
+        "folds": folds,
     }
-    _write(out / MANIFEST, facts)
+    _write_json(out / MANIFEST, body)
 
 
-def _write(path: Path, facts: dict[str, Any]) -> None:
+def _write_json(path: Path, facts: dict[str, Any]) -> None:
     write_text(path, json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Films of drawn people: framing, X-ray, development, truth; a film set that renders as it goes."""
+"""Rendered films of drawn persons with their ground truth, and a film set that renders on demand."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ from aasce.xray.transmission import transmission, tungsten_spectrum
 Frame = Literal["whole", "trunk"]
 
 BEHIND_MM = 800.0
-"""From the spine to the film. Since the field is measured in the plane of the spine, a film farther away shows the
-same; this far no arm held forward reaches through it."""
+"""Distance from the spine to the film. The field of view is defined in the plane of the spine, so the distance does not
+change the image; it is large enough for arms held forward to stay in front of the film."""
 
 
 class Framing(Settings):
-    """Where tube and film stand, and how much of the person is on the film.
+    """Positions of tube and film, and the part of the person that the film shows.
 
     Attributes:
-        view: "AP" or "PA"; on a PA film the patient's left lies left.
+        view: "AP" or "PA"; on a PA film the patient's left is on the left.
         scanner: True for a slot scanner, False for one exposure of a long film.
-        box: mm in the person's frame, least and greatest x, least and greatest z of the film's field.
+        box: field of view, mm in the person's frame: smallest and largest x, smallest and largest z.
         rows: height of the film in px.
         distance: mm from the focus to the spine.
-        turn: degrees of pitch, roll and yaw by which the person stands askew in the beam.
-        kilovolts, aluminium: tube voltage, filtration in mm.
+        turn: degrees of pitch, roll and yaw by which the person is rotated in the beam.
+        kilovolts: tube voltage.
+        aluminium: filtration, mm.
     """
 
     view: Literal["AP", "PA"]
@@ -61,7 +62,13 @@ class Framing(Settings):
 
 @dataclass(frozen=True, slots=True)
 class RenderedFilm:
-    """One rendered film: its pixels (bone bright), all that is known of it, and what it was made from."""
+    """One rendered film.
+
+    Attributes:
+        pixels: (H, W) uint8, bone bright.
+        truth: landmarks, angles and whatever else is known of the film.
+        person, phantom, framing, appearance: what the film was rendered from.
+    """
 
     pixels: Array
     truth: FilmTruth
@@ -74,7 +81,14 @@ class RenderedFilm:
 def draw_framing(
     rng: np.random.Generator, phantom: Phantom, rows: int, frame: Frame | None = None
 ) -> Framing:
-    """Draws how a film is taken: the whole film from head to hips, or the trunk alone as in the challenge."""
+    """Draws the framing of a film: from head to hips ("whole") or the trunk alone ("trunk"), as in the challenge.
+
+    Args:
+        rng: source of every draw.
+        phantom: the person.
+        rows: height of the film in px.
+        frame: "whole" or "trunk"; drawn with equal probability when None.
+    """
     whole = frame == "whole" or (frame is None and rng.random() < 0.5)
     spine = phantom.pose.centre[LEVELS.index("T1") : LEVELS.index("S1")]
     top, bottom = float(spine[0, 2]), float(spine[-1, 2])
@@ -89,7 +103,7 @@ def draw_framing(
     middle = (left + right) / 2 + rng.normal(0, 0.02) * length
     half = max(side, (right - left) / 2 + 35.0)
     view: Literal["AP", "PA"] = "AP" if rng.random() < 0.5 else "PA"
-    # From behind the spine is nearer to the tube, by the thickness of the body before it.
+    # In a PA film the spine is nearer to the tube by the thickness of the body in front of it.
     near, far = (1150.0, 1750.0) if view == "AP" else (1050.0, 1650.0)
     return Framing(
         view=view,
@@ -104,7 +118,7 @@ def draw_framing(
 
 
 def expose(phantom: Phantom, camera: Camera, kilovolts: float, aluminium: float) -> torch.Tensor:
-    """(H, W) primary intensity beside the open beam's."""
+    """(H, W) primary intensity behind a phantom, relative to the open beam."""
     maps = material_maps(phantom.meshes, camera)
     return transmission(maps, tungsten_spectrum(kilovolts, aluminium))
 
@@ -117,13 +131,13 @@ def render_film(
     cobb: float | None = None,
     curve: str | None = None,
 ) -> RenderedFilm:
-    """Draws a person, a framing and a appearance from one seed, and takes the film.
+    """Draws a person, a framing and an appearance from one seed, and renders the film.
 
     Args:
-        seed: of every draw; the same seed gives the same film on one machine.
+        seed: of every draw; on one machine the same seed gives the same film.
         rows: height of the film in px.
         population, cobb, curve: see `draw_person`.
-        frame: "whole", "trunk", or drawn.
+        frame: see `draw_framing`.
     """
     person = draw_person(seed, population, cobb, curve)
     phantom = build_person(person)
@@ -140,9 +154,9 @@ def render_film(
 
 
 class RenderedFilms(FilmSet):
-    """Films rendered when asked for: film i is that of seed + i, the same each time, kept nowhere.
+    """Films rendered on demand: film i is that of seed + i, the same each time, and is not stored.
 
-    Labels need a person's meshes but no X-ray; they are made once, when the set is made.
+    Labels need a person's meshes but no X-ray; they are computed once, when the set is created.
     """
 
     def __init__(self, count: int, seed: int = 0, rows: int = 1024, population: str = "patients") -> None:
@@ -151,7 +165,7 @@ class RenderedFilms(FilmSet):
         super().__init__((rendered_label(s, rows, population) for s in self.seeds), "rendered", "official")
 
     def subset(self, indices: Iterable[int]) -> FilmSet:
-        """The films at `indices`, still rendered when asked for."""
+        """The films at `indices`, also rendered on demand."""
         chosen = list(indices)
         part = object.__new__(RenderedFilms)
         FilmSet.__init__(part, (self[i] for i in chosen), self.name, self.labels)
@@ -166,7 +180,7 @@ class RenderedFilms(FilmSet):
 
 
 def rendered_label(seed: int, rows: int, population: str) -> LabelledFilm:
-    """What is known of the film of a seed, without taking it."""
+    """Labels of the film of a seed, without rendering it."""
     person = draw_person(seed, population)
     phantom = build_person(person, spine_only=True)
     framing = draw_framing(np.random.default_rng((seed, 1)), phantom, rows)

@@ -1,4 +1,4 @@
-"""A whole person in numbers, and the meshes and known points that the numbers build."""
+"""A person as a record of numbers, and the meshes and named points built from it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from aasce.config import Settings
 from aasce.phantom.anatomy.gas import GasRecord, build_gas, draw_gas
 from aasce.phantom.anatomy.limbs import LimbsRecord, build_limbs, draw_limbs
 from aasce.phantom.anatomy.pelvis import PelvisRecord, build_pelvis, draw_pelvis, hip_centres
-from aasce.phantom.anatomy.skin import SkinRecord, build_skin, draw_skin, lay_skin
+from aasce.phantom.anatomy.skin import SkinRecord, build_skin, draw_skin, place_skin
 from aasce.phantom.anatomy.skull import SkullRecord, build_skull, draw_skull
-from aasce.phantom.anatomy.thorax import ThoraxRecord, build_thorax, draw_thorax, lay_thorax
+from aasce.phantom.anatomy.thorax import ThoraxRecord, build_thorax, draw_thorax, place_thorax
 from aasce.phantom.devices.instruments import InstrumentsRecord, build_instruments, draw_instruments
 from aasce.phantom.spine.ageing import draw_disc_factors
 from aasce.phantom.spine.curves import SpineRecord, draw_spine
@@ -32,20 +32,20 @@ from aasce.types import AasceError, Array
 from aasce.xray.mesh import Mesh
 
 POPULATIONS: tuple[str, ...] = ("patients", "adults", "elderly")
-"""patients: who is filmed for scoliosis, mostly girls of 10 to 18; adults: straight backs as in the CT scans; elderly:
-65 and older, with osteophytes, fractures, thin bone and lumbar curves."""
+"""patients: persons examined for scoliosis, mostly girls of 10 to 18 years; adults: straight spines as in the CT scans;
+elderly: 65 years and older, with osteophytes, fractures, thin bone and lumbar curves."""
 
 Points = dict[str, dict[str, torch.Tensor]]
 
 
 class Person(Settings):
-    """Every number that a person was drawn with; `build_person` makes the same meshes from them again.
+    """All numbers of a drawn person; `build_person` always makes the same meshes from them.
 
     Attributes:
-        seed: that drew the record.
+        seed: with which the record was drawn.
         population: one of POPULATIONS.
         age: years.
-        female: sex.
+        female: True for a woman or girl.
         spine: see `SpineRecord`.
         vertebrae: shape of each level, C1 to S1.
         thorax, skin, pelvis, skull, limbs, gas, instruments: the records of the other parts.
@@ -66,7 +66,7 @@ class Person(Settings):
     instruments: InstrumentsRecord
 
     def pose(self) -> SpinePose:
-        """Where each vertebra stands, float64."""
+        """Pose of the spine, float64."""
         return self.spine.pose()
 
 
@@ -75,10 +75,10 @@ class Phantom:
     """A person as meshes, in the person's frame.
 
     Attributes:
-        pose: frames of the vertebrae.
-        models: each level's own surfaces and points.
-        points: for each level its named points (3,) mm.
-        meshes: everything there is to render, C1 to the instruments.
+        pose: of the spine.
+        models: by level its surfaces and points in its own frame.
+        points: by level its named points, (3,) mm each.
+        meshes: all meshes to render, from C1 to the devices.
     """
 
     pose: SpinePose
@@ -87,7 +87,7 @@ class Phantom:
     meshes: list[Mesh]
 
     def bones(self) -> Mapping[str, tuple[torch.Tensor, torch.Tensor]]:
-        """For each vertebra its outer surface, (V, 3) mm and (F, 3)."""
+        """By level the outer surface of the vertebra, (V, 3) mm and (F, 3)."""
         found = {mesh.name: (mesh.vertices, mesh.faces) for mesh in self.meshes}
         return {level: found[level] for level in LEVELS}
 
@@ -100,11 +100,11 @@ def draw_person(
     Args:
         seed: of every draw.
         population: one of POPULATIONS.
-        cobb: nominal major Cobb angle in degrees, 0 to 100; drawn without.
-        curve: a curve type of `aasce.phantom.spine.curves.PATTERNS`; drawn without.
+        cobb: nominal major Cobb angle in degrees, 0 to 100; drawn when None.
+        curve: a curve type of `aasce.phantom.spine.curves.PATTERNS`; drawn when None.
 
     Raises:
-        AasceError: unknown population or curve type, impossible Cobb angle.
+        AasceError: the population or the curve type is unknown, or the Cobb angle is out of range.
     """
     if population not in POPULATIONS:
         raise AasceError(f"population {population!r} is unknown; choose one of {', '.join(POPULATIONS)}")
@@ -156,7 +156,15 @@ def _fitted(
     growth: float,
     worn_by: float | None,
 ) -> tuple[SpineRecord, dict[str, VertebraShape]]:
-    """Makes bodies, discs and the bend agree: heights follow the spacing, bodies at an apex are wedged."""
+    """Adapts vertebrae to the spine: heights follow the spacing, bodies near an apex are wedged, worn discs are lower.
+
+    Args:
+        rng: source of every draw.
+        spine: as drawn.
+        shapes: by level, as drawn.
+        growth: size relative to an adult's.
+        worn_by: age in years by which discs are worn; None for no wear.
+    """
     spacing = np.array(spine.spacing)
     ratio = spacing / (scan_statistics().spacing_mean * spine.stature)
     level_ratio = np.clip(np.concatenate([ratio[:1], (ratio[:-1] + ratio[1:]) / 2, ratio[-1:]]), 0.8, 1.2)
@@ -174,7 +182,7 @@ def _fitted(
 
 
 def _lost(discs: Mapping[str, float], shapes: Mapping[str, VertebraShape]) -> Array:
-    """(24,) mm by which each step is shorter for a worn disc and for fractured bodies, at scale 1."""
+    """(24,) mm by which worn discs and fractured bodies shorten each step, at scale 1."""
     lost = np.zeros(len(LEVELS) - 1)
     for index, level in enumerate(LEVELS[:-1]):
         if level in discs:
@@ -186,11 +194,11 @@ def _lost(discs: Mapping[str, float], shapes: Mapping[str, VertebraShape]) -> Ar
 
 
 def build_person(person: Person, spine_only: bool = False, dtype: torch.dtype = torch.float32) -> Phantom:
-    """Builds the meshes of a record.
+    """Builds the meshes of a person.
 
     Args:
         person: the record.
-        spine_only: vertebrae and sacrum alone, where no film is needed.
+        spine_only: True builds vertebrae and sacrum only, for labels without a film.
         dtype: of the vertices.
     """
     pose = person.pose()
@@ -207,17 +215,17 @@ def build_person(person: Person, spine_only: bool = False, dtype: torch.dtype = 
 
 
 def _rest_of_body(person: Person, pose: SpinePose, points: Points, spine: list[Mesh]) -> list[Mesh]:
-    laid = lay_thorax(person.thorax, pose, points)
-    bones = build_thorax(person.thorax, pose, points, laid)
+    placed = place_thorax(person.thorax, pose, points)
+    bones = build_thorax(person.thorax, pose, points, placed)
     bones += build_pelvis(person.pelvis, pose)
     bones += build_skull(person.skull, pose)
-    # What lies in the arms follows the flesh, and what lies on the skin needs it.
-    body = lay_skin(person.skin, laid.cage, laid.girdle, pose, points, [*spine, *bones])
-    skin = build_skin(person.skin, laid.cage, laid.girdle, pose, points, laid=body)
+    # The bones of the arms follow the soft parts, and objects on the skin need the skin.
+    body = place_skin(person.skin, placed.cage, placed.girdle, pose, points, [*spine, *bones])
+    skin = build_skin(person.skin, placed.cage, placed.girdle, pose, points, placed=body)
     return [
         *bones,
         *build_limbs(person.limbs, pose, hip_centres(person.pelvis, pose), body.arms.joints),
         *skin,
-        *build_gas(person.gas, pose, laid.lungs.domes[1]),
+        *build_gas(person.gas, pose, placed.lungs.domes[1]),
         *build_instruments(person.instruments, pose, points, skin),
     ]

@@ -1,4 +1,4 @@
-"""A person as a CT scan: Hounsfield units, a label for every vertebra, centroids."""
+"""CT scan of a person: Hounsfield units, vertebra labels and centroids."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ VERSE: dict[str, int] = {
     **{f"L{i}": 19 + i for i in range(1, 6)},
     "S1": 26,
 }
-"""Label numbers of VerSe (Sekuboyina et al. 2021, Med Image Anal 73:102166): C1 1 ... T1 8 ... L1 20, sacrum 26."""
+"""Labels of VerSe (Sekuboyina et al. 2021, Med Image Anal 73:102166): C1 1 ... T1 8 ... L1 20, sacrum 26."""
 
 _NESTING = ("air", "fat", "soft", "lung", "blood", "cartilage", "cortex", "marrow")
-"""Materials from the outside inwards; metal and plastic come last."""
+"""Materials in nesting order, the outermost first; metal and plastic follow after these."""
 
-_REACH_MM = (95.0, 95.0, 70.0, 60.0, 45.0)
-"""mm of the scan beyond the spine: to either side, behind, in front and above it; below by the sacrum."""
+_SIDE_MM, _BEHIND_MM, _FRONT_MM, _ABOVE_MM, _BELOW_MM = 95.0, 70.0, 60.0, 45.0, 95.0
+"""mm by which the scan extends beyond the middles of the bodies; below, from the sacrum's endplate."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhantomScan:
-    """One scan.
+    """One CT scan with labels.
 
     Attributes:
-        ct: HU, noise included.
-        labels: VerSe's numbers, 0 elsewhere.
-        centroids: VerSe's json form: the orientation, then {"label", "X", "Y", "Z"} in voxels of a vertebra's body.
+        ct: HU, with noise.
+        labels: labels of VerSe, 0 elsewhere.
+        centroids: in the JSON form of VerSe: the orientation, then {"label", "X", "Y", "Z"} in voxels for each body.
     """
 
     ct: Volume
@@ -44,19 +44,19 @@ class PhantomScan:
 
 
 def nesting(mesh: Mesh) -> tuple[int, int]:
-    """Sorts meshes from the outside inwards."""
+    """Sort key by which outer meshes come before the meshes inside them."""
     rank = [_NESTING.index(m) if m in _NESTING else len(_NESTING) for m in (mesh.inside, mesh.material)]
     return (rank[1], rank[1]) if rank[1] == len(_NESTING) else (rank[0], rank[1])
 
 
 def phantom_scan(person: Person, seed: int = 0, spacing: float = 1.5, noise: float = 15.0) -> PhantomScan:
-    """Scans a person from the skull's base to the sacrum.
+    """CT scan of a person from the base of the skull to the sacrum.
 
     Args:
-        person: who.
+        person: see `Person`.
         seed: of the noise.
         spacing: mm per voxel.
-        noise: HU, standard deviation.
+        noise: standard deviation of the noise, HU.
     """
     phantom = build_person(person)
     box = _box(phantom)
@@ -68,15 +68,20 @@ def phantom_scan(person: Person, seed: int = 0, spacing: float = 1.5, noise: flo
 
 
 def _box(phantom: Phantom) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(2, 3) mm, lower and upper corner of the scan."""
     spine = phantom.pose.centre.double().numpy() / phantom.pose.scale
-    side, _, behind, front, above = _REACH_MM
-    low = np.array([spine[:, 0].min() - side, spine[:, 1].min() - behind, -95.0])
-    high = np.array([spine[:, 0].max() + side, spine[:, 1].max() + front, spine[0, 2] + above])
+    low = np.array([spine[:, 0].min() - _SIDE_MM, spine[:, 1].min() - _BEHIND_MM, -_BELOW_MM])
+    high = np.array([spine[:, 0].max() + _SIDE_MM, spine[:, 1].max() + _FRONT_MM, spine[0, 2] + _ABOVE_MM])
     return np.stack([low, high]) * phantom.pose.scale
 
 
 def centroids(phantom: Phantom, grid: Volume) -> list[dict[str, Any]]:
-    """The middles of the bodies, C1 to L5, in VerSe's json form."""
+    """The middles of the bodies, C1 to L5, in the JSON form of VerSe.
+
+    Args:
+        phantom: the person.
+        grid: the scan, whose voxels are counted.
+    """
     middles = phantom.pose.centre.double().numpy()[:-1]
     index = grid.to_index(middles)
     places = [

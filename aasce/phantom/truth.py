@@ -1,4 +1,4 @@
-"""What is known of a rendered film: landmarks, boxes, masks, centreline, angles in the film and in space."""
+"""Ground truth of a rendered film: landmarks, boxes, masks, centreline, angles on the film and in space."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ FILM_LEVELS: tuple[int, ...] = tuple(LEVELS.index(level) for level in VERTEBRAE)
 
 
 class Spine(Protocol):
-    """The part of a phantom that masks need."""
+    """A phantom, as far as `vertebra_masks` needs it."""
 
     def bones(self) -> Mapping[str, tuple[torch.Tensor, torch.Tensor]]:
-        """For each level its outer surface, (V, 3) mm vertices and (F, 3) faces."""
+        """By level the outer surface, (V, 3) mm vertices and (F, 3) faces."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class MaximumCurvature:
-    """The Cobb angle in space: the largest angle between the axes of two vertebrae, whatever the view.
+    """The Cobb angle in space, in the plane of maximum curvature.
 
     Attributes:
-        degrees: that angle.
-        ends: 0-based indices into VERTEBRAE, upper and lower.
-        plane: degrees by which the plane of that bend is turned from the frontal plane (0) towards the
-            sagittal one (90).
+        degrees: angle between the axes of the two end vertebrae.
+        ends: 0-based indices into VERTEBRAE, upper and lower end vertebra.
+        plane: angle in degrees of the plane of maximum curvature from the frontal (0) to the sagittal plane (90).
     """
 
     degrees: float
@@ -44,15 +43,15 @@ class MaximumCurvature:
 
 @dataclass(frozen=True, slots=True)
 class FilmTruth:
-    """All that is known of one rendered film, in its pixels.
+    """Ground truth of one rendered film.
 
     Attributes:
         size: (H, W).
         landmarks: (17, 4, 2) px, T1 to L5, each TL, TR, BL, BR as they lie on the film.
         points: (17, 4, 3) mm, the same landmarks in the person's frame.
-        centreline: (N, 2) px from the top, through the middles of the bodies.
+        centreline: (17, 2) px from the top, the projected middles of the bodies.
         boxes: (17, 4) px, left, top, right, bottom of the landmarks.
-        centroids: (17, 3) mm, the middles of the bodies.
+        centroids: (17, 3) mm in the person's frame, the middles of the bodies.
         challenge, clinical: Cobb angles of the landmarks by the two definitions.
         space: the Cobb angle in the plane of maximum curvature.
     """
@@ -69,10 +68,14 @@ class FilmTruth:
 
 
 def corners_3d(points: Mapping[str, Mapping[str, torch.Tensor]], camera: Camera) -> torch.Tensor:
-    """(17, 4, 3) mm: where the projected endplates are widest, which is where a reader clicks.
+    """(17, 4, 3) mm: the points where the projected endplates are widest, which are the corners that a reader marks.
 
-    An endplate's rim is taken for the ellipse through its four rim points; on a vertebra turned about its axis
-    the widest points of that ellipse wander from the anatomical left and right ones.
+    The rim of an endplate is approximated by the ellipse through its four rim points. On a rotated vertebra the
+    widest points of that ellipse differ from the anatomical left and right ones.
+
+    Args:
+        points: by level its named points, mm in the person's frame.
+        camera: of the film.
     """
     both = []
     for plate in ("superior", "inferior"):
@@ -99,11 +102,11 @@ def corners_3d(points: Mapping[str, Mapping[str, torch.Tensor]], camera: Camera)
 def film_truth(
     pose: SpinePose, points: Mapping[str, Mapping[str, torch.Tensor]], camera: Camera
 ) -> FilmTruth:
-    """Everything known of the film that a camera takes of a phantom.
+    """Ground truth of the film that a camera takes of a phantom.
 
     Args:
-        pose: the spine.
-        points: for each level its named points, mm in the person's frame.
+        pose: of the spine.
+        points: by level its named points, mm in the person's frame.
         camera: of the film.
     """
     corners = corners_3d(points, camera).double()
@@ -125,10 +128,10 @@ def film_truth(
 
 
 def maximum_curvature(pose: SpinePose) -> MaximumCurvature:
-    """The largest angle in space between the axes of two of T1 to L5 whose bend has a frontal part.
+    """The Cobb angle in the plane of maximum curvature (Stokes 1994, Spine 19:236).
 
-    Kyphosis and lordosis bend a straight spine too, so a pair counts by the frontal part of its angle, and the
-    angle in the plane of its own bend is told (Stokes 1994, Spine 19:236, plane of maximum curvature).
+    Kyphosis and lordosis bend a straight spine too. The end vertebrae are therefore the pair of T1 to L5 with the
+    largest frontal angle; the result is the angle in space between their axes.
     """
     axes = pose.rotation[list(FILM_LEVELS), :, 2].double().detach().cpu().numpy()
     frontal = np.degrees(np.arctan2(axes[:, 0], axes[:, 2]))
@@ -141,20 +144,20 @@ def maximum_curvature(pose: SpinePose) -> MaximumCurvature:
 
 
 def vertebra_masks(phantom: Spine, camera: Camera, least_mm: float = 1.0) -> Array:
-    """(H, W) uint8 label map: 1 to 17 for T1 to L5 where a ray passes more than `least_mm` of its bone, else 0.
+    """(H, W) uint8 label map: 1 to 17 for T1 to L5 where a ray's path through the bone exceeds `least_mm`, else 0.
 
-    Where vertebrae overlap on the film, the one with the longer way through it counts.
+    Where vertebrae overlap on the film, the one with the longer path counts.
 
     Args:
-        phantom: whoever knows the vertebrae's outer surfaces.
+        phantom: gives the outer surfaces of the vertebrae.
         camera: of the film.
-        least_mm: shorter ways are left out.
+        least_mm: mm, shortest path that counts.
     """
     surfaces = phantom.bones()
     best = np.full(camera.size, least_mm, np.float32)
     label = np.zeros(camera.size, np.uint8)
     for number, level in enumerate(VERTEBRAE, start=1):
-        way = path_length(surfaces[level], camera).detach().cpu().numpy()
-        label[way > best] = number
-        best = np.maximum(best, way)
+        length = path_length(surfaces[level], camera).detach().cpu().numpy()
+        label[length > best] = number
+        best = np.maximum(best, length)
     return label

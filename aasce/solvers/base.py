@@ -11,16 +11,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from aasce.config import Settings, dump_settings, load_settings
-from aasce.datasets import FilmSet
 from aasce.files import atomic_write, write_text
 from aasce.types import AasceError, Array, Orientation, Radiograph, SpinePrediction
+
+if TYPE_CHECKING:
+    from aasce.datasets import FilmSet
 
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "weights.safetensors"

@@ -1,14 +1,14 @@
-"""Models the templates of hip bone, skull, jaw, femur and humerus and packs them as package data.
+"""Models the templates of hip bone, skull, jaw, femur and humerus and stores them as package data.
 
     python -m tools.phantom.build_body aasce/phantom/data/body.npz
 
-Needs scikit-image and fast_simplification, which the package itself does not. Every bone is modelled from
-published landmarks and diameters as a smooth signed-distance field (tools/fields.py), cut by marching cubes and
-simplified; nothing is taken from a scan. Sources of the numbers are in the modules that use the templates:
-aasce/phantom/pelvis.py, skull.py and limbs.py.
+Needs scikit-image and fast-simplification, which the package itself does not need. Every bone is modelled from
+published landmarks and diameters as a smooth signed distance field (tools/phantom/fields.py), meshed by marching cubes
+and simplified; no scan is used. The sources of the numbers are given in the modules that use the templates: pelvis.py,
+skull.py and limbs.py in aasce/phantom/anatomy.
 
-Axes of all templates: x to the patient's right, y forward, z up, mm, average adult. Bones of a pair are the right
-one; the left one is its mirror image.
+Axes of all templates: x to the patient's right, y forward, z up, mm, average adult. Of paired bones the right one is
+stored; the left one is its mirror image.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from tools.phantom.fields import Field, Grid, cut, join, patch, surface
 from tools.phantom.skull_fields import jaw, skull, teeth
 
 HIP = (89.0, 26.0, -117.0)
-"""Middle of the right acetabulum, from the middle of the sacrum's upper endplate."""
+"""Middle of the right acetabulum, relative to the middle of the sacrum's upper endplate, mm."""
 
 
 def hip_bone() -> dict[str, trimesh.Trimesh]:
-    """The right hip bone; origin: the middle of the sacrum's upper endplate of a standing person."""
+    """The right hip bone of an upright person; origin: the middle of the sacrum's upper endplate."""
     grid = Grid((0, -86, -198), (150, 92, 48), 1.0)
     field = join(_wing(grid), _columns(grid), blend=8)
     field = join(field, _pubis(grid), blend=6)
     field = cut(field, grid.ball(HIP, 26.0), _acetabular_opening(grid), blend=4)
-    # The symphysis keeps a gap of 5 mm for its disc, the sacroiliac joint one of 2 mm from the sacrum's own surface.
+    # Leaves a gap of 5 mm in the symphysis for its disc, and of 2 mm to the sacrum in the sacroiliac joint.
     field = cut(field, grid.half_space((2.4, 0, 0), (1, 0, 0)), blend=1.5)
     field = cut(field, _sacrum(grid) - 2.2, blend=1.5)
     shell = np.broadcast_to(1.1 + 0.45 / (1 + np.exp((grid.z + 62) / 8)), grid.shape)
@@ -47,7 +47,7 @@ def hip_bone() -> dict[str, trimesh.Trimesh]:
 
 
 def _wing(grid: Grid) -> Field:
-    """The ilium's wing from the crest to the arcuate line: thick borders, a thin fossa, the auricular part thick."""
+    """The wing of the ilium from crest to arcuate line: thick borders and auricular part, a thin fossa."""
     crest = [
         (43, -70, -34),
         (58, -69, 2),
@@ -94,7 +94,7 @@ def _wing(grid: Grid) -> Field:
 
 
 def _columns(grid: Grid) -> Field:
-    """Arcuate line, both columns about the acetabulum, ischium with spine and tuberosity."""
+    """Arcuate line, both columns of the acetabulum, ischium with spine and tuberosity."""
     arcuate = grid.stroke(
         [(53, -30, -42), (71, -5, -61), (81, 22, -84), (78, 42, -102)], [9.5, 9.5, 10.5, 10]
     )
@@ -111,7 +111,7 @@ def _columns(grid: Grid) -> Field:
 
 
 def _pubis(grid: Grid) -> Field:
-    """Both rami and the body of the pubis; the obturator foramen is what they leave open."""
+    """Both rami and the body of the pubis, around the obturator foramen."""
     upper = grid.stroke([(77, 42, -105), (57, 57, -119), (34, 66, -132), (13, 64, -142)], [12, 8.5, 7.2, 7])
     plate, radii = patch(
         [
@@ -126,14 +126,14 @@ def _pubis(grid: Grid) -> Field:
 
 
 def _acetabular_opening(grid: Grid) -> Field:
-    """What lies beyond the rim: the cup opens sideways, 42 degrees down and 18 degrees forward."""
+    """The space outside the acetabulum's rim: it opens laterally, 42 degrees downward and 18 degrees forward."""
     normal = np.array([0.72, 0.24, -0.65])
     beyond = -grid.half_space(np.array(HIP) + 7.0 * normal, tuple(normal))
     return np.maximum(beyond, grid.ball(HIP, 38.0))
 
 
 def _sacrum(grid: Grid) -> Field:
-    """Distance to the template of the sacrum, placed as in the mean pose; large away from its ala."""
+    """Signed distance to the template of the sacrum in the average pose; 30 mm away from its ala."""
     shape = template("S1")
     placed = average_pose().place("S1", torch.tensor(shape.outer)).numpy()
     coarse = Grid((20, -80, -100), (74, 24, 34), 3.0)
@@ -148,7 +148,7 @@ def _sacrum(grid: Grid) -> Field:
 
 
 def femur() -> dict[str, trimesh.Trimesh]:
-    """The right upper femur; origin: middle of its head, standing."""
+    """The upper part of the right femur of an upright person; origin: the middle of its head."""
     grid = Grid((-32, -50, -245), (78, 38, 34), 1.0)
     head = grid.ball((0, 0, 0), 23.3)
     neck = grid.stroke([(4, -1, -3), (26, -6, -20), (40, -10, -33)], [17, 15, 17])
@@ -168,7 +168,7 @@ def femur() -> dict[str, trimesh.Trimesh]:
 
 
 def humerus() -> dict[str, trimesh.Trimesh]:
-    """The right humerus, arm hanging, palm to the thigh; origin: middle of its head."""
+    """The right humerus with the arm hanging and the palm to the thigh; origin: the middle of its head."""
     grid = Grid((-36, -34, -312), (42, 34, 30), 1.0)
     head = grid.ball((0, 0, 0), 22.6)
     tubercles = grid.stroke([(15, 4, 6), (13, 4, -16)], [9, 14])
@@ -186,7 +186,11 @@ def humerus() -> dict[str, trimesh.Trimesh]:
 
 
 def pack(meshes: dict[str, trimesh.Trimesh], path: Path) -> None:
-    """Stores vertices as hundredths of a mm in int16 and faces as uint16: compact, and exact enough for bone."""
+    """Stores vertices in 1/100 mm as int16 and faces as uint16.
+
+    Raises:
+        SystemExit: a mesh is not closed, or its faces do not point outward.
+    """
     arrays = {}
     for name, mesh in meshes.items():
         if not (mesh.is_watertight and mesh.is_winding_consistent and mesh.volume > 0):
@@ -202,7 +206,7 @@ def pack(meshes: dict[str, trimesh.Trimesh], path: Path) -> None:
 
 
 def main() -> None:
-    """Builds all templates; a second argument keeps to the named bones (for work on one of them)."""
+    """Builds all templates, or those named after the path of the file."""
     path = Path(sys.argv[1])
     parts = {"hip": hip_bone, "femur": femur, "humerus": humerus, "skull": skull, "jaw": jaw, "teeth": teeth}
     wanted = sys.argv[2:] or list(parts)

@@ -1,11 +1,11 @@
 """Makes aasce/phantom/data/vertebrae.npz: the template of every vertebra, C1 to the sacrum.
 
-Each level is a signed distance field (vertebra_shapes.py, sacrum_shape.py beside this file) at the mean sizes of
-phantom.spine.anthropometry, meshed by marching cubes (Lorensen and Cline 1987), simplified by quadrics (Garland and
-Heckbert 1997) and mirrored, so templates are symmetric to the last bit. The marrow's surface has the same faces, every
-vertex moved inward by the thickness of the cortex there, so a thin cortex stays even.
+Each level is a signed distance field (vertebra_shapes.py and sacrum_shape.py in this folder) at the mean sizes of
+aasce.phantom.spine.anthropometry. It is meshed by marching cubes (Lorensen and Cline 1987), simplified by quadrics
+(Garland and Heckbert 1997) and mirrored, so templates are exactly symmetric. The marrow's surface has the same faces,
+with every vertex moved inward by the thickness of the cortex there, so that a thin cortex is even.
 
-Needs scikit-image, fast-simplification, trimesh, rtree:
+Needs scikit-image, fast-simplification, trimesh and rtree:
 
     python -m tools.phantom.build_vertebrae            # about five minutes
     python -m tools.phantom.build_vertebrae --levels T7 L3 --out /some/where.npz
@@ -36,7 +36,7 @@ from tools.phantom.vertebra_shapes import body, build
 OUT = Path(__file__).parents[2] / "aasce" / "phantom" / "data" / "vertebrae.npz"
 FINE_MM = 0.6
 FACES = {"C": 1200, "T": 1440, "L": 1600, "S": 2400}
-"""Faces of the outer surface by region; the marrow has as many."""
+"""Number of faces of the outer surface by region; the marrow has the same number."""
 
 BOXES = {
     "C": ((-66.0, 22.0), (-38.0, 32.0), 46.0),
@@ -44,7 +44,7 @@ BOXES = {
     "L": ((-80.0, 26.0), (-34.0, 32.0), 54.0),
     "S": ((-50.0, 62.0), (-104.0, 32.0), 62.0),
 }
-"""By region: ranges of y and of z, and the reach of x, mm."""
+"""Extent of the sampling points by region: ranges of y and of z, and largest x, mm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Half:
 
     Attributes:
         outer, inner: (V, 3) mm.
-        room: (V,) how many times thicker the cortex may become before the marrow's surface crosses itself.
+        room: (V,) largest factor on the cortex's thickness at which the marrow's surface does not cross itself.
         faces: (F, 3) counter-clockwise from outside.
     """
 
@@ -64,7 +64,7 @@ class Half:
 
 
 def grid(level: str, spacing: float = FINE_MM) -> Grid:
-    """The right half's sampling points; the first layer lies on x = 0."""
+    """Sampling points of the right half; the first layer is at x = 0."""
     (y0, y1), (z0, z1), x1 = BOXES[level[0]]
     axes = [np.arange(a, b, spacing, dtype=np.float32) for a, b in ((0, x1), (y0, y1), (z0, z1))]
     return Grid(*np.meshgrid(*axes, indexing="ij"))
@@ -73,15 +73,15 @@ def grid(level: str, spacing: float = FINE_MM) -> Grid:
 def surface(g: Grid, values: Array) -> tuple[Array, Array]:
     """(V, 3) vertices and (F, 3) faces of the closed right half, cut flat at x = 0; counter-clockwise from outside.
 
-    The flat cut keeps the outline in the middle plane sharp while the mesh is simplified.
+    The flat cut preserves the outline in the middle plane while the mesh is simplified.
 
     Raises:
-        RuntimeError: the bone reaches the edge of its box.
+        RuntimeError: the bone extends to the edge of its box.
     """
     shell = (values[-1], values[:, 0], values[:, -1], values[:, :, 0], values[:, :, -1])
     if min(float(side.min()) for side in shell) <= 0:
         raise RuntimeError("the bone reaches the edge of its box; enlarge BOXES")
-    # Values near zero would put slivers at a grid point, which the simplification folds over.
+    # Values near zero would give very thin faces at a grid point, which fold over in the simplification.
     clear = np.where(np.abs(values) < 0.04, np.copysign(0.04, values), values)
     capped = np.concatenate([np.full_like(values[:1], 1e4), clear])
     steps = [float(np.diff(a[:2])[0]) for a in (g.x[:, 0, 0], g.y[0, :, 0], g.z[0, 0, :])]
@@ -94,7 +94,7 @@ def surface(g: Grid, values: Array) -> tuple[Array, Array]:
 
 
 def fitted_sizes(level: str) -> Dimensions:
-    """Sizes to ask of the body's field so that its mesh measures the mean sizes: rounding eats some of the rim."""
+    """Sizes for the body's field with which its mesh has the mean sizes, as rounding makes the rim smaller."""
     wanted = asked = means()[level]
     g = grid(level, 0.5)
     near = Grid(*(a[:68, (g.y[0, :, 0] > -26), :][:, :, np.abs(g.z[0, 0]) < 24] for a in (g.x, g.y, g.z)))
@@ -106,19 +106,19 @@ def fitted_sizes(level: str) -> Dimensions:
 
 
 def simplified(vertices: Array, faces: Array, target: int) -> tuple[Array, Array] | None:
-    """A half mesh of about `target` faces without the flat cut, sound when mirrored; None when none near is."""
+    """A half mesh of about `target` faces without the flat cut, valid when mirrored; None if there is none."""
     for extra in range(30, 180, 6):
         v, f = fast_simplification.simplify(
             vertices.astype(np.float32), faces.astype(np.int32), target_count=target + extra, agg=7
         )
         v, f = opened(v.astype(np.float64), f)
-        if len(f) >= target and sound(whole(v, f)):
+        if len(f) >= target and is_valid(whole(v, f)):
             return v, f
     return None
 
 
 def opened(v: Array, f: Array) -> tuple[Array, Array]:
-    """Takes the flat cut away and puts its rim on x = 0 exactly."""
+    """Removes the flat cut and moves its rim exactly to x = 0."""
     normal = np.cross(v[f[:, 1]] - v[f[:, 0]], v[f[:, 2]] - v[f[:, 0]])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     cut = (v[f][..., 0] < 0.25).all(1) & (normal[:, 0] < -0.9)
@@ -130,23 +130,23 @@ def opened(v: Array, f: Array) -> tuple[Array, Array]:
 
 
 def whole(vertices: Array, faces: Array) -> trimesh.Trimesh:
-    """Both halves, welded on x = 0."""
+    """Both halves, joined at x = 0."""
     both, all_faces, _ = mirrored(vertices, faces)
     return trimesh.Trimesh(both, all_faces, process=False)
 
 
-def sound(mesh: trimesh.Trimesh) -> bool:
-    """Closed, consistently oriented, of positive volume, in one piece."""
+def is_valid(mesh: trimesh.Trimesh) -> bool:
+    """Whether a mesh is closed, consistently oriented, of positive volume and in one piece."""
     return bool(
         mesh.is_watertight and mesh.is_winding_consistent and mesh.volume > 0 and mesh.body_count == 1
     )
 
 
 def marrow(vertices: Array, faces: Array, cortex: Array) -> tuple[Array, Array]:
-    """The inner surface's vertices: moved inward by the cortex, by at most 0.42 of the bone's thickness there.
+    """Vertices of the inner surface: moved inward by the cortex, and by at most 0.42 of the bone's thickness there.
 
     Returns:
-        (V, 3) mm, and (V,) the factor by which the cortex may grow.
+        (V, 3) mm, and (V,) the largest factor on the cortex's thickness.
     """
     full = whole(vertices, faces)
     normals = np.array(full.vertex_normals[: len(vertices)])
@@ -170,7 +170,7 @@ def marrow(vertices: Array, faces: Array, cortex: Array) -> tuple[Array, Array]:
 
 
 def flipped(outer: Array, inner: Array, faces: Array) -> Array:
-    """(F,) faces whose normal turns round, or nearly, on the way inward."""
+    """(F,) whether the normals of a face on the two surfaces differ by more than about 78 degrees."""
     n, m = (
         np.cross(v[faces[:, 1]] - v[faces[:, 0]], v[faces[:, 2]] - v[faces[:, 0]]) for v in (outer, inner)
     )
@@ -179,13 +179,13 @@ def flipped(outer: Array, inner: Array, faces: Array) -> Array:
 
 
 def sample(g: Grid, values: Array, at: Array) -> Array:
-    """(V,) values at points, trilinear."""
+    """(V,) values at points (V, 3) mm, by trilinear interpolation."""
     origin = np.array([g.x.flat[0], g.y.flat[0], g.z.flat[0]])
     return np.asarray(map_coordinates(values, ((at - origin) / FINE_MM).T, order=1, mode="nearest"))
 
 
 def template(level: str) -> tuple[Half, dict[str, Array]]:
-    """One level's half meshes and named points (right side and middle plane)."""
+    """Half meshes and named points (right side and middle plane) of one level."""
     g = grid(level)
     asked = means()[level] if level in ("C1", "C2", "S1") else fitted_sizes(level)
     half, fine = meshed(g, level, asked)
@@ -194,11 +194,12 @@ def template(level: str) -> tuple[Half, dict[str, Array]]:
 
 
 RIM_SHARE = 0.985
-"""Corner to corner over the widest width of the rim: the mean sizes lie between a film's and a calliper's."""
+"""Width between corners over the largest width of the rim: the mean sizes lie between those on films and by
+calliper."""
 
 
 def fitted(level: str, half: Half, points: dict[str, Array]) -> tuple[Half, dict[str, Array]]:
-    """Warps a template by a few per cent so that the points on its endplates' rims have the mean sizes."""
+    """Deforms a template by a few per cent, so that the points on its endplates' rims have the mean sizes."""
     size, p = means()[level], points
     rear = min(p["superior_back"][1], p["inferior_back"][1])
     plates = (
@@ -230,7 +231,7 @@ def fitted(level: str, half: Half, points: dict[str, Array]) -> tuple[Half, dict
 
 
 def meshed(g: Grid, level: str, asked: Dimensions) -> tuple[Half, Array]:
-    """A level's half meshes and the vertices of its fine surface."""
+    """Half meshes of a level, and the vertices of its fine surface."""
     bone: Bone = sacrum(g) if level == "S1" else build(g, level, asked)
     for shift in (0.0, 0.02, -0.02, 0.05, -0.05):
         fine = surface(g, bone.field + shift)
@@ -246,14 +247,14 @@ def meshed(g: Grid, level: str, asked: Dimensions) -> tuple[Half, Array]:
 
 
 def on_surface(points: dict[str, Array], mesh: trimesh.Trimesh) -> dict[str, Array]:
-    """Moves the points that lie on the bone's surface, by a tenth of a mm or so, onto the simplified one."""
-    skin = [
+    """Moves the points on the fine surface to the simplified one, by about 0.1 mm."""
+    on_rim = [
         k for k in points if k in ON_SURFACE or (k.startswith(("superior", "inferior")) and "centre" not in k)
     ]
-    places, away, _ = trimesh.proximity.closest_point(mesh, np.stack([points[k] for k in skin]))
+    places, away, _ = trimesh.proximity.closest_point(mesh, np.stack([points[k] for k in on_rim]))
     moved = {
         k: p * [p_x != 0, 1, 1]
-        for k, p, p_x, d in zip(skin, places, [points[k][0] for k in skin], away, strict=True)
+        for k, p, p_x, d in zip(on_rim, places, [points[k][0] for k in on_rim], away, strict=True)
         if d < 1.5
     }
     points = points | moved
@@ -263,7 +264,7 @@ def on_surface(points: dict[str, Array], mesh: trimesh.Trimesh) -> dict[str, Arr
 
 
 def save(path: Path, templates: dict[str, tuple[Half, dict[str, Array]]]) -> None:
-    """Hundredths of a mm as int16, faces as uint16, points as float32 with their names."""
+    """Stores vertices in 1/100 mm as int16, faces as uint16, points as float32 with their names."""
     arrays: dict[str, Any] = {}
     for level, (half, points) in templates.items():
         arrays[f"{level}/outer"] = np.round(half.outer * 100).astype(np.int16)
@@ -278,7 +279,7 @@ def save(path: Path, templates: dict[str, tuple[Half, dict[str, Array]]]) -> Non
 
 
 def main() -> None:
-    """Builds the templates and prints their sizes beside the wanted ones."""
+    """Builds the templates and prints their sizes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--levels", nargs="*", default=LEVELS, choices=LEVELS)
     parser.add_argument("--out", type=Path, default=OUT)
@@ -293,7 +294,7 @@ def main() -> None:
 
 
 def volumes(half: Half) -> str:
-    """Bone and marrow in cubic centimetres."""
+    """Volumes of bone and marrow in cubic centimetres, as text."""
     bone, core = whole(half.outer, half.faces), whole(half.inner, half.faces)
     return f"bone {bone.volume / 1e3:.1f} cm3, marrow {core.volume / 1e3:.1f} cm3, marrow closed: {core.is_watertight}"
 

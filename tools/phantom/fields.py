@@ -1,6 +1,6 @@
-"""Signed-distance fields on a grid, and closed meshes from them: how tools/build_body.py models bones.
+"""Signed distance fields on a grid, and closed meshes from them, for tools/phantom/build_body.py.
 
-Negative inside, mm. Only the tools use this; it needs scikit-image and fast_simplification.
+Distances are in mm, negative inside. Needs scikit-image and fast-simplification.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Grid:
         self.both_sides = False
 
     def folded(self) -> Grid:
-        """The same grid on which whatever is modelled at x > 0 appears at -x too."""
+        """The same grid, on which shapes at x > 0 appear at -x too."""
         other = copy(self)
         other.x, other.both_sides = abs(self.x), True
         return other
@@ -41,7 +41,7 @@ class Grid:
         return self.ellipsoid(centre, (radius, radius, radius))
 
     def ellipsoid(self, centre: Point, axes: Point) -> Field:
-        """An ellipsoid; the distance is right at the surface and roughly so elsewhere."""
+        """An ellipsoid; the distance is exact at the surface and approximate elsewhere."""
         u, v, w = ((c - m) / a for c, m, a in zip((self.x, self.y, self.z), centre, axes, strict=True))
         inner = np.sqrt(u * u + v * v + w * w) + 1e-6
         slope = np.sqrt((u / axes[0]) ** 2 + (v / axes[1]) ** 2 + (w / axes[2]) ** 2) / inner + 1e-6
@@ -59,13 +59,13 @@ class Grid:
         )
 
     def half_space(self, point: Point, normal: Point) -> Field:
-        """The side of a plane that its normal does not point to."""
+        """The half space on the side of a plane opposite to its normal."""
         n = np.array(normal, float) / np.linalg.norm(normal)
         inner = (self.x - point[0]) * n[0] + (self.y - point[1]) * n[1] + (self.z - point[2]) * n[2]
         return np.broadcast_to(inner, self.shape).astype(np.float32)
 
     def stroke(self, points: Sequence[Point], radii: Sequence[float]) -> Field:
-        """A rounded bar along a polyline, its radius running linearly from point to point."""
+        """A rounded bar along a polyline, with its radius interpolated linearly from point to point."""
         field = np.full(self.shape, 1e3, np.float32)
         for a, b, ra, rb in zip(points, points[1:], radii, radii[1:], strict=False):
             a, d = np.array(a, np.float32), np.subtract(b, a).astype(np.float32)
@@ -76,7 +76,7 @@ class Grid:
         return field
 
     def sheet(self, points: NDArray[np.float64], radii: NDArray[np.float64]) -> Field:
-        """A curved plate: the union of many small balls, (N, 3) mm and (N,) mm."""
+        """A curved plate: the union of many small balls with middles (N, 3) mm and radii (N,) mm."""
         if self.both_sides:
             points = np.concatenate([points, points * (-1, 1, 1)])
             radii = np.concatenate([radii, radii])
@@ -96,7 +96,7 @@ class Grid:
         return field
 
     def sample(self, field: Field, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The field at (N, 3) mm, linearly."""
+        """(N,) values of a field at (N, 3) mm, by linear interpolation."""
         return map_coordinates(field, ((points - self.low) / self.pitch).T, order=1, mode="nearest")
 
 
@@ -110,7 +110,7 @@ def join(*fields: Field, blend: float = 5.0) -> Field:
 
 
 def cut(field: Field, *holes: Field, blend: float = 1.5) -> Field:
-    """What is left of a field when holes are taken out, edges rounded."""
+    """Difference of a field and holes, with edges rounded over about `blend` mm."""
     for hole in holes:
         field = -join(-field, hole, blend=blend)
     return field
@@ -119,7 +119,7 @@ def cut(field: Field, *holes: Field, blend: float = 1.5) -> Field:
 def patch(
     curves: Sequence[Sequence[Point]], radii: Sequence[Sequence[float]], step: float = 1.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points and radii of a plate spanned by curves: monotone cubics along and across.
+    """Points (N, 3) and radii (N,) of a plate between curves, by monotone cubics along and across them.
 
     Args:
         curves: (C, K, 3) control points of C neighbouring curves with K points each.
@@ -137,11 +137,14 @@ def patch(
 
 
 def surface(grid: Grid, field: Field, faces: int, smooth: float = 0.6, pieces: int = 1) -> trimesh.Trimesh:
-    """The zero surface as a closed mesh of about `faces` triangles, outwards oriented.
+    """The zero surface of a field as a closed mesh with faces that point outward.
 
     Args:
-        smooth: standard deviation of a Gaussian over the field, in voxels.
-        pieces: how many of the largest components to keep.
+        grid: of the field.
+        field: signed distances.
+        faces: approximate number of triangles.
+        smooth: standard deviation of a Gaussian filter of the field, in voxels.
+        pieces: number of the largest components to keep.
     """
     field = gaussian_filter(field, smooth)
     padded = np.pad(field, 1, constant_values=5.0)
@@ -157,7 +160,7 @@ def surface(grid: Grid, field: Field, faces: int, smooth: float = 0.6, pieces: i
 
 
 def _simplify(dense: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
-    """Collapses edges; thin shells sometimes tear, then a slightly other count or pace is tried."""
+    """Collapses edges; thin shells sometimes tear, then other random offsets and parameters are tried."""
     triangles, rng = dense.faces.astype(np.int32), np.random.default_rng(0)
     for attempt in range(60):
         points = (dense.vertices + rng.normal(0, 0.01 + 0.002 * attempt, dense.vertices.shape)).astype(
@@ -173,6 +176,6 @@ def _simplify(dense: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
 
 
 def project(grid: Grid, field: Field, mesh: trimesh.Trimesh) -> NDArray[np.float64]:
-    """The step along the vertex normals that brings each vertex nearer to the field's zero, at most half a mm."""
+    """(V, 3) mm, the step along the vertex normals that moves each vertex towards the zero surface, at most 0.35 mm."""
     value = grid.sample(field, np.asarray(mesh.vertices))
     return np.clip(value, -0.5, 0.5)[:, None] * 0.7 * np.asarray(mesh.vertex_normals)

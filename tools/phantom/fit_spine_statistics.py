@@ -1,7 +1,7 @@
-"""Summarises the vertebral keypoints of real CT scans, and compares drawn phantoms with them.
+"""Computes statistics of the vertebral keypoints of real CT scans, and compares drawn phantoms with them.
 
 python -m tools.phantom.fit_spine_statistics fit --data $AASCE_DATA      writes aasce/phantom/data/spine_statistics.json
-python -m tools.phantom.fit_spine_statistics compare --people 500        phantoms against the scans, level by level
+python -m tools.phantom.fit_spine_statistics compare --people 500        compares phantoms with the scans, by level
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ app = typer.Typer(add_completion=False)
 
 
 def keypoints(root: Path) -> tuple[Array, Array]:
-    """Body middles (S, 24, 3) mm, RAS+, NaN where unseen, and axial rotations (S, 24) degrees from the pedicles.
+    """Middles of the bodies (S, 24, 3) mm, RAS+, and axial rotations (S, 24) degrees from the pedicles.
 
-    The file's pedicles carry no level; each goes to the nearest body.
+    Values that a scan does not show are NaN. Pedicles have no level in the file; each is assigned to the nearest body.
     """
     table = pd.read_csv(root / "ct" / "vid_keypoints" / "keypoints.csv.gz")
     points = table[["x_mm", "y_mm", "z_mm"]].to_numpy() * (-1.0, -1.0, 1.0)
@@ -53,7 +53,7 @@ def keypoints(root: Path) -> tuple[Array, Array]:
 
 
 def summarise(bodies: Array, axial: Array) -> dict[str, object]:
-    """Mean and spread by level; the spread of angles by quantiles, since a few scans are mislabelled."""
+    """Means and standard deviations by level; those of rotations by quantiles, as a few scans are mislabelled."""
     steps = bodies[:, :-1] - bodies[:, 1:]
     spacing = np.linalg.norm(steps, axis=2)
     sagittal = np.degrees(np.arctan2(steps[..., 1], steps[..., 2]))
@@ -79,14 +79,14 @@ def summarise(bodies: Array, axial: Array) -> dict[str, object]:
 
 @app.command()
 def fit(data: Annotated[Path | None, typer.Option()] = None) -> None:
-    """Reads the keypoints and writes the summary."""
+    """Reads the keypoints and writes their statistics."""
     DATA.parent.mkdir(exist_ok=True)
     DATA.write_text(json.dumps(summarise(*keypoints(data_root(data))), indent=1) + "\n")
 
 
 @app.command()
 def compare(people: int = 500, seed: int = 0) -> None:
-    """Prints, level by level, spacing and sagittal direction of the scans and of drawn adults."""
+    """Prints spacing and sagittal tilt of the scans and of drawn adults, by level."""
     real = scan_statistics()
     drawn = [draw_person(seed + k, population="adults").pose() for k in range(people)]
     centres = np.stack([pose.centre.numpy() for pose in drawn])

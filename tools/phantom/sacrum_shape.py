@@ -1,4 +1,4 @@
-"""The sacrum with a fused coccyx, as a signed distance field about its curved axis."""
+"""The sacrum with a fused coccyx, as a signed distance field around its curved axis."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ AXIS = np.array(
 between S1 and S5."""
 
 FORAMINA = ((13.8, 17.5, 5.0), (39.5, 15.5, 4.8), (61.0, 13.5, 4.0), (80.0, 11.5, 3.2))
-"""(way down the axis from S1's middle, distance from the middle plane, radius) of the four pairs, mm."""
+"""(length along the axis from the middle of S1, distance from the middle plane, radius) of the four pairs, mm."""
 
 
 def along_axis(g: Grid) -> tuple[Array, Array]:
-    """Curved coordinates: way down the axis from S1's middle, and distance in front of the axis, mm."""
+    """Curved coordinates: length along the axis from the middle of S1 down, and distance in front of it, mm."""
     y, z = _smooth_axis()
     lengths = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(y), np.diff(z)))])
     start = lengths[np.argmin(np.hypot(y, z))]
@@ -43,7 +43,7 @@ def _smooth_axis() -> tuple[Array, Array]:
 
 
 def sacrum(g: Grid) -> Bone:
-    """Half the sacrum: fused bodies, wings, canal behind, four foramina, crests."""
+    """Half of the sacrum: fused bodies, wings, canal, four foramina, crests."""
     size = means()["S1"]
     up, _ = reach("S1")
     way, front = along_axis(g)
@@ -70,7 +70,7 @@ def sacrum(g: Grid) -> Bone:
 
 
 def _wings(g: Grid, bone: Bone, way: Array, front: Array) -> None:
-    """Alae with the joint surfaces for the ilia, tapering to the lower lateral angles."""
+    """Adds the alae with the joint surfaces for the ilia, tapering to the lower lateral angles."""
     half = means()["S1"].transverse_span / 2
     border = np.interp(
         way,
@@ -89,7 +89,7 @@ def _wings(g: Grid, bone: Bone, way: Array, front: Array) -> None:
 
 
 def _rear(g: Grid, bone: Bone, way: Array, front: Array) -> None:
-    """Laminae over the sacral canal, median crest, upper articular processes."""
+    """Adds the laminae over the sacral canal, the median crest and the upper articular processes."""
     size = means()["S1"]
     a = np.interp(way, [-14, 10, 40, 75, 95], [size.canal_width / 2, 13.5, 10.5, 7.0, 4.5])
     b = np.interp(way, [-14, 10, 40, 75, 95], [size.canal_depth / 2, 6.6, 5.0, 3.6, 2.4])

@@ -1,7 +1,7 @@
-"""The skull and the jaw as signed-distance fields, for tools/build_body.py.
+"""The skull and the jaw as signed distance fields, for tools/phantom/build_body.py.
 
 Frame: Frankfort plane horizontal, origin midway between the lowest points of the occipital condyles. Landmarks
-follow from these means of adults (Howells 1973, Cranial Variation in Man; Young 1993, FAA-AM-93/10 for the
+follow these means of adults (Howells 1973, Cranial Variation in Man; Young 1993, FAA-AM-93/10 for the
 living head): cranial length 180, breadth 140, basion-bregma 133, basion-nasion 100, nasion-prosthion 69,
 bizygomatic 130, orbit 40 x 35, bicondylar 118, bigonial 98, ramus 60, chin 32, nasion-gnathion 115 mm.
 """
@@ -15,7 +15,7 @@ from tools.phantom.fields import Field, Grid, cut, join, patch, surface
 
 
 def skull() -> dict[str, trimesh.Trimesh]:
-    """Cranium with the face, without the jaw; and its diploe."""
+    """Cranium with face, without the jaw, and its diploe, air spaces and marrow."""
     grid = Grid((-78, -90, -24), (78, 114, 152), 1.25)
     half = grid.folded()
     head = _brain_case(half)
@@ -30,7 +30,7 @@ def skull() -> dict[str, trimesh.Trimesh]:
     bone = cut(bone, cavity + 0.5, blend=1.0)
     inner = (bone + 2.0).astype(np.float32)
     _, _, antrum, frontal, _, sphenoid = _cavities(half)
-    # Mucosa and turbinates leave the nose only a narrow airway on either side.
+    # Between mucosa and turbinates the nose has only a narrow airway on each side.
     airway = join(half.box((5, 72, 20), (2.4, 27, 14), 2), half.box((4, 68, 44), (2.2, 12, 10), 2), blend=3)
     air = np.maximum(np.minimum.reduce([antrum + 1.5, frontal, sphenoid + 1, airway]) + 0.5, 0.8 - bone)
     marrow = {
@@ -49,7 +49,7 @@ def skull() -> dict[str, trimesh.Trimesh]:
 
 
 def _bowl(grid: Grid, outer: Field, inner: Field) -> trimesh.Trimesh:
-    """The diploe between the tables: a bowl of two shells seen from the middle of the head, down to its rim."""
+    """The diploe: a closed bowl between the outer and inner table of the vault."""
     rows, columns = 8, 20
     around = 2 * np.pi * np.arange(columns) / columns
     down = np.linspace(0, 1, rows + 1)[1:, None] * np.radians(86 - 14 * np.sin(around))
@@ -63,7 +63,7 @@ def _bowl(grid: Grid, outer: Field, inner: Field) -> trimesh.Trimesh:
     for field, sign in ((outer, 1), (inner, -1)):
         values = sign * grid.sample(field, points.reshape(-1, 3)).reshape(len(ways), -1)
         shells.append(points[np.arange(len(ways)), (values < 0).sum(1) - 1])
-    # Towards the rim the two shells close up.
+    # The two shells approach each other towards the rim.
     share = np.repeat(np.clip((rows - np.arange(rows)) / 3.2, 0.15, 1), columns)
     share = np.concatenate([share, [1.0]])[:, None]
     middle = (shells[0] + shells[1]) / 2
@@ -92,7 +92,7 @@ def _bowl(grid: Grid, outer: Field, inner: Field) -> trimesh.Trimesh:
 
 
 def _brain_case(grid: Grid) -> Field:
-    """The outer head of bone: an ovoid, broadest behind, its floor in three steps."""
+    """The outer surface of the cranium: an ovoid, widest behind, with its base in three steps."""
     widen = 1 + 0.05 * np.tanh((-grid.y - 10) / 50)
     u, v, w = grid.x / (70 * widen), (grid.y - 9) / 90, (grid.z - 68) / 74
     radius = (abs(u) ** 2.2 + abs(v) ** 2.2 + abs(w) ** 2.1) ** (1 / 2.15)
@@ -104,7 +104,7 @@ def _brain_case(grid: Grid) -> Field:
 
 
 def _thickness(grid: Grid) -> Field:
-    """Thickness of the vault: 6 mm, less at the temples, more behind; the floor is thinner."""
+    """Thickness of the vault: 6 mm, less at the temples, more behind; the base is thinner."""
     value = (
         6.0
         - 2.0 * np.exp(-(((grid.y - 30) / 25) ** 2) - ((grid.z - 55) / 22) ** 2)
@@ -135,7 +135,7 @@ def _cheek(grid: Grid) -> Field:
 
 
 def _arcade(grid: Grid) -> Field:
-    """The upper alveolar arch, which bears the teeth."""
+    """The upper alveolar arch, which carries the teeth."""
     rows = [
         [(31, 50, 2), (28, 68, 3), (18, 87, 4), (0, 95, 4)],
         [(30, 49, -9), (27, 68, -10), (17, 86, -11), (0, 94, -11)],
@@ -183,7 +183,7 @@ def _thin_walls(grid: Grid) -> Field:
 
 
 def jaw() -> dict[str, trimesh.Trimesh]:
-    """The mandible, teeth closed; and its marrow."""
+    """The mandible with the mouth closed, and its marrow."""
     grid = Grid((-66, -2, -72), (66, 104, 36), 1.0)
     half = grid.folded()
     field = join(_jaw_body(grid), _ramus(half), blend=4)
@@ -201,7 +201,7 @@ def jaw() -> dict[str, trimesh.Trimesh]:
 
 
 def _jaw_body(grid: Grid) -> Field:
-    """The body of the mandible: a plate bent as a horseshoe from one angle to the other."""
+    """The body of the mandible: a horseshoe-shaped plate from one angle to the other."""
     base = [(46, 22, -38), (41, 46, -46), (30, 70, -53), (13, 84, -56.5)]
     middle = [(44, 32, -31), (39, 50, -37), (30, 70, -41), (15, 86, -43)]
     rim = [(33, 44, -25), (29.5, 56, -27), (25, 72, -28), (14, 87, -29)]
@@ -250,7 +250,7 @@ LOWER = (
 
 
 def teeth() -> dict[str, trimesh.Trimesh]:
-    """28 teeth with short roots, in occlusion; the upper ones first from the right to the left."""
+    """28 teeth with short roots, in occlusion: the upper ones, then the lower ones."""
     upper = _row(
         UPPER, np.array([[0, 95.5], [18, 87], [28.5, 68], [32, 44]]), crown=-22.5, neck=-12.5, root=-3
     )
@@ -263,7 +263,7 @@ def teeth() -> dict[str, trimesh.Trimesh]:
 def _row(
     sizes: tuple[tuple[float, float, float], ...], arch: np.ndarray, crown: float, neck: float, root: float
 ) -> trimesh.Trimesh:
-    """Teeth along an arch (K, 2) of x, y mm from the middle backwards, as lofts of three hexagons."""
+    """Teeth along an arch (K, 2) of x, y in mm from the middle backward, each as a loft of three hexagons."""
     dense = np.stack([np.interp(np.linspace(0, 3, 200), range(4), arch[:, k]) for k in (0, 1)], -1)
     dense = np.stack(
         [
@@ -306,7 +306,7 @@ def _row(
 
 
 def _closed(rings: np.ndarray) -> trimesh.Trimesh:
-    """A closed surface of (R, S, 3) rings; both ends are fans."""
+    """A closed surface of (R, S, 3) rings, with a triangle fan at each end."""
     count, sides = rings.shape[:2]
     here = np.arange(count - 1)[:, None] * sides + np.arange(sides)
     beside = np.arange(count - 1)[:, None] * sides + (np.arange(sides) + 1) % sides

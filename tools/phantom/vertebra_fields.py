@@ -1,7 +1,7 @@
-"""Signed distance fields from which tools/build_vertebrae.py makes the vertebrae: negative inside the bone, mm.
+"""Signed distance fields from which tools/phantom/build_vertebrae.py makes the vertebrae: mm, negative inside the bone.
 
-Half a vertebra, the patient's right (x >= 0), in its own frame: x to the right, y forward, z up. Each part is a
-field of its own with the thickness of its cortex; smooth unions join them.
+The right half of a vertebra (x >= 0) in its own frame: x to the right, y forward, z up. Each part is a field with the
+thickness of its cortex; smooth unions join the parts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Bone:
 
     Attributes:
         field: the union's signed distance.
-        weight, cortex: running sums of a softmin over parts, of 1 and of the parts' cortical thickness.
+        weight, cortex: sums, over parts, of softmin weights and of these weights times the cortical thickness.
     """
 
     field: Array
@@ -44,18 +44,18 @@ class Bone:
         self.cortex = np.zeros_like(self.field)
 
     def cover(self, part: Array, cortex: Array | float) -> None:
-        """Counts a part for the cortex only."""
+        """Adds a part's cortex only."""
         share = np.exp(-np.clip(part, -2, 12) / 1.2)
         self.weight += share
         self.cortex += share * cortex
 
     def add(self, part: Array, blend: float, cortex: Array | float = 1.0) -> None:
-        """Joins a part, rounding the seam over `blend` mm."""
+        """Joins a part, with the seam rounded over `blend` mm."""
         self.field = union(self.field, part, blend)
         self.cover(part, cortex)
 
     def cut(self, part: Array, blend: float) -> None:
-        """Takes a part away."""
+        """Subtracts a part, with the edge rounded over `blend` mm."""
         self.field = intersection(self.field, -part, blend)
 
 
@@ -77,7 +77,7 @@ def step(low: float, high: float, value: Array) -> Array:
 
 
 def superellipse(x: Array, y: Array, a: Array | float, b: Array | float, power: float) -> tuple[Array, Array]:
-    """Distance (first order) to a superellipse with half axes a and b, and the relative radius, 1 on it."""
+    """First-order distance to a superellipse with half axes a and b, and the relative radius, which is 1 on it."""
     u, v = np.abs(x) / a, np.abs(y) / b
     q = np.maximum((u**power + v**power) ** (1 / power), 1e-3)
     slope = q ** (1 - power) * np.hypot(u ** (power - 1) / a, v ** (power - 1) / b)
@@ -92,10 +92,13 @@ def rod(
     tall: tuple[float, float],
     across: Point = (1, 0, 0),
 ) -> Array:
-    """Rod of elliptical section with round ends.
+    """Rod of elliptical cross-section with round ends.
 
     Args:
-        wide, tall: half axes at the (start, end), `wide` along `across` made square to the rod.
+        g: sampling points.
+        start, end: mm.
+        wide, tall: half axes at (start, end); `wide` is the one along `across`.
+        across: direction, made perpendicular to the rod.
     """
     a, b = np.array(start), np.array(end)
     length = float(np.linalg.norm(b - a))
@@ -115,7 +118,7 @@ def rod(
 
 
 def chain(g: Grid, points: Sequence[Point], wide: float, tall: float, across: Point) -> Array:
-    """Rods along a polyline, all of one section."""
+    """Rods of one cross-section along a polyline."""
     parts = [rod(g, a, b, (wide, wide), (tall, tall), across) for a, b in pairwise(points)]
     out = parts[0]
     for part in parts[1:]:
@@ -124,7 +127,7 @@ def chain(g: Grid, points: Sequence[Point], wide: float, tall: float, across: Po
 
 
 def ball(g: Grid, centre: Point, radii: Point) -> Array:
-    """Ellipsoid, distance to first order."""
+    """First-order distance to an ellipsoid."""
     p = [(c - m) for c, m in zip((g.x, g.y, g.z), centre, strict=True)]
     q = np.sqrt(sum((c / r) ** 2 for c, r in zip(p, radii, strict=True)))
     slope = np.sqrt(sum((c / r**2) ** 2 for c, r in zip(p, radii, strict=True)))
@@ -132,7 +135,7 @@ def ball(g: Grid, centre: Point, radii: Point) -> Array:
 
 
 def plate(g: Grid, start: Point, end: Point, thick: float, bottom: float, top: float, lean: float) -> Array:
-    """Upright plate over a segment of the xy plane, `thick` in all; leans forward by `lean` mm per mm of height."""
+    """Vertical plate of thickness `thick` over a segment of the xy plane, inclined forward by `lean` mm per mm of z."""
     middle = (bottom + top) / 2
     a, d = np.array(start[:2]), np.array(end[:2]) - np.array(start[:2])
     px, py = g.x - a[0], g.y - lean * (g.z - middle) - a[1]
@@ -147,7 +150,10 @@ def blade(
     """Flat spinous process in the middle plane.
 
     Args:
-        drop: degrees below the horizontal, running backward.
+        g: sampling points.
+        start: mm.
+        length: mm.
+        drop: inclination below the horizontal, degrees; it runs backward.
         half: half thickness at (start, tip).
         tall: half height at (start, tip).
     """

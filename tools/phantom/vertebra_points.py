@@ -1,4 +1,4 @@
-"""Named points of a template on its fine surface, and the sizes measured between them; see tools/build_vertebrae.py."""
+"""Named points of a template on its fine surface, and sizes between them, for tools/phantom/build_vertebrae.py."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from aasce.types import Array
 from tools.phantom.vertebra_shapes import marks
 
 ON_SURFACE = ("spinous_tip", "right_transverse_tip", "right_costal", "right_costotransverse")
-"""Points that are brought onto the surface, besides those of the rims."""
+"""Points that are moved to the surface, in addition to those of the rims."""
 
 
 def measure(level: str, vertices: Array) -> dict[str, float]:
-    """Widths, depths and heights of a right half body's mesh, as means() names them."""
+    """Widths, depths and heights of the right half of a body's mesh, by the names of `Dimensions`."""
     up, down = reach(level)
     around = (np.abs(vertices[:, 1]) < 0.45 * means()[level].depth) & (vertices[:, 0] < 0.56 * widest(level))
     middle = (vertices[:, 0] < 1e-4) & (vertices[:, 1] > -means()[level].depth / 2 - 2.5)
@@ -28,7 +28,7 @@ def measure(level: str, vertices: Array) -> dict[str, float]:
     for name, z in (("upper", 1), ("lower", -1)):
         half = (vertices[:, 2] - (up - down) / 2) * z > 0.2 * (up + down) / 2
         half &= np.abs(vertices[:, 2]) < max(up, down) + 6
-        # A calliper takes the widest point of the rim, a reader of films its corner; the mean size lies between.
+        # A calliper measures the widest point of the rim, a film shows its corner; the mean size lies between.
         out[f"{name}_width"] = float(vertices[around & half, 0].max() + corner[1, 0, z][0])
         ends = corner[0, 1, z][1] - corner[0, -1, z][1]
         out[f"{name}_depth"] = float((np.ptp(vertices[middle & half, 1]) + ends) / 2)
@@ -43,10 +43,15 @@ def widest(level: str) -> float:
 
 
 def rim_vertex(vertices: Array, level: str, way: tuple[int, int, int]) -> int:
-    """Index of the corner of the body's outline towards (x, y, z) signs, y or x zero: where an annotator clicks.
+    """Index of the vertex at a corner of the body's outline, where an annotator of films marks it.
 
-    The extreme point along the diagonal, in units of half the width or depth and half the height, so the point of the
-    rounded rim between side wall and endplate.
+    It is the extreme point along the diagonal, in units of half the width or depth and half the height: the point of
+    the rounded rim between side wall and endplate.
+
+    Args:
+        vertices: (V, 3) mm.
+        level: "C1" to "S1".
+        way: signs of (x, y, z) of the corner; x or y is zero.
     """
     size = means()[level]
     up, down = reach(level)
@@ -64,7 +69,7 @@ def rim_vertex(vertices: Array, level: str, way: tuple[int, int, int]) -> int:
 
 
 def named_points(level: str, v: Array) -> dict[str, Array]:
-    """Points of the contract of aasce.phantom.spine.vertebra, mm, right side and middle plane.
+    """Named points of `aasce.phantom.spine.vertebra.VertebraModel`, mm, right side and middle plane.
 
     Args:
         level: "C1" to "S1".
@@ -142,7 +147,7 @@ def _sacral_points(v: Array) -> dict[str, Any]:
 
 
 def _costal_points(level: str) -> dict[str, Array]:
-    """Where the head and the tubercle of the rib of the same number touch (no tubercle facet at T11 and T12)."""
+    """Points where head and tubercle of the rib of the same number touch (T11 and T12 have no tubercle facet)."""
     n, size, m = int(level[1:]), means()[level], marks(level)
     z = {1: 2.5, 10: m.up - 4.5, 11: m.pedicle[2], 12: m.pedicle[2] - 1}.get(n, m.up - 2.0)
     head = np.array([size.upper_width / 2, m.back + (2.5 if n < 11 else -1.5), z])

@@ -1,7 +1,7 @@
-"""Which parts a vertebra of each level is made of, from the sizes in aasce.phantom.spine.anthropometry.
+"""Parts of the vertebrae by level, from the sizes in aasce.phantom.spine.anthropometry.
 
-The sacrum is in tools/sacrum_shape.py. Marks that the measurements do not give (where a lamina ends, how facets
-stand) follow anatomical atlases.
+The sacrum is in sacrum_shape.py. Positions without measurements (ends of laminae, orientation of facets) follow
+anatomical atlases.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tools.phantom.vertebra_fields import (
 
 BODY_CORTEX, RIM_CORTEX, ENDPLATE_CORTEX = 0.42, 0.35, 0.58
 PEDICLE_CORTEX, ARCH_CORTEX, FACET_CORTEX, PROCESS_CORTEX = 1.15, 1.05, 1.15, 0.7
-"""Thickness of the cortex, mm; the rim's comes on top. The body's shell is thin: 0.35 mm (Silva et al., J Orthop Res
-1994;12:409), seen twice as thick by CT."""
+"""Thickness of the cortex, mm; that of the rim is added. The body's shell is thin: 0.35 mm (Silva et al., J Orthop Res
+1994;12:409), and appears twice as thick in CT."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Where the parts of one level stand, mm, right side."""
+    """Positions of the parts of one level, right side, mm."""
 
     size: Dimensions
     up: float
@@ -50,12 +50,12 @@ class Marks:
 
 
 def number(level: str) -> int:
-    """1 for C1, T1, L1, S1."""
+    """Number of a level in its region: 1 for C1, T1, L1, S1."""
     return int(level[1:])
 
 
 def marks(level: str) -> Marks:
-    """Derives the marks of C3 to L5 from the level's mean sizes."""
+    """Positions of the parts of C3 to L5, from the level's mean sizes."""
     size = means()[level]
     up, down = reach(level)
     region, n = level[0], number(level)
@@ -106,7 +106,7 @@ def club_radius(n: int) -> float:
 
 
 def body(g: Grid, level: str, size: Dimensions) -> tuple[Array, Array, Array]:
-    """The body's field, its cortex, and the distance to its side wall alone."""
+    """Field of the body, thickness of its cortex, and distance to its side wall."""
     region, n = level[0], number(level)
     up, down = reach(level)
     middle = (up - down) / 2
@@ -139,10 +139,12 @@ def body(g: Grid, level: str, size: Dimensions) -> tuple[Array, Array, Array]:
 
 
 def build(g: Grid, level: str, fitted: Dimensions) -> Bone:
-    """A whole half vertebra of C1 to L5.
+    """The right half of a vertebra, C1 to L5.
 
     Args:
-        fitted: sizes given to the body's field, such that the meshed body has the mean sizes.
+        g: sampling points.
+        level: "C1" to "L5".
+        fitted: sizes for the body's field, with which the meshed body has the mean sizes.
     """
     if level == "C1":
         return atlas(g)
@@ -162,7 +164,7 @@ def build(g: Grid, level: str, fitted: Dimensions) -> Bone:
 
 
 def pedicle(g: Grid, m: Marks, bone: Bone) -> None:
-    """Elliptical tube from the body to the pillar, thick-walled."""
+    """Adds a pedicle: an elliptical rod with thick cortex from the body to the articular pillar."""
     size = m.size
     lean = float(np.tan(np.deg2rad(size.pedicle_angle)))
     x, y, z = m.pedicle
@@ -173,7 +175,7 @@ def pedicle(g: Grid, m: Marks, bone: Bone) -> None:
 
 
 def thoracic_arch(g: Grid, level: str, m: Marks, bone: Bone) -> None:
-    """Coronal facets, shingled laminae, posterolateral transverse processes with club ends, long spinous process."""
+    """Adds coronal facets, overlapping laminae, transverse processes with thick ends, a long spinous process."""
     n, size = number(level), m.size
     pedicle(g, m, bone)
     x, y, z = m.pillar
@@ -208,7 +210,7 @@ def _short_of(tip: Point, base: Point, by: float) -> Point:
 
 
 def lumbar_arch(g: Grid, level: str, m: Marks, bone: Bone) -> None:
-    """Sagittal facets, broad laminae with a waist, long thin transverse processes, hatchet-shaped spinous process."""
+    """Adds sagittal facets, broad laminae, long thin transverse processes, a high spinous process."""
     n, size = number(level), m.size
     pedicle(g, m, bone)
     x, y, z = m.pillar
@@ -243,7 +245,7 @@ def lumbar_arch(g: Grid, level: str, m: Marks, bone: Bone) -> None:
 
 
 def cervical_arch(g: Grid, level: str, m: Marks, bone: Bone) -> None:
-    """Articular pillars with slanting facets, transverse processes around a foramen, short forked spinous process."""
+    """Adds pillars with inclined facets, transverse processes around a foramen, a short bifid spinous process."""
     n, size = number(level), m.size
     pedicle(g, m, bone)
     x, y, _ = m.pillar
@@ -272,7 +274,7 @@ def cervical_arch(g: Grid, level: str, m: Marks, bone: Bone) -> None:
 
 
 def axis(g: Grid, bone: Bone) -> None:
-    """C2: dens, sloping shoulders for the atlas, stout forked spinous process."""
+    """Adds the parts of C2: dens, inclined facets for C1, thick bifid spinous process."""
     size = means()["C2"]
     back = -size.depth / 2
     bone.add(rod(g, (0, 0.5, 3), (0, 0.5, 12), (4.6, 4.6), (4.8, 4.8)), 2.5, 1.0)
@@ -300,7 +302,7 @@ def axis(g: Grid, bone: Bone) -> None:
 
 
 def atlas(g: Grid) -> Bone:
-    """C1: a ring of two lateral masses, a front and a rear arch, wide transverse processes around a foramen."""
+    """C1: a ring of two lateral masses, an anterior and a posterior arch, wide transverse processes with a foramen."""
     size = means()["C1"]
     outer = size.upper_width / 2
     wall, _ = superellipse(g.x - (outer - 6.8), g.y + 1.0, 7.2, 10.0, 2.2)

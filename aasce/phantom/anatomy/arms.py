@@ -1,4 +1,4 @@
-"""Soft parts of the arms, as the patient holds them: hanging, folded to the collar bones, or forward on a rest.
+"""Position and soft parts of the arms: hanging, folded (hands at the clavicles), or forward on a rest.
 
 Lengths of an average adult: shoulder to elbow 310 mm, elbow to wrist 255 mm; girths by Gordon et al. 2014
 (NATICK/TR-15/007): upper arm 320 mm, forearm 280 mm, wrist 165 mm, men's and women's means.
@@ -21,21 +21,21 @@ from aasce.xray.mesh import Mesh
 UPPER_ARM_MM, FOREARM_MM, HAND_MM = 310.0, 255.0, 90.0
 _ROUND = np.array([0.0, 0.12, 0.3, 0.45, 0.5, 0.6, 0.75, 0.88, 0.93, 1.0])
 _MUSCLE = np.array([38.5, 39, 37, 32, 31, 33, 28, 21, 23, 18.0])
-"""Radius mm of the muscle from the armpit over elbow (0.5) and wrist (0.88) to the knuckles."""
+"""Radius in mm of the muscle at these positions from the armpit by elbow (0.5) and wrist (0.88) to the knuckles."""
 _ARMPIT = 68.0
-"""mm from the middle of the humeral head down to the armpit."""
+"""Distance in mm from the middle of the humeral head down to the armpit."""
 _RINGS, _SIDES = 15, 14
 
 
 @dataclass(frozen=True, slots=True)
 class ArmPose:
-    """How the arms are held; mm, person's frame, right then left.
+    """Position of the arms; right then left, mm in the person's frame.
 
     Attributes:
-        joints: (2, 4, 3) shoulder, elbow, wrist and knuckles.
-        lines: (2, 15, 3) middle lines from the armpits' height down.
-        radius: (2, 15) of the muscle along the lines.
-        armpit: height at which trunk and arms part.
+        joints: (2, 4, 3), shoulder, elbow, wrist and knuckles.
+        lines: (2, 15, 3), middle lines from the armpits' height down.
+        radius: (2, 15), of the muscle along these lines.
+        armpit: height at which the arms leave the trunk.
     """
 
     joints: Array
@@ -44,24 +44,25 @@ class ArmPose:
     armpit: float
 
     def armpits(self, fat: float, more: float) -> Armpits:
-        """Where the arms leave the trunk under a layer of fat; the hollow is `more` mm higher than the skin's."""
+        """Connection of arms and trunk with a layer of `fat` mm; the hollow is `more` mm higher than that of the
+        skin."""
         radius = float(self.radius[0, 0])
         return Armpits(
             self.armpit, self.lines[:, 0, :2], radius + fat, 0.95 * radius + more, 1.5 * radius + 7
         )
 
 
-def lay_arms(
+def place_arms(
     girdle: Girdle, cage: RibCage, arms_out: float, muscle: float, heights: Array, hull: Array
 ) -> ArmPose:
-    """Holds the arms as the shoulder girdle says.
+    """Places the arms in the position that the shoulder girdle defines.
 
     Args:
-        girdle: the shoulders.
+        girdle: of the shoulders.
         cage: the ribs.
-        arms_out: degrees by which hanging arms stand off at least.
-        muscle: thickness of the muscles beside the average.
-        heights, hull: support (Z, D) of the skin of the trunk at heights (Z,), which the arms must clear.
+        arms_out: smallest abduction of hanging arms, degrees.
+        muscle: factor on the average thickness of the muscles.
+        heights, hull: support (Z, D) mm of the skin of the trunk at heights (Z,) mm; the arms do not touch it.
     """
     scale = cage.scale
     armpit = float(girdle.shoulder[:, 2].mean()) - _ARMPIT * scale
@@ -77,7 +78,7 @@ def lay_arms(
         start = shoulder + (elbow - shoulder) * (shoulder[2] - armpit) / (shoulder[2] - elbow[2])
         corners = np.stack([start, elbow, wrist, tip])
         line = np.stack([np.interp(share, at, corners[:, k]) for k in range(3)], -1)
-        # The elbow is no sharp corner.
+        # Rounds the corner at the elbow.
         line[1:-1] = 0.25 * line[:-2] + 0.5 * line[1:-1] + 0.25 * line[2:]
         lines[side] = line
     radius = np.interp(share, _ROUND, _MUSCLE) * scale * (0.5 + 0.5 * muscle)
@@ -85,7 +86,8 @@ def lay_arms(
 
 
 def arm_joints(girdle: Girdle, cage: RibCage, out: Array) -> Array:
-    """Shoulder, elbow, wrist and knuckles (2, 4, 3) mm, right then left; `out` (2,) radians for hanging arms."""
+    """Shoulder, elbow, wrist and knuckles (2, 4, 3) mm, right then left; `out` (2,) is hanging arms' abduction in
+    rad."""
     scale = cage.scale
     upper, fore = UPPER_ARM_MM * scale, FOREARM_MM * scale
     shoulder = girdle.shoulder
@@ -109,7 +111,7 @@ def arm_joints(girdle: Girdle, cage: RibCage, out: Array) -> Array:
 def _stand_off(
     shoulder: Array, side: int, armpit: float, heights: Array, reach: Array, scale: float
 ) -> float:
-    """Radians by which a hanging arm must stand off so that it does not press into the trunk."""
+    """Smallest abduction in radians at which a hanging arm does not touch the trunk."""
     below = shoulder[2] - heights
     beside = (heights < armpit) & (below < 330 * scale)
     need = reach[beside] + 44 * scale - SIGN[side] * shoulder[0]
@@ -122,7 +124,7 @@ def build_arms(arms: ArmPose, fat: float, dtype: torch.dtype = torch.float64) ->
     layer = fat * np.interp(np.linspace(0, 1, _RINGS), [0, 0.5, 0.88, 1], [1.0, 0.7, 0.35, 0.3])
     for line, radius, name in zip(arms.lines, arms.radius, SIDES, strict=True):
         first, second = frames(line, np.array([1.0, 0, 0]))
-        # The first ring lies level, against the trunk's lower side.
+        # The first ring is horizontal and lies against the trunk's lower side.
         first[0], second[0] = np.array([1.0, 0, 0]), np.array([0, -1.0, 0])
         slant = np.ones((_RINGS, 2))
         slant[0, 1] = 1 / max(-unit(line[1] - line[0])[2], 0.5)
@@ -134,7 +136,7 @@ def build_arms(arms: ArmPose, fat: float, dtype: torch.dtype = torch.float64) ->
 
 
 def _drawn_in(line: Array) -> Array:
-    """The line with its lower end drawn in a little, so that the muscle does not pierce the skin."""
+    """The line with its lower end slightly shortened, so that the muscle stays inside the skin."""
     inner = line.copy()
     inner[-1] += 0.3 * (line[-2] - line[-1])
     return inner

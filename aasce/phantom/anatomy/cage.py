@@ -1,12 +1,12 @@
-"""The lines of the rib cage: twelve pairs of ribs hung on the vertebrae, their cartilages and the sternum.
+"""Middle lines of the rib cage: twelve pairs of ribs attached to the vertebrae, their cartilages and the sternum.
 
-Shape of a rib in its plane: size (end to end), place of its lateral peak, and the angle at which it leaves the
-spine, by rib: means over 1,042 adults of Holcombe, Wang and Grotberg 2017 (J Anat 231:229; men's and women's means
-averaged, since the person's own size scales them); the part beyond the peak follows their logarithmic spiral within
-1.5 mm. How the planes stand is set so that the anterior ends fall where anatomy has them: jugular notch at T2-T3,
-sternal angle (rib 2) at T4-T5, end of the sternum at T9, lowest point of the costal margin (rib 10) at L3 (Gray's
-Anatomy, 41st edition, chapter 53), inclinations being within those of Wilson et al. 1987 (J Appl Physiol 62:1872) for
-ribs 3 to 7, whose figures for deep inspiration (less by 11 and 13 degrees at rib 3, by 7 and 10 at rib 7) set the
+Shape of a rib in its plane: size (end to end), position of its lateral peak, and the angle at which it leaves the
+spine, by rib: means over 1,042 adults of Holcombe, Wang and Grotberg 2017 (J Anat 231:229; average of men's and women's
+means, since the person's own size scales them). The part beyond the peak follows their logarithmic spiral within
+1.5 mm. The inclinations of the planes are chosen such that the anterior ends have their anatomical positions: jugular
+notch at T2-T3, sternal angle (rib 2) at T4-T5, end of the sternum at T9, lowest point of the costal margin (rib 10) at
+L3 (Gray's Anatomy, 41st edition, chapter 53). They are within those of Wilson et al. 1987 (J Appl Physiol 62:1872) for
+ribs 3 to 7, whose figures for deep inspiration (less by 11 and 13 degrees at rib 3, by 7 and 10 at rib 7) define the
 effect of breathing.
 """
 
@@ -28,16 +28,16 @@ from aasce.types import Array
 Points = Mapping[str, Mapping[str, torch.Tensor]]
 SIDES = ("right", "left")
 SIGN = np.array([1.0, -1.0])
-"""Right is towards +x."""
+"""Sign of x on the right and on the left side."""
 RIBS = 12
 JOINED = 10
-"""Ribs with a cartilage that reaches the sternum or the cartilage above."""
+"""Number of ribs with a cartilage that joins the sternum or the cartilage above."""
 SAMPLES = 49
 THORACIC = slice(LEVELS.index("T1"), LEVELS.index("T12") + 1)
 
 _SHAPE = np.array(
     [
-        # end to end mm, peak forward, peak outward (shares of it), angle at the spine, angle at the end (degrees)
+        # end to end mm; peak forward and outward as shares of it; angle at the spine and at the end, degrees
         [69.5, 0.391, 0.524, 80.7, -63.5],
         [110.1, 0.321, 0.628, 111.7, -73.8],
         [140.6, 0.341, 0.593, 116.5, -77.1],
@@ -53,34 +53,34 @@ _SHAPE = np.array(
     ]
 )
 _DROP = np.array([37, 35, 33, 33, 34, 35.5, 37, 38.5, 40, 42, 42, 38.0])
-"""Degrees by which the line from end to end runs downwards (pump handle)."""
+"""Degrees by which the line from end to end descends (pump-handle angle)."""
 _SWING = np.array([14, 15, 17, 20, 23, 27, 31, 35, 39, 42, 50, 62.0])
-"""Degrees by which it runs outwards from straight ahead."""
+"""Degrees by which that line runs outward instead of forward."""
 _ROLL = np.array([-12, -9, -5, -1, 2.5, 5, 7, 9, 11, 12, 13, 12.0])
-"""Degrees by which the peak hangs below the line from end to end (bucket handle)."""
+"""Degrees by which the rib's plane is rotated about that line, its peak downward (bucket-handle angle)."""
 _BREATH = (
     np.array([[11, 11, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2], [13, 13, 13, 12, 11.5, 11, 10, 9, 8, 7, 5, 3.0]]) / 2
 )
-"""Degrees by which a full breath lifts drop and roll; half the way from the end of a quiet breath."""
+"""Degrees by which drop and roll decrease from the middle of a breath to full inspiration."""
 
 _NOTCH = np.array([10, 46, 72, 94, 113, 129, 142.0])
-"""Where the cartilages of ribs 1 to 7 meet the sternum, mm below the jugular notch."""
+"""Positions at which the cartilages of ribs 1 to 7 join the sternum, mm below the jugular notch."""
 _RISE = np.array([-4, 2, 10, 20, 36, 58, 80.0])
-"""How far a cartilage climbs from the rib's end to the sternum, mm."""
+"""Rise of a cartilage from the rib's end to the sternum, mm."""
 
 
 class RibRecord(Settings):
-    """Sizes of a rib cage beside the average one.
+    """Numbers of a rib cage; factors on the average unless a unit is given.
 
     Attributes:
-        width: of the ribs' outward bulge.
+        width: of the ribs' outward curve.
         depth: of the ribs' length from end to end.
         drop, swing, roll: degrees added to the inclinations of all ribs.
-        stout: of the ribs' sections.
-        cortex: thickness in mm at mid rib, of the outer wall; the pleural wall has 1.4 times as much.
-        calcified: 0 soft cartilages to 1, all marrow and bone inside.
-        breath: 0 end of a quiet breath to 1 full inspiration.
-        follow: how far a rib's front part follows the rotation and tilt of its own vertebra, 0 to 1.
+        stout: of the ribs' cross-sections.
+        cortex: thickness of the outer wall at mid rib, mm; the pleural wall is 1.4 times as thick.
+        calcified: calcification of the cartilages, 0 (none) to 1.
+        breath: 0 at the end of quiet expiration to 1 at full inspiration.
+        follow: share, 0 to 1, by which a rib's anterior part follows the rotation and tilt of its vertebra.
     """
 
     width: float = 1.0
@@ -97,15 +97,15 @@ class RibRecord(Settings):
 
 @dataclass(frozen=True, slots=True)
 class RibCage:
-    """Middle lines of the ribs and what else hangs on them; float64, mm, person's frame.
+    """Middle lines of ribs, cartilages and sternum; float64, mm in the person's frame.
 
     Attributes:
         ribs: (2, 12, SAMPLES, 3), right then left, from head to sternal end at equal arc lengths.
-        wall: (2, 12, SAMPLES, 3) unit vectors up along the chest wall, at right angles to the ribs.
-        outward: (2, 12, SAMPLES, 3) unit normals of the chest wall.
-        cartilages: (2, 10, 13, 3) from a rib's end to the sternum or to the cartilage above.
-        sternum: (4, 3) jugular notch, sternal angle, end of the body, tip of the xiphoid; middle line.
-        spine: (12, 3) middles of T1 to T12.
+        wall: (2, 12, SAMPLES, 3), unit vectors up along the chest wall, perpendicular to the ribs.
+        outward: (2, 12, SAMPLES, 3), unit normals of the chest wall.
+        cartilages: (2, 10, 13, 3), from a rib's end to the sternum or to the cartilage above.
+        sternum: (4, 3), jugular notch, sternal angle, end of the body, tip of the xiphoid process, in the middle plane.
+        spine: (12, 3), middles of T1 to T12.
         scale: of the person.
     """
 
@@ -120,7 +120,8 @@ class RibCage:
 
 @lru_cache(maxsize=1)
 def _plane_curves() -> tuple[Array, Array]:
-    """In-plane curves (12, SAMPLES, 2), chord along x from 0 to 1 and bulge along y, and their lengths (12,)."""
+    """Curves in the ribs' planes (12, SAMPLES, 2), from (0, 0) to (1, 0) with the peak along y, and their lengths
+    (12,)."""
     _, ahead, out, leave, end = _SHAPE.T
     leave, end = np.radians(leave), np.radians(end)
     zero, one = np.zeros(RIBS), np.ones(RIBS)
@@ -154,7 +155,7 @@ def rib_lengths() -> Array:
 
 
 def leans(rotation: Array) -> tuple[Array, Array, Array]:
-    """Radians of frames (N, 3, 3): coronal lean (positive right), sagittal lean (positive forward), axial turn."""
+    """Radians of frames (N, 3, 3): coronal tilt (positive right), sagittal tilt (positive forward), axial rotation."""
     up, front = rotation[..., :, 2], rotation[..., :, 1]
     return (
         np.arctan2(up[..., 0], up[..., 2]),
@@ -164,7 +165,7 @@ def leans(rotation: Array) -> tuple[Array, Array, Array]:
 
 
 def lean_frames(coronal: Array, sagittal: Array, axial: Array) -> Array:
-    """Frames (N, 3, 3) with such leans: the inverse of `leans`."""
+    """Frames (N, 3, 3) with the given angles in radians: the inverse of `leans`."""
     up = unit(np.stack([np.tan(coronal), np.tan(sagittal), np.ones_like(axial)], -1))
     front = np.stack([-np.sin(axial), np.cos(axial), np.zeros_like(axial)], -1)
     front = unit(front - (front * up).sum(-1, keepdims=True) * up)
@@ -173,22 +174,22 @@ def lean_frames(coronal: Array, sagittal: Array, axial: Array) -> Array:
 
 @lru_cache(maxsize=1)
 def _usual_lean() -> Array:
-    """(12,) radians, sagittal lean of T1 to T12 in the average spine, for which the inclinations hold."""
+    """(12,) radians, sagittal tilt of T1 to T12 in the average spine, to which the ribs' inclinations refer."""
     return leans(average_pose().rotation.numpy()[THORACIC])[1]
 
 
 def build_cage(record: RibRecord, pose: SpinePose, points: Points) -> RibCage:
-    """Lays the ribs along the spine.
+    """Places the ribs along the spine.
 
-    Heads and tubercles stand on their vertebra's facets; the shaft follows the vertebra's turn and most of its tilt,
-    and the front end only `record.follow` of both, since the sternum holds it. So the rib hump, the narrow spaces of
-    the concave side and the wide ones of the convex side come from the spine itself.
+    Heads and tubercles lie on the facets of their vertebra. The shaft follows the vertebra's rotation and most of its
+    tilt, the anterior end only the share `record.follow` of both, because the sternum holds it. So the rib hump and the
+    narrow and wide intercostal spaces of the concave and convex side follow from the shape of the spine.
 
     Args:
         record: see `RibRecord`.
-        pose: the spine.
-        points: by level, the placed points of `aasce.phantom.spine.vertebra`; of T1 to T12 `right_costal`,
-            `left_costal` and, where there, `right_costotransverse` and `left_costotransverse` are used.
+        pose: of the spine.
+        points: by level, the named points of `aasce.phantom.spine.vertebra` in the person's frame; of T1 to T12
+            `right_costal`, `left_costal` and, if a level has them, `right_costotransverse`, `left_costotransverse`.
     """
     scale = pose.scale
     rotation, spine = (v.detach().cpu().double().numpy()[THORACIC] for v in (pose.rotation, pose.centre))
@@ -199,7 +200,7 @@ def build_cage(record: RibRecord, pose: SpinePose, points: Points) -> RibCage:
     shaft = lean_frames(0.7 * coronal, lean, axial)
     local = _local_curves(record) * scale
     free = heads[:, :, None] + np.einsum("rij,srnj->srni", shaft, local)
-    # The front ends as the sternum would have them: half way back to the line from T1 to T12.
+    # The anterior ends as the sternum holds them: moved back towards the line from T1 to T12.
     share = np.linspace(0, 1, RIBS)[:, None]
     line = spine[:1] * (1 - share) + spine[-1:] * share
     calm = lean_frames(record.follow * 0.7 * coronal, lean, record.follow * axial)
@@ -214,7 +215,7 @@ def build_cage(record: RibRecord, pose: SpinePose, points: Points) -> RibCage:
 
 
 def _facets(points: Points) -> tuple[Array, Array, Array]:
-    """Facets of the heads and of the tubercles (2, 12, 3), and whether a level has the latter (12,)."""
+    """Facets of heads and of tubercles (2, 12, 3) mm, and whether a level has facets for tubercles (12,)."""
     heads = np.empty((2, RIBS, 3))
     tubercles = np.zeros((2, RIBS, 3))
     joined = np.zeros(RIBS, dtype=bool)
@@ -229,12 +230,12 @@ def _facets(points: Points) -> tuple[Array, Array, Array]:
 
 
 def _beside(rotation: Array, distance: float) -> Array:
-    """(2, 12, 3) steps out of the bodies, sideways and a little back, so that heads touch and do not enter them."""
+    """(2, 12, 3) offsets sideways and slightly backward, so that heads touch the bodies and do not enter them."""
     return np.asarray(distance * (SIGN[:, None, None] * rotation[:, :, 0] - 0.4 * rotation[:, :, 1]))
 
 
 def _local_curves(record: RibRecord) -> Array:
-    """(2, 12, SAMPLES, 3) mm at scale 1, from the head, axes of the person: both sides of the average posture."""
+    """(2, 12, SAMPLES, 3) mm at scale 1, relative to the rib's head, in the average posture."""
     flat, _ = _plane_curves()
     lift = _BREATH * (2 * record.breath - 1)
     drop, swing, roll = (
@@ -253,14 +254,14 @@ def _local_curves(record: RibRecord) -> Array:
 
 
 def _hold_ends(free: Array, ends: Array) -> Array:
-    """Bends the ribs so that those with a cartilage end where the sternum wants them."""
+    """Bends the ribs so that those with a cartilage end at the given points."""
     weight = smoothstep(0.12, 1.0, np.linspace(0, 1, SAMPLES))[:, None]
     held = np.where(np.arange(RIBS) < JOINED, 1.0, 0.3)[:, None, None]
     return np.asarray(free + held * weight * (ends - free[:, :, -1])[:, :, None])
 
 
 def _hold_necks(ribs: Array, tubercles: Array, joined: Array, scale: float) -> Array:
-    """Moves the tubercles in front of the transverse facets; the shift fades towards head and angle."""
+    """Moves the tubercles to the transverse facets; the shift decreases towards head and angle."""
     shares = np.linspace(0, 1, SAMPLES)
     target = tubercles + _in_front(tubercles, ribs, 5.0 * scale)
     length = np.linalg.norm(np.diff(ribs, axis=2), axis=-1).sum(-1)
@@ -274,7 +275,7 @@ def _hold_necks(ribs: Array, tubercles: Array, joined: Array, scale: float) -> A
 
 
 def _in_front(tubercles: Array, ribs: Array, distance: float) -> Array:
-    """(2, 12, 3) steps from the transverse facets towards the inside of the chest."""
+    """(2, 12, 3) offsets from the transverse facets towards the inside of the chest."""
     inside = ribs.mean(2) - tubercles
     inside[..., 2] = 0
     inside[..., 0] *= 0.3
@@ -282,7 +283,7 @@ def _in_front(tubercles: Array, ribs: Array, distance: float) -> Array:
 
 
 def _walls(ribs: Array) -> tuple[Array, Array]:
-    """Unit vectors up along the wall and out of it, from each rib's neighbours above and below."""
+    """Unit vectors up along the chest wall, and outward from it, by each rib's neighbours above and below."""
     tangent = tangents(ribs)
     up = -np.gradient(ribs, axis=1)
     up = unit(up - (up * tangent).sum(-1, keepdims=True) * tangent)
@@ -291,11 +292,11 @@ def _walls(ribs: Array) -> tuple[Array, Array]:
 
 
 def _sternum_line(ends: Array, scale: float) -> tuple[Array, Array]:
-    """Middle line of the sternum (4, 3) and the notches of cartilages 1 to 7 (2, 7, 3)."""
+    """Middle line of the sternum (4, 3) and the joints of cartilages 1 to 7 (2, 7, 3), mm."""
     rise = np.zeros((7, 3))
     rise[:, 2] = _RISE * scale
     middle = ends[:, :7].mean(0) + rise
-    # A line fitted in x and y over the heights of the first six, as long as a sternum is.
+    # A line fitted in x and y over the heights of the first six ribs, with the length of a sternum.
     z = middle[:6, 2]
     design = np.stack([np.ones(6), z], -1)
     slope = np.linalg.lstsq(design, middle[:6, :2], rcond=None)[0]
@@ -304,7 +305,7 @@ def _sternum_line(ends: Array, scale: float) -> tuple[Array, Array]:
     centre = centre + np.array([0, 9.0 * scale, 0])
     along = _NOTCH * scale
     start = centre - down * along[:6].mean()
-    # The manubrium leans forward from the angle upwards less than the body does.
+    # From the sternal angle upward, the manubrium is less inclined forward than the body.
     tilt = unit(down + np.array([0, 0.16, 0]))
     angle = start + down * along[1]
     top = angle - tilt * along[1]
@@ -320,7 +321,7 @@ def _sternum_line(ends: Array, scale: float) -> tuple[Array, Array]:
 
 
 def _cartilages(ribs: Array, notches: Array, scale: float) -> Array:
-    """Middle lines (2, 10, 13, 3); those of ribs 8 to 10 climb to the cartilage above."""
+    """Middle lines (2, 10, 13, 3) mm; those of ribs 8 to 10 rise to the cartilage above."""
     ends = ribs[:, :JOINED, -1]
     ahead = unit(ribs[:, :JOINED, -1] - ribs[:, :JOINED, -5])
     lines = np.empty((2, JOINED, 13, 3))

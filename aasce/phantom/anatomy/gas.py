@@ -1,11 +1,11 @@
-"""Gas in stomach and bowel: a bubble over its fluid level, haustra in a row, the mottling of faeces.
+"""Gas in stomach and bowel: a bubble above its fluid level, haustra, single bubbles, and gas mixed with faeces.
 
-A healthy gut holds 95 ml of gas, 71 to 141 (Bendezu et al. 2015, Neurogastroenterol Motil 27:1249); the colon is up to
-9 cm wide at the caecum, mostly 4 to 6, ascending 203, transverse 198 and descending 160 ml of content (Pritchard et al.
-2014, Neurogastroenterol Motil 26:124).
+A healthy bowel contains 95 ml of gas, 71 to 141 (Bendezu et al. 2015, Neurogastroenterol Motil 27:1249); the colon is
+up to 9 cm wide at the caecum, mostly 4 to 6, ascending 203, transverse 198 and descending 160 ml of content (Pritchard
+et al. 2014, Neurogastroenterol Motil 26:124).
 
-Frame of the records: mm at scale 1; x from half of the spine's own excursion, y from the spine, z from the sacrum's
-endplate with L1 at 168 mm, all of which follow the pose.
+Frame of the records: mm at scale 1, following the pose: x relative to half of the spine's lateral deviation, y relative
+to the spine, z above the sacrum's endplate, with L1 at 168 mm.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Segment = Literal["ascending", "transverse", "descending", "sigmoid", "rectum", 
 
 _L1_HEIGHT = 168.0
 FACES = 3000
-"""At most so many faces are spent on gas."""
+"""Largest number of faces of all gas together."""
 
 _COURSE: dict[str, Array] = {
-    # x to the right, y forward of the spine's bodies, z; middle line from its beginning on.
+    # x to the right, y forward of the bodies, z; middle line of each segment from its beginning.
     "ascending": np.array([(74, 44, -58), (84, 32, -15), (82, 12, 40), (78, 8, 92), (70, 28, 118)], float),
     "transverse": np.array([(70, 36, 112), (36, 56, 78), (-4, 60, 62), (-44, 50, 88), (-72, 22, 132)], float),
     "descending": np.array(
@@ -41,14 +41,15 @@ _COURSE: dict[str, Array] = {
 
 
 class StomachBubble(Settings):
-    """Gas in the fundus, under the left dome of the diaphragm.
+    """Gas in the fundus, below the left dome of the diaphragm.
 
     Attributes:
-        x, y, z: mm, its middle, in the belly's frame.
+        x, y, z: its middle in the frame of the records, mm.
         width, height, depth: mm.
-        level: height of the fluid, as a share of the half height below the middle, 0 (a dome) to 1 (no level).
-        lumps: how uneven it is.
-        seed: of the lumps.
+        level: distance of the fluid level below the middle, as a share of half the height: 0 (a half bubble) to 1 (no
+            fluid).
+        lumps: unevenness of its surface, relative.
+        seed: of the unevenness.
     """
 
     x: float
@@ -66,13 +67,13 @@ class GasCluster(Settings):
     """Gas in a piece of bowel.
 
     Attributes:
-        segment: where.
-        start, stop: shares of the segment's length.
-        look: "haustra" a tube with pouches, "bubbles" single ones, "mottled" many small ones in faeces.
-        count: pouches or bubbles.
-        radius: mm, mean.
-        lumps: how uneven they are.
-        seed: of their places and lumps.
+        segment: of the bowel.
+        start, stop: positions as shares of the segment's length.
+        look: pattern of the gas: "haustra" a tube with pouches, "bubbles" single ones, "mottled" many small ones.
+        count: number of pouches or bubbles.
+        radius: mean radius, mm.
+        lumps: unevenness of their surface, relative.
+        seed: of their positions and unevenness.
     """
 
     segment: Segment
@@ -93,7 +94,7 @@ class GasRecord(Settings):
 
 
 _HABITS = (
-    # segment, chance, chances of haustra, bubbles, mottled; radius and its spread
+    # segment, probability of gas, probabilities of haustra, bubbles, mottled; mean and sd of the radius
     ("ascending", 0.65, (0.25, 0.3, 0.45), 12.0, 3.5),
     ("transverse", 0.3, (0.45, 0.4, 0.15), 12.0, 3.0),
     ("descending", 0.5, (0.45, 0.3, 0.25), 9.5, 2.5),
@@ -104,22 +105,22 @@ _HABITS = (
 
 
 def draw_gas(rng: np.random.Generator) -> GasRecord:
-    """Draws what a standing patient has on an ordinary day."""
+    """Draws the usual gas of an upright patient."""
     clusters = []
-    for segment, chance, looks, radius, spread in _HABITS:
+    for segment, chance, shares, radius, spread in _HABITS:
         if rng.random() > chance:
             continue
         for _ in range(1 + int(rng.random() < 0.35)):
-            look = str(rng.choice(["haustra", "bubbles", "mottled"], p=looks))
+            pattern = str(rng.choice(["haustra", "bubbles", "mottled"], p=shares))
             start, length = float(rng.uniform(0, 0.6)), float(rng.uniform(0.2, 0.55))
-            many = {"haustra": (2, 6), "bubbles": (1, 6), "mottled": (12, 34)}[look]
+            many = {"haustra": (2, 6), "bubbles": (1, 6), "mottled": (12, 34)}[pattern]
             clusters.append(
                 GasCluster.model_validate(
                     {
                         "segment": segment,
                         "start": round(start, 3),
                         "stop": round(min(1.0, start + length), 3),
-                        "look": look,
+                        "look": pattern,
                         "count": int(rng.integers(*many)),
                         "radius": round(float(np.clip(rng.normal(radius, spread), 4, 19)), 2),
                         "lumps": round(float(rng.uniform(0.08, 0.32)), 3),
@@ -146,12 +147,12 @@ def _draw_stomach(rng: np.random.Generator) -> StomachBubble:
 
 
 def build_gas(record: GasRecord, pose: SpinePose, dome: Array | None = None) -> list[Mesh]:
-    """Gas as "air" in "soft"; no mesh where there is none, and what exceeds 3000 faces is left out.
+    """Meshes of gas, "air" in "soft"; parts beyond `FACES` faces are left out.
 
     Args:
         record: see `GasRecord`.
-        pose: the spine.
-        dome: (3,) mm, top of the left dome of the diaphragm where known; the stomach's bubble stays below it.
+        pose: of the spine.
+        dome: (3,) mm, top of the left dome of the diaphragm; the stomach's bubble stays below it. None for no limit.
     """
     meshes = []
     dtype = pose.centre.dtype
@@ -171,7 +172,7 @@ def build_gas(record: GasRecord, pose: SpinePose, dome: Array | None = None) -> 
 
 
 def in_belly(pose: SpinePose, points: Array) -> Array:
-    """Points (N, 3) of the records' frame in mm of the person's frame."""
+    """Points (N, 3) mm of the frame of the records, transformed to the person's frame."""
     spine = pose.centre.detach().cpu().double().numpy()
     stretch = spine[LEVELS.index("L1"), 2] / (_L1_HEIGHT * pose.scale)
     stretch = float(np.clip(stretch, 0.55, 1.4))
@@ -183,7 +184,7 @@ def in_belly(pose: SpinePose, points: Array) -> Array:
 
 
 def _lumpy(rng: np.random.Generator, directions: Array, lumps: float) -> Array:
-    """Radii (N,) about one of a smooth irregular bubble in unit directions (N, 3)."""
+    """Radii (N,), about 1, of a smooth irregular bubble in unit directions (N, 3)."""
     waves = rng.normal(0, 2.1, (5, 3))
     phase = rng.uniform(0, 2 * np.pi, 5)
     return np.asarray(1 + lumps * np.cos(directions @ waves.T + phase).mean(1) * 2)
@@ -194,7 +195,7 @@ def _stomach(bubble: StomachBubble, pose: SpinePose, dome: Array | None) -> Soli
     rng = np.random.default_rng(bubble.seed)
     shape = directions * _lumpy(rng, directions, bubble.lumps)[:, None]
     low = shape[:, 2] < -bubble.level
-    # The fluid cuts the bubble off level: what would lie below is drawn in towards the middle.
+    # The fluid level cuts the bubble horizontally: points below it are moved towards the middle.
     shape[low] *= (-bubble.level / shape[low, 2])[:, None]
     half = np.array([bubble.width, bubble.depth, bubble.height]) / 2 * pose.scale
     centre = in_belly(pose, np.array([[bubble.x, bubble.y, bubble.z]]))[0]
@@ -216,7 +217,7 @@ def _cluster(cluster: GasCluster, pose: SpinePose) -> list[Solid]:
 
 
 def _haustra(cluster: GasCluster, line: Array, rng: np.random.Generator, scale: float) -> Solid:
-    """A tube whose radius swells and narrows, its pouches to alternate sides."""
+    """A tube with pouches, whose radius alternately increases and decreases."""
     count = 6 * cluster.count + 1
     place = np.linspace(0, len(line) - 1, count)
     axis = np.stack([np.interp(place, np.arange(len(line)), line[:, k]) for k in range(3)], -1)
@@ -232,7 +233,7 @@ def _haustra(cluster: GasCluster, line: Array, rng: np.random.Generator, scale: 
 
 
 def _bubbles(cluster: GasCluster, line: Array, rng: np.random.Generator, scale: float) -> list[Solid]:
-    """Single bubbles along the bowel, kept apart."""
+    """Single bubbles along the bowel that do not overlap."""
     directions, faces = unit_ball(2 if cluster.radius > 11 and cluster.count < 4 else 1)
     solids: list[Solid] = []
     taken: list[tuple[Array, float]] = []
@@ -251,7 +252,7 @@ def _bubbles(cluster: GasCluster, line: Array, rng: np.random.Generator, scale: 
 
 
 def _mottled(cluster: GasCluster, line: Array, rng: np.random.Generator, scale: float) -> list[Solid]:
-    """Crumbs of gas in the faeces that fill the bowel."""
+    """Small bubbles of gas in faeces that fill the bowel."""
     directions, faces = unit_ball(0)
     solids = []
     for _ in range(cluster.count):

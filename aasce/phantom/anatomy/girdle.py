@@ -1,4 +1,4 @@
-"""Sternum and shoulder girdle: the breastbone on the cartilages, clavicles and scapulae where the arms want them.
+"""Sternum and shoulder girdle: clavicles and scapulae, depending on the position of the arms.
 
 Sizes (adult means, men and women): manubrium and body 50 and 100 mm (Macaluso and Lucena 2014, Int J Legal Med
 128:1219: 145 mm together); clavicle 148 mm (Kaur et al. 2002, J Anat Soc India 51:199); scapula 155 mm long, medial
@@ -24,23 +24,23 @@ from aasce.xray.mesh import Mesh
 Arms = Literal["hanging", "folded", "forward"]
 
 _ROWS = np.array([0.0, 0.09, 0.17, 0.205, 0.235, 0.265, 0.3, 0.38, 0.5, 0.64, 0.78, 0.9, 1.0])
-"""Rows of the blade from its upper to its lateral-lower border; the spine stands on the fifth."""
+"""Rows of the blade from its upper to its lower border, as shares; the scapular spine lies on the fifth."""
 _CREST = 4
 _COLUMNS = 11
 
 
 class GirdleRecord(Settings):
-    """Breastbone and shoulders beside the average ones.
+    """Numbers of sternum and shoulder girdle; factors on the average unless a unit is given.
 
     Attributes:
-        arms: "hanging" at the sides, "folded" (hands at the collar bones) or "forward" (on a rest in front).
-        raise_shoulders: degrees added to the clavicles' climb.
-        uneven: degrees by which the right clavicle climbs more than the left one.
-        clavicle: length.
-        sternum: size of the breastbone's sections.
-        scapula: size.
-        turn: degrees by which the lower tips of the scapulae swing outwards.
-        cortex: mm.
+        arms: "hanging" at the sides, "folded" (hands at the clavicles) or "forward" (on a rest in front).
+        raise_shoulders: degrees added to the clavicles' inclination.
+        uneven: degrees by which the right clavicle is inclined more than the left one.
+        clavicle: length of the clavicles.
+        sternum: size of the sternum's cross-sections.
+        scapula: size of the scapulae.
+        turn: degrees by which the lower tips of the scapulae are rotated outward.
+        cortex: thickness of the cortex, mm.
     """
 
     arms: Arms = "hanging"
@@ -55,14 +55,14 @@ class GirdleRecord(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Girdle:
-    """Where the shoulder girdle stands; right then left, mm in the person's frame.
+    """Position of the shoulder girdle; right then left, mm in the person's frame.
 
     Attributes:
-        clavicles: (2, 25, 3) middle lines from the sternum to the acromion.
-        frames: (2, 3, 3) axes of the scapulae as rows: outwards along the blade, backwards, up.
-        glenoid: (2, 3) middles of the glenoids, origins of the scapulae's frames.
-        shoulder: (2, 3) middles of the humeral heads.
-        arms: how they are held.
+        clavicles: (2, 25, 3), middle lines from the sternum to the acromion.
+        frames: (2, 3, 3), axes of the scapulae as rows: outward along the blade, backward, up.
+        glenoid: (2, 3), middles of the glenoids, origins of the scapulae's frames.
+        shoulder: (2, 3), middles of the humeral heads.
+        arms: position of the arms.
     """
 
     clavicles: Array
@@ -73,7 +73,7 @@ class Girdle:
 
 
 def place_girdle(record: GirdleRecord, cage: RibCage) -> Girdle:
-    """Clavicles from the manubrium; scapulae hang on their ends and lie behind the ribs."""
+    """Places the clavicles at the manubrium, and the scapulae at the clavicles' ends, behind the ribs."""
     scale = cage.scale
     lift = {"hanging": 8.0, "folded": 14.0, "forward": 16.0}[record.arms]
     back = {"hanging": 29.0, "folded": 20.0, "forward": 14.0}[record.arms]
@@ -95,7 +95,7 @@ def place_girdle(record: GirdleRecord, cage: RibCage) -> Girdle:
 
 
 def _clavicle_lines(start: Array, end: Array) -> Array:
-    """S-shaped: convex forward over the inner two thirds, hollow over the outer third."""
+    """(2, 25, 3) mm, S-shaped: convex forward over the medial two thirds, concave over the lateral third."""
     length = np.linalg.norm(end - start, axis=-1, keepdims=True)
     ahead = np.array([0, 1.0, 0]) * length
     return bezier(
@@ -105,7 +105,7 @@ def _clavicle_lines(start: Array, end: Array) -> Array:
 
 
 def _blade_axes(cage: RibCage, end: Array, turn: float, size: float) -> Array:
-    """(2, 3, 3) axes of the scapulae: turned about the upright until the medial border lies behind the ribs."""
+    """(2, 3, 3) axes of the scapulae, rotated about the vertical until the medial border lies behind the ribs."""
     axes = np.empty((2, 3, 3))
     for side in (0, 1):
         ribs = cage.ribs[side, 1:8].reshape(-1, 3)
@@ -115,7 +115,7 @@ def _blade_axes(cage: RibCage, end: Array, turn: float, size: float) -> Array:
         under = (aside > 15 * size) & (aside < 108 * size)
         inward = np.clip(np.arctan2(behind[under], aside[under]).max(initial=0.2), 0.2, 0.95)
         outward = np.array([SIGN[side] * np.cos(inward), np.sin(inward), 0.0])
-        # Upper ends lean forward over the ribs; the lower tip swings outwards by `turn`.
+        # Upper ends are inclined forward over the ribs; the lower tips are rotated outward by `turn`.
         up = unit(np.array([0.0, 0.2, 1.0]) - outward * np.sin(turn))
         up = unit(up - (up @ outward) * outward * (1 - abs(np.sin(turn))))
         outward = unit(outward - (outward @ up) * up)
@@ -189,7 +189,7 @@ def _clavicle_meshes(record: GirdleRecord, cage: RibCage, girdle: Girdle, dtype:
 
 @lru_cache(maxsize=1)
 def _blade() -> tuple[Array, Array]:
-    """Middle surface (rows, columns, 3) of the blade and half its thickness, mm; x outwards, y back, z up."""
+    """Middle surface (rows, columns, 3) of the blade and half its thickness, mm; x outward, y backward, z up."""
     upper = np.array([[-86, 36], [-78, 38], [-66, 34], [-44, 28], [-28, 20], [-18, 25], [-2, 19.0]])
     lower = np.array([[-80, -107], [-75, -109], [-70, -108.0]])
     inner = np.array([[-86, 36], [-95, 24], [-102, 6], [-101, -18], [-95, -52], [-87, -86], [-80, -107.0]])
@@ -203,7 +203,7 @@ def _blade() -> tuple[Array, Array]:
     corners = (1 - v) * ((1 - u) * top[0] + u * top[-1]) + v * ((1 - u) * bottom[0] + u * bottom[-1])
     flat = (1 - v) * top + v * bottom + (1 - u) * left[:, None] + u * right[:, None] - corners
     x, z = flat[..., 0], flat[..., 1]
-    # Hollow towards the ribs.
+    # Concave towards the ribs.
     y = 9 * np.clip(1 - ((x + 50) / 55) ** 2, 0, 1) * np.clip(1 - ((z + 35) / 80) ** 2, 0, 1)
     head = np.exp(-((x / 13) ** 2) - ((z / 22) ** 2))
     pillar = np.exp(-(((u[:, 0] - 0.93) / 0.09) ** 2)) * (np.abs(v[..., 0]) > 0.2)
@@ -220,7 +220,7 @@ def _along(line: Array, shares: Array) -> Array:
 
 @lru_cache(maxsize=1)
 def _sheet_faces(rows: int, columns: int) -> Array:
-    """Faces of a sheet with a front, a back and a border; vertices are the front's grid, then the back's."""
+    """Faces of a closed sheet of front, back and border; vertices are the front's grid, then the back's."""
     grid = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = grid[:-1, :-1].ravel(), grid[:-1, 1:].ravel(), grid[1:, 1:].ravel(), grid[1:, :-1].ravel()
     front = np.concatenate([np.stack([a, b, c], -1), np.stack([a, c, d], -1)])
@@ -237,7 +237,8 @@ def _sheet_faces(rows: int, columns: int) -> Array:
 
 @lru_cache(maxsize=8)
 def _scapula_parts(cortex: float) -> tuple[tuple[str, str, str, Array, Array], ...]:
-    """Name's ending, material, what it displaces, vertices and faces of blade, acromion and coracoid, mm at scale 1."""
+    """Suffix of the name, material, material displaced, vertices (mm at scale 1) and faces of each part of a
+    scapula."""
     middle, half = _blade()
     u = np.linspace(0, 1, _COLUMNS)
     crest = np.interp(u, [0, 0.12, 0.85, 0.95, 1.0], [0.0, 7.0, 36.0, 14.0, 0.0])
@@ -268,7 +269,7 @@ def _sheet_faces_inner() -> Array:
 
 
 def _blade_marrow(middle: Array, half: Array, cortex: float) -> Array:
-    """Marrow within the glenoid and the lateral pillar: the blade's outer columns, drawn in from the border."""
+    """Marrow of the glenoid and the lateral border: the blade's lateral columns, moved inward from its edge."""
     inner = middle[_INNER_ROWS, _INNER_COLUMNS].copy()
     depth = half[_INNER_ROWS, _INNER_COLUMNS]
     inner[:, -1] += (inner[:, -2] - inner[:, -1]) * 0.16
@@ -279,7 +280,7 @@ def _blade_marrow(middle: Array, half: Array, cortex: float) -> Array:
 
 
 def _processes(cortex: float) -> list[tuple[str, str, str, Array, Array]]:
-    """Acromion, carried forward from the spine's end, and coracoid, hooked forward from above the glenoid."""
+    """Acromion, from the end of the scapular spine forward, and coracoid process, from above the glenoid forward."""
     acromion = np.array(
         [[-16, 34, 19], [-4, 37, 24], [10, 34, 28], [21, 24, 31], [25, 10, 32], [23, -2, 32.5], [20, -9, 32]]
     )

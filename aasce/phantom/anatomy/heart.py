@@ -1,4 +1,4 @@
-"""Heart, great vessels and airways: what stands between the lungs.
+"""Heart, great vessels and airways: the organs of the mediastinum.
 
 Proportions of a normal frontal film: heart up to half as wide as the chest (cardiothoracic ratio 0.39 +- 0.04 in
 films of 50 adults, Diagn Interv Radiol 2006;12:153), aortic knob at T4, carina at T4-T5 with an angle of 58 +- 11
@@ -21,14 +21,14 @@ from aasce.xray.mesh import Mesh
 
 
 class HeartRecord(Settings):
-    """Heart and vessels beside the average ones.
+    """Numbers of heart and vessels; sizes are factors on the average.
 
     Attributes:
         size: of the heart.
-        upright: degrees by which its long axis hangs steeper than 38 degrees from the horizontal.
-        shift: mm towards the left.
+        upright: degrees by which its long axis is steeper than 38 degrees from the horizontal.
+        shift: to the left, mm.
         aorta: calibre of the aorta.
-        airway: calibre of the windpipe.
+        airway: calibre of the trachea.
     """
 
     size: float = 1.0
@@ -40,18 +40,18 @@ class HeartRecord(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Mediastinum:
-    """The organs' middle lines and balls that fill them; mm, person's frame.
+    """Middle lines of the organs, and balls that fill them; mm in the person's frame.
 
     Attributes:
-        centre: (3,) middle of the heart.
-        axes: (3, 3) half axes of the heart as rows, right-handed; the last one points to its apex.
-        balls: (N, 4) middles and radii that fill vessels and hila.
-        aorta: (33, 3) middle line of the aorta from its root to L2.
-        windpipe: (12, 3) from C4 to the carina.
-        bronchi: (2, 6, 3) from the carina towards the hila, right then left.
-        hila: (2, 3).
+        centre: (3,), middle of the heart.
+        axes: (3, 3), half axes of the heart as rows, right-handed; the last one points to its apex.
+        balls: (N, 4), middles and radii of balls that fill vessels and hila.
+        aorta: (33, 3), middle line of the aorta from its root to L2.
+        windpipe: (12, 3), middle line of the trachea from C4 to the carina.
+        bronchi: (2, 6, 3), from the carina towards the hila, right then left.
+        hila: (2, 3), right then left.
         scale: of the person.
-        record: what it was made from.
+        record: the numbers it was built from.
     """
 
     centre: Array
@@ -65,16 +65,16 @@ class Mediastinum:
     record: HeartRecord
 
     def reach(self, y: Array, z: Array) -> Array:
-        """How far the organs reach sideways at points (2, ...) of y and z: mm to the right, then mm to the left.
+        """Lateral extent of the organs at points (2, ...) of y and z: mm to the right, then mm to the left.
 
-        Where there is no organ the answer is far on the other side.
+        Where there is no organ it is a large negative number.
         """
         sign = SIGN.reshape(2, *([1] * (y.ndim - 1)))
         return np.maximum(self._heart_reach(y, z, sign), self._ball_reach(y, z, sign))
 
     def _heart_reach(self, y: Array, z: Array, sign: Array) -> Array:
         form = np.linalg.inv(self.axes.T @ self.axes)
-        # It rests on the diaphragm: below its broad part the lungs stay away as well.
+        # The heart rests on the diaphragm: below its widest part its extent stays the same.
         low = -0.55 * np.linalg.norm(self.axes[:, 2])
         dy, dz = y - self.centre[1], np.maximum(z - self.centre[2], low)
         # a x^2 + b x + c = 1 along x.
@@ -93,12 +93,15 @@ class Mediastinum:
 
 
 def place_mediastinum(record: HeartRecord, cage: RibCage, pose: SpinePose) -> Mediastinum:
-    """Hangs the organs between spine and sternum, half way between the two where they part in a scoliosis."""
+    """Places the organs between spine and sternum, also where these deviate from each other in a scoliosis."""
     scale = cage.scale
     spine = pose.centre.detach().cpu().double().numpy()
 
     def point(level: float, right: float, ahead: float, towards: float = 0.0) -> Array:
-        """A point beside and ahead of the spine at a level (7.0 is T1's middle), `towards` the sternum's line."""
+        """A point beside and in front of the spine at a level (7.0 is the middle of T1).
+
+        `towards` is the share by which it follows the sternum's lateral position instead of the spine's.
+        """
         base = np.array([np.interp(level, np.arange(len(LEVELS)), spine[:, axis]) for axis in range(3)])
         front = np.interp(base[2], cage.sternum[::-1, 2], cage.sternum[::-1, 0])
         base[0] += towards * (front - base[0])
@@ -148,7 +151,7 @@ def _filled(points: Array, radius: float) -> Array:
 
 
 def _heart_axes(record: HeartRecord) -> Array:
-    """Half axes at scale 1: long axis to the left, forward and down."""
+    """(3, 3) mm, half axes at scale 1; the long axis points to the left, forward and down."""
     fall = np.radians(38 + record.upright)
     ahead = np.radians(35)
     long = np.array([-np.cos(fall) * np.cos(ahead), np.cos(fall) * np.sin(ahead), -np.sin(fall)])
@@ -157,7 +160,7 @@ def _heart_axes(record: HeartRecord) -> Array:
 
 
 def _aorta(point: object, centre: Array, scale: float) -> Array:
-    """Up from the heart, over the left main bronchus at T4, and down left of the spine to L2."""
+    """(33, 3) mm: up from the heart, over the left main bronchus at T4, and down on the left of the spine to L2."""
     assert callable(point)
     root = centre + scale * np.array([16, 2, 40])
     up = point(10.9, 12, 58, 0.5)
@@ -206,7 +209,7 @@ def build_mediastinum(parts: Mediastinum, dtype: torch.dtype = torch.float64) ->
     ]
     for side, name in enumerate(("right", "left")):
         bronchus = parts.bronchi[side].copy()
-        # It starts within the carina, clear of the windpipe's end.
+        # The bronchus starts inside the carina, away from the trachea's end.
         bronchus[0] += 0.5 * (bronchus[1] - bronchus[0])
         calibre = scale * record.airway * (6.8 if name == "right" else 5.8) * np.linspace(1, 0.75, 6)
         tubes = tube(bronchus, *frames(bronchus, np.array([0, 1.0, 0])), calibre[:, None] * np.ones(2), 8)

@@ -1,7 +1,7 @@
-"""Outlines as support functions: level by level the convex hull of balls, and the surfaces made of them.
+"""Outlines as support functions: convex hulls of balls at each height, and surfaces built from them.
 
-The support function of a set says how far it reaches in each direction. That of a hull is the larger one of its
-parts', and a layer of some thickness is added by a sum, which keeps nested surfaces nested.
+The support function of a set is its extent in each direction. That of the hull of two sets is their maximum, and
+a layer of some thickness is added as a sum, which keeps nested surfaces nested.
 """
 
 from __future__ import annotations
@@ -15,17 +15,27 @@ from aasce.types import Array
 
 DIRECTIONS = 64
 STEP = 12.0
-"""mm at scale 1 between the heights at which the hull is taken."""
+"""Distance in mm at scale 1 between the heights at which hulls are computed."""
 
 
 def directions() -> Array:
-    """(2, DIRECTIONS) unit vectors in the horizontal plane; the first one to the right, the next ones forward."""
+    """(2, DIRECTIONS) unit vectors in the horizontal plane, from the patient's right by way of the front."""
     angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     return np.stack([np.cos(angles), np.sin(angles)])
 
 
 def cloud_support(points: Array, radii: Array, heights: Array, scale: float) -> Array:
-    """Support (Z, D) of the points' balls in bands about the heights; minus infinity where a band holds none."""
+    """Support (Z, D) mm of balls in bands about the heights.
+
+    Args:
+        points: (N, 3) mm, middles of the balls.
+        radii: (N,) mm.
+        heights: (Z,) mm, evenly spaced.
+        scale: of the person.
+
+    Returns:
+        (Z, D) mm; a large negative number in a band without balls.
+    """
     toward = directions()
     step = heights[1] - heights[0]
     bins = np.rint((points[:, 2] - heights[0]) / step).astype(int)
@@ -36,7 +46,7 @@ def cloud_support(points: Array, radii: Array, heights: Array, scale: float) -> 
     starts = np.flatnonzero(np.diff(bins[order], prepend=-1))
     hull = np.full((len(heights), toward.shape[1]), -1e4)
     hull[bins[order][starts]] = np.maximum.reduceat(support, starts)
-    # A ball reaches a little above and below its own band, and bands between two ribs fill up.
+    # A ball extends a little above and below its own band, which also fills bands between two ribs.
     spread = hull.copy()
     for shift, loss in ((1, 2.5), (2, 10.0)):
         spread[shift:] = np.maximum(spread[shift:], hull[:-shift] - loss * scale)
@@ -45,7 +55,7 @@ def cloud_support(points: Array, radii: Array, heights: Array, scale: float) -> 
 
 
 def smooth_hull(hull: Array) -> Array:
-    """Averages each height with its neighbours, twice, and each direction once; what stands out keeps its height."""
+    """Averages each height with its neighbours twice and each direction once, but reduces nothing by over 1.5 mm."""
     soft = hull
     for _ in range(2):
         padded = np.pad(soft, ((1, 1), (0, 0)), mode="edge")
@@ -56,14 +66,14 @@ def smooth_hull(hull: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Armpits:
-    """Where the arms leave the trunk, mm.
+    """The connection of arms and trunk, mm.
 
     Attributes:
-        height: of the level plane in which trunk and arms meet.
-        arms: (2, 2) x and y of the arms' middles in that plane.
+        height: z of the horizontal plane in which trunk and arms meet.
+        arms: (2, 2), x and y of the arms' middles in that plane.
         radius: of the arms there.
-        rise: of the hollow between arm and chest.
-        clear: height above the plane of the next ring, above every hollow.
+        rise: height of the hollow between arm and chest above that plane.
+        clear: height of the next ring of the trunk above that plane.
     """
 
     height: float
@@ -83,17 +93,17 @@ def hull_surface(
     size: tuple[int, int],
     web: float,
 ) -> Array:
-    """Rings (R, S, 3) of the trunk.
+    """Rings (R, S, 3) mm of the trunk.
 
     Args:
         hull: (Z, DIRECTIONS) support about `centre` in mm, of the trunk without shoulders and arms.
-        shouldered: the same with them; holds above the armpits, where the trunk ends in a level plane.
+        shouldered: the same with shoulders and arms; used above the plane of the armpits.
         heights: (Z,) mm.
         centre: (Z, 2) mm.
-        armpits: where that plane is.
-        crotch: height in mm.
+        armpits: defines that plane.
+        crotch: height, mm.
         size: (R, S).
-        web: mm either way of the web that joins the thighs below the crotch.
+        web: half the thickness of the bridge that joins the thighs below the crotch, mm.
     """
     rings, sides = size
     at, chest = _with_armpits(_ring_heights(heights, rings - 3), armpits)
@@ -116,7 +126,8 @@ def hull_surface(
 
 
 def _with_armpits(at: Array, armpits: Armpits) -> tuple[Array, int]:
-    """Heights with three rings more, so that four lie in the armpits' plane, and the index of the first of these."""
+    """Heights with three additional rings, so that four lie in the armpits' plane, and the index of the first of
+    them."""
     below, above = at[at < armpits.height], at[at >= armpits.height]
     below = at[0] + (below - at[0]) * (armpits.height - at[0]) / (below[-1] - at[0])
     above = at[-1] - (at[-1] - above) * (at[-1] - armpits.height - armpits.clear) / (at[-1] - above[0])
@@ -125,7 +136,7 @@ def _with_armpits(at: Array, armpits: Armpits) -> tuple[Array, int]:
 
 
 def _hollow(reach: Array, z: Array, chest: int, around: Array, middle: Array, armpits: Armpits) -> None:
-    """Arches the plane between chest (ring `chest`) and shoulder (three rings on) up between arm and chest."""
+    """Raises the surface between arm and chest to a hollow, from ring `chest` to the shoulder three rings later."""
     inner, outer = reach[chest], reach[chest + 3]
     ray = np.stack([np.cos(around), np.sin(around)], -1)
     near, missed = outer.copy(), np.ones(len(around), dtype=bool)
@@ -140,12 +151,12 @@ def _hollow(reach: Array, z: Array, chest: int, around: Array, middle: Array, ar
     reach[chest + 3], reach[chest + 2], reach[chest + 1] = outer, near, 0.5 * (inner + near)
     lift = armpits.rise * np.clip((near - inner) / (1.2 * armpits.rise), 0, 1)
     z[chest + 1] += lift
-    # Before and behind the arm the fold from chest to arm ends as high as the hollow.
+    # In front of and behind the arm the fold between chest and arm ends at the height of the hollow.
     z[chest + 2 : chest + 4] += lift * missed
 
 
 def _ring_heights(heights: Array, rings: int) -> Array:
-    """Heights of the rings, closer together where the outline turns: crotch, shoulders, neck and crown."""
+    """Heights of the rings, denser where the outline changes quickly: crotch, shoulders, neck, top of the head."""
     share = np.linspace(0, 1, 400)
     dense = 1 + 1.6 * np.exp(-(((share - 0.155) / 0.025) ** 2)) + 1.5 * np.exp(-(((share - 0.66) / 0.1) ** 2))
     dense = dense + 1.6 * np.exp(-(((share - 0.99) / 0.05) ** 2))
@@ -155,7 +166,7 @@ def _ring_heights(heights: Array, rings: int) -> Array:
 
 
 def _thighs(reach: Array, heights: Array, around: Array, crotch: float, web: float) -> Array:
-    """Pinches the rings below the crotch: two ellipses that touch in the middle."""
+    """Narrows the rings below the crotch to two ellipses that touch in the middle."""
     sides = len(around)
     half = 0.5 * (reach[:, :1] + reach[:, sides // 2, None]) / 2
     deep = 0.5 * (reach[:, sides // 4, None] + reach[:, 3 * sides // 4, None])

@@ -1,4 +1,4 @@
-"""Upper thigh bones in their sockets, the bones of the arms from the shoulders down.
+"""The upper parts of the femora, and the bones of the arms.
 
 Sizes of the templates: femoral head 46.6 mm across, neck-shaft angle 127 degrees, anteversion 12 degrees, offset 43 mm
 (Carmona et al. 2019, J Arthroplasty 34:2403: 124.7 +- 6.2 degrees, 14.5 +- 8.1 degrees, 42.9 +- 6.8 mm; Jiang et al.
@@ -24,23 +24,23 @@ from aasce.xray.mesh import Mesh
 
 Arms = Literal["hanging", "folded", "forward"]
 _ELBOW = np.array([3.0, 2.0, -284.0])
-"""Elbow in the humerus's template."""
+"""The elbow in the humerus's template, mm."""
 
 
 class LimbsRecord(Settings):
-    """Limb bones beside the average ones.
+    """Numbers of the limb bones; sizes are factors on the average.
 
     Attributes:
-        arms: "hanging", "folded" (hands at the collar bones) or "forward" (on a rest), as the shoulder girdle has it.
-        femur: size of the thigh bones.
+        arms: "hanging", "folded" (hands at the clavicles) or "forward" (on a rest), as in the shoulder girdle's record.
+        femur: size of the femora.
         neck_angle: degrees by which the neck-shaft angle exceeds 127.
-        adduction: degrees by which both thighs lean inwards on their way down.
-        turn: degrees by which the feet turn outwards beside the neutral stand.
-        sway: degrees by which the legs lean to the patient's right, seen from the hips.
+        adduction: degrees by which both thighs are inclined inward, from the hips down.
+        turn: degrees of external rotation of the legs.
+        sway: degrees by which the legs are inclined to the patient's right, from the hips down.
         humerus: thickness of the arm bones.
-        arm_turn: degrees by which hanging arms turn outwards.
+        arm_turn: degrees of external rotation of hanging arms.
         cortex: thickness of the cortex.
-        with_arms: False where the arms are off the film.
+        with_arms: False if the arms are not on the film.
     """
 
     arms: Arms = "hanging"
@@ -58,7 +58,7 @@ class LimbsRecord(Settings):
 def draw_limbs(
     rng: np.random.Generator, age: float = 15.0, female: bool = True, arms: Arms | None = None
 ) -> LimbsRecord:
-    """Draws limbs; `arms` as drawn with the thorax, or by itself: mostly hanging."""
+    """Draws limb bones by age in years and sex; the position of the arms is drawn too when None, mostly hanging."""
     child = float(np.clip((15 - age) / 6, 0, 1))
     held = str(rng.choice(["hanging", "folded", "forward"], p=[0.7, 0.15, 0.15]))
     thin = 0.008 * max(0.0, age - 50)
@@ -84,14 +84,14 @@ def _near(rng: np.random.Generator, mean: float, spread: float, low: float, high
 def build_limbs(
     record: LimbsRecord, pose: SpinePose, hips: torch.Tensor | None = None, joints: Array | None = None
 ) -> list[Mesh]:
-    """Thigh bones (700 faces each with their marrow) and arm bones (humeri 500 each, forearms, hands where seen).
+    """Femora (700 faces each with their marrow) and arm bones (humeri 500 each, forearms; hands unless arms hang).
 
     Args:
         record: see `LimbsRecord`.
-        pose: the spine.
-        hips: (2, 3) mm middles of the acetabula, right then left, by `pelvis.hip_centres`; those of an average pelvis
-            without.
-        joints: (2, 4, 3) mm shoulder, elbow, wrist and knuckles, by `arms.arm_joints`; average ones without.
+        pose: of the spine.
+        hips: (2, 3) mm, middles of the acetabula, right then left, by `pelvis.hip_centres`; those of an average pelvis
+            when None.
+        joints: (2, 4, 3) mm, shoulder, elbow, wrist and knuckles, by `arms.arm_joints`; average ones when None.
     """
     hips = hip_centres(PelvisRecord(), pose) if hips is None else hips
     joints = arm_joints(record.arms, pose) if joints is None else joints
@@ -100,7 +100,7 @@ def build_limbs(
 
 
 def arm_joints(arms: Arms, pose: SpinePose) -> Array:
-    """Average shoulder, elbow, wrist and knuckles (2, 4, 3) mm, right then left, where no thorax tells them."""
+    """Average shoulder, elbow, wrist and knuckles (2, 4, 3) mm, right then left, for use without a thorax."""
     spine = pose.centre.detach().cpu().double().numpy()
     sign = np.array([1.0, -1.0])[:, None]
     chest = spine[LEVELS.index("T2")]
@@ -138,7 +138,7 @@ def _femora(record: LimbsRecord, pose: SpinePose, hips: torch.Tensor) -> list[Me
 
 
 def _bent(record: LimbsRecord, points: Array) -> Array:
-    """The right femur with another neck-shaft angle: the head rises or sinks, its middle stays the origin."""
+    """The right femur with another neck-shaft angle, with the middle of the head at the origin."""
     rise = np.tan(np.radians(record.neck_angle))
     inward = 1 / (1 + np.exp((points[:, 0] - 24) / 6)) / (1 + np.exp(-(points[:, 2] + 60) / 8))
     drop = rise * (43 - points[:, 0]) * inward - rise * 43 / (1 + np.exp(-24 / 6))
@@ -167,7 +167,7 @@ def _arms(record: LimbsRecord, pose: SpinePose, joints: Array) -> list[Mesh]:
         thick = record.humerus * pose.scale
         flip = slice(None, None, sign)
         for name, points, triangles in (("", outer, faces), ("/marrow", inner, inner_faces)):
-            # Thickness stays that of the record, length that of the arm; the head stays round.
+            # The thickness is that of the record, the length that of the arm; the head stays round.
             shaft = np.clip((-points[:, 2] - 30) / 60, 0, 1)
             stretch = np.stack([0 * shaft + thick, 0 * shaft + thick, thick + (long - thick) * shaft], -1)
             placed = shoulder + (points * stretch) @ frame
@@ -182,7 +182,7 @@ def _arms(record: LimbsRecord, pose: SpinePose, joints: Array) -> list[Mesh]:
 
 
 def _arm_frame(record: LimbsRecord, shoulder: Array, elbow: Array, sign: int) -> Array:
-    """Rows: outwards, forwards, up along an upper arm; left-handed on the left, where the bone is a mirror image."""
+    """Rows: outward, forward, and up along an upper arm; left-handed on the left, where the bone is mirrored."""
     up = unit(shoulder - elbow)
     out = np.array([sign, 0.0, 0.0])
     out = unit(out - (out @ up) * up)
@@ -196,15 +196,15 @@ def _arm_frame(record: LimbsRecord, shoulder: Array, elbow: Array, sign: int) ->
 def _forearm(
     side: str, elbow: Array, wrist: Array, across: Array, thick: float, dtype: torch.dtype
 ) -> list[Mesh]:
-    """Radius and ulna as tapered bars with a marrow cavity."""
+    """Radius and ulna as tapered rods with a marrow cavity."""
     share = np.array([0.0, 0.06, 0.3, 0.7, 0.92, 1.0])[:, None]
     line = elbow + (wrist - elbow) * share
-    apart = across * np.array([9, 9, 13, 13, 12, 11])[:, None] * thick
+    offset = across * np.array([9, 9, 13, 13, 12, 11])[:, None] * thick
     radius = np.array([9, 8, 7, 7.5, 12, 13]) * thick
     ulna = np.array([14, 13, 8.5, 7, 6, 7]) * thick
-    outer = [rod(line + apart, radius, 7), rod(line - apart, ulna, 7)]
-    inner = [rod(line[1:] + apart[1:], radius[1:] * [0.8, 0.5, 0.5, 0.8, 0.85], 6)]
-    inner.append(rod(line[:-1] - apart[:-1], ulna[:-1] * [0.85, 0.85, 0.5, 0.5, 0.7], 6))
+    outer = [rod(line + offset, radius, 7), rod(line - offset, ulna, 7)]
+    inner = [rod(line[1:] + offset[1:], radius[1:] * [0.8, 0.5, 0.5, 0.8, 0.85], 6)]
+    inner.append(rod(line[:-1] - offset[:-1], ulna[:-1] * [0.85, 0.85, 0.5, 0.5, 0.7], 6))
     return [
         merged(f"forearm {side}", "cortex", "soft", outer, dtype),
         merged(f"forearm {side}/marrow", "marrow", "cortex", inner, dtype),
@@ -212,7 +212,7 @@ def _forearm(
 
 
 def _hand(side: str, wrist: Array, knuckles: Array, across: Array, thick: float, dtype: torch.dtype) -> Mesh:
-    """Wrist and the five rays of a loosely closed hand."""
+    """Wrist and the five fingers of a loosely closed hand."""
     ahead = unit(knuckles - wrist)
     across = unit(across - (across @ ahead) * ahead)
     palm = np.cross(ahead, across)

@@ -1,8 +1,8 @@
-"""Lungs within the ribs: moulded on the chest wall outside, on heart, vessels and spine inside, domed below.
+"""Lungs: their surfaces follow the chest wall, the heart, vessels and spine, and the domes of the diaphragm.
 
-The lower borders cross the ribs where anatomy has them in quiet breathing: sixth rib at the sternum and beneath the
-nipple, eighth at the side, tenth to eleventh at the spine, two ribs above the pleura's (Gray's Anatomy, 41st edition,
-chapter 54). Domes about the tenth rib behind, the right one half an interspace above the left one.
+The lower borders cross the ribs as in quiet breathing: the sixth rib at the sternum and below the nipple, the eighth at
+the side, the tenth to eleventh at the spine, two ribs above the borders of the pleura (Gray's Anatomy, 41st edition,
+chapter 54). The domes are at about the tenth rib behind, the right one half an intercostal space above the left one.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from aasce.xray.mesh import Mesh
 
 _ALONG = np.array([0.075, 0.12, 0.17, 0.23, 0.3, 0.38, 0.46, 0.54, 0.62, 0.7, 0.79, 0.89, 1.0])
 _BEYOND = np.array([0.35, 0.7, 0.95])
-"""Columns of the costal surface: shares of a rib, then of its cartilage."""
+"""Columns of the costal surface: positions as shares of a rib, then of its cartilage."""
 _LOWEST = np.array([10.7, 10.8, 10.8, 10.7, 10.4, 10.0, 9.5, 9.0, 8.4, 7.8, 7.2, 6.8, 6.5, 6.3, 6.1, 6.0])
-"""The rib down to which a column reaches in quiet breathing."""
+"""The rib down to which each column extends in quiet breathing."""
 _MEDIAL = 11
 _WALL_ROWS, _APEX_ROWS, _BASE_ROWS = 19, 3, 5
 
 
 class LungRecord(Settings):
-    """Lungs beside the average ones.
+    """Numbers of the lungs.
 
     Attributes:
-        domes: height in mm of the right and left dome of the diaphragm above its rim.
-        deep: ribs added to the lower border.
-        apex: height in mm of the lungs' tops above the first ribs.
-        vessels: share of the average calibre of the vessels in the lungs; 0 leaves them out.
+        domes: height of the right and left dome of the diaphragm above its rim, mm.
+        deep: ribs by which the lower border is lower than in quiet breathing.
+        apex: height of the lungs' tops above the first ribs, mm.
+        vessels: factor on the calibre of the vessels in the lungs; 0 for no vessels.
         seed: of the vessels' branching.
     """
 
@@ -64,10 +64,10 @@ class Lungs:
     """Surfaces of both lungs, mm.
 
     Attributes:
-        wall: (2, rows, columns, 3) right then left, from the first rib down; columns run from the spine around the
+        wall: (2, rows, columns, 3) right, then left; rows from the first rib down, columns from the spine along the
             chest wall to the sternum and back along the mediastinum.
-        rings: (2, R, columns, 3) all rings from the apex over the wall to the dome.
-        domes: (2, 3) tops of the diaphragm.
+        rings: (2, R, columns, 3), all rings from the apex along the wall to the dome.
+        domes: (2, 3), tops of the diaphragm.
     """
 
     wall: Array
@@ -76,12 +76,12 @@ class Lungs:
 
 
 def shape_lungs(record: LungRecord, cage: RibCage, mediastinum: Mediastinum) -> Lungs:
-    """Lays the lungs into the rib cage.
+    """Fits the lungs between rib cage and mediastinum.
 
     Args:
         record: see `LungRecord`.
-        cage: the ribs, in which they keep 3 mm from the bone.
-        mediastinum: what they make room for.
+        cage: the ribs; the lungs keep 3 mm from the bone.
+        mediastinum: the organs between the lungs.
     """
     costal = _costal_surface(record, cage)
     height = costal[:, -1, :, 2].mean(1) + np.array(record.domes) * cage.scale
@@ -92,7 +92,7 @@ def shape_lungs(record: LungRecord, cage: RibCage, mediastinum: Mediastinum) -> 
 
 
 def _costal_surface(record: LungRecord, cage: RibCage) -> Array:
-    """(2, rows, 16, 3): the inside of the chest wall, row by row from the first rib to the lower border."""
+    """(2, rows, 16, 3) mm: the inside of the chest wall, rows from the first rib to the lower border."""
     within = 7.8 * cage.scale
     bony = at_shares(cage.ribs, _ALONG) - within * at_shares(cage.outward, _ALONG)
     last = cage.cartilages[:, [*range(JOINED), JOINED - 1, JOINED - 1]]
@@ -108,13 +108,13 @@ def _costal_surface(record: LungRecord, cage: RibCage) -> Array:
 
 
 def _medial_surface(costal: Array, tendon_height: Array, cage: RibCage, mediastinum: Mediastinum) -> Array:
-    """(2, rows, 11, 3): back from the sternum along heart and vessels to the spine."""
-    # Closer together in front, where the surface turns around the heart.
+    """(2, rows, 11, 3) mm: from the sternum along heart and vessels to the spine."""
+    # Columns are denser in front, where the surface curves around the heart.
     share = np.linspace(0, 1, _MEDIAL + 2)[1:-1, None] ** 1.25
     front, back = costal[:, :, -1:], costal[:, :, :1]
     line = front * (1 - share) + back * share
     y, z = line[..., 1], line[..., 2]
-    # Between sternum and spine the lung ends high up, on the tendon beside the heart.
+    # Between sternum and spine the lung ends higher, at the central tendon beside the heart.
     tendon = smoothstep(0, 0.25, share[:, 0]) * (1 - smoothstep(0.72, 1.0, share[:, 0]))
     lift = np.maximum(tendon_height[:, None] - z[:, -1], 0) * tendon
     z = z + lift[:, None] * np.linspace(0, 1, _WALL_ROWS)[:, None]
@@ -123,29 +123,29 @@ def _medial_surface(costal: Array, tendon_height: Array, cage: RibCage, mediasti
     spine_x, spine_y = (np.interp(z, heights, cage.spine[::-1, axis]) for axis in (0, 1))
     body = np.array([means()[level].upper_width / 2 for level in LEVELS[7:19]])[::-1] * scale
     ahead = (y - spine_y) / scale
-    # Wider behind, where the heads of the ribs stand beside the bodies.
+    # Wider behind, where the heads of the ribs lie beside the bodies.
     beside = np.interp(z, heights, body) + scale * (5 + 8 * (1 - smoothstep(-4, 16, ahead)))
     sternum = np.interp(z, cage.sternum[::-1, 2], cage.sternum[::-1, 0])
     depth = np.clip(ahead / 110, 0, 1)
     middle = spine_x * (1 - depth) + sternum * depth
-    # Above the arch the great vessels and the windpipe hold the lungs apart; below, they come close in front.
+    # Above the aortic arch, vessels and windpipe separate the lungs; below it they are close together in front.
     level = (z - cage.spine[3, 2]) / (cage.spine[1, 2] - cage.spine[3, 2])
-    apart = scale * (9 + 15 * smoothstep(0.2, 1.0, level) * (1 - 0.4 * depth))
+    between = scale * (9 + 15 * smoothstep(0.2, 1.0, level) * (1 - 0.4 * depth))
     near_spine = 1 - smoothstep(12, 32, ahead)
-    keep = beside * near_spine + apart * (1 - near_spine)
+    keep = beside * near_spine + between * (1 - near_spine)
     sign = SIGN[:, None, None]
     near = (mediastinum.reach(y + shift * scale, z) for shift in (-6, 0, 6))
     organs = np.max(list(near), axis=0) + 3 * scale
     x = _smooth(sign * np.maximum(sign * (middle + sign * keep), organs))
     x = sign * np.maximum(sign * x, organs)
-    # Never through the chest wall: at most 85 % of the way to the side.
+    # Not through the chest wall: at most 85 % of the distance to the side.
     side = (sign * costal[..., 0]).max(2)[..., None]
     x = sign * np.minimum(sign * x, 0.15 * sign * middle + 0.85 * side)
     return np.stack([x, y, z], -1)
 
 
 def _smooth(values: Array) -> Array:
-    """Rows and columns averaged with their neighbours once, the border kept."""
+    """Averages rows and columns with their neighbours once, except at the border."""
     for axis in (1, 2):
         moved = np.moveaxis(values, axis, 0).copy()
         moved[1:-1] = 0.25 * moved[:-2] + 0.5 * moved[1:-1] + 0.25 * moved[2:]
@@ -154,7 +154,7 @@ def _smooth(values: Array) -> Array:
 
 
 def _apex(ring: Array, cage: RibCage, height: float) -> Array:
-    """(2, 3, columns, 3) rings from the top down to the first rib, and with them a rounded apex."""
+    """(2, 3, columns, 3) mm: rings of a rounded apex, from the top down to the first rib."""
     middle = ring.mean(1, keepdims=True)
     up = unit(cage.spine[0] - cage.spine[2] + np.array([0, 12.0, 0]))
     turn = np.radians([78.0, 52.0, 26.0])[:, None, None]
@@ -164,7 +164,7 @@ def _apex(ring: Array, cage: RibCage, height: float) -> Array:
 
 
 def _base(ring: Array, height: Array, cage: RibCage) -> tuple[Array, Array]:
-    """Rings (2, 5, columns, 3) from the rim of the diaphragm to its domes, and the tops of the domes (2, 3)."""
+    """Rings (2, 5, columns, 3) mm from the rim of the diaphragm to its domes, and the tops of the domes (2, 3)."""
     middle = ring.mean(1)
     middle[:, 1] += 6 * cage.scale
     middle[:, 2] = height
@@ -195,7 +195,7 @@ def build_lungs(
 def _vessel_meshes(
     record: LungRecord, lungs: Lungs, mediastinum: Mediastinum, dtype: torch.dtype
 ) -> list[Mesh]:
-    """Arteries and veins that fan out from the hila towards the chest wall, 14 a side."""
+    """Arteries and veins from the hila towards the chest wall, 14 on each side."""
     rng = np.random.default_rng(record.seed)
     rows = np.array([2, 4, 5, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 17])
     # On the left they pass behind the heart.

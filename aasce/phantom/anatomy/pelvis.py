@@ -1,4 +1,4 @@
-"""The hip bones, as the sacrum holds them.
+"""The hip bones, attached to the sacrum.
 
 Sizes of the template, an average adult standing upright:
 - bi-iliac breadth 280 mm (Ruff et al. 2005, J Hum Evol 48:381, for how it varies); women are drawn narrower;
@@ -27,18 +27,18 @@ from aasce.types import Array
 from aasce.xray.mesh import Mesh
 
 HIP_CENTRE = np.array([89.0, 26.0, -117.0])
-"""Middle of the template's acetabulum."""
+"""Middle of the template's acetabulum, mm."""
 _PIVOT = np.array([0.0, -32.0, -26.0])
-"""The axis through both sacroiliac joints, about which the hip bones tilt against the sacrum."""
+"""Point on the axis through both sacroiliac joints, about which the hip bones tilt against the sacrum, mm."""
 _FOLLOWS = 0.4
-"""Share of the sacral slope's deviation that the hip bones follow; the rest is incidence."""
+"""Share of the sacral slope's deviation that the hip bones follow; the rest changes the pelvic incidence."""
 _CORTEX_MM = 1.4
 
 SIDES = ("right", "left")
 
 
 class PelvisRecord(Settings):
-    """Hip bones beside the average ones.
+    """Numbers of the hip bones; sizes are factors on the average.
 
     Attributes:
         width: breadth between the iliac crests.
@@ -46,8 +46,8 @@ class PelvisRecord(Settings):
         outlet: breadth between the ischial tuberosities.
         height: from crest to tuberosity.
         depth: from front to back.
-        flare: degrees by which the wings lean outwards.
-        tilt: degrees by which the hip bones tip forward beside what the sacrum's slope suggests.
+        flare: degrees by which the wings are inclined outward.
+        tilt: degrees by which the hip bones tilt forward, in addition to the tilt that follows from the sacral slope.
         cortex: thickness of the cortex.
         uneven: share by which the right bone is larger than the left one.
     """
@@ -64,7 +64,7 @@ class PelvisRecord(Settings):
 
 
 def draw_pelvis(rng: np.random.Generator, age: float = 15.0, female: bool = True) -> PelvisRecord:
-    """Draws hip bones; women's are lower, and wider in the inlet and outlet, at equal stature."""
+    """Draws hip bones by age in years and sex; women's are lower and wider in inlet and outlet, at equal stature."""
     child = float(np.clip((15 - age) / 6, 0, 1))
     sex = 1.0 if female else -1.0
     thin = 0.012 * max(0.0, age - 50)
@@ -90,7 +90,7 @@ def _near(
 def build_pelvis(record: PelvisRecord, pose: SpinePose) -> list[Mesh]:
     """Both hip bones, 1800 faces each, with their marrow, 1000 each: "hip right", "hip right/marrow", ...
 
-    Rigid with the sacrum in obliquity and rotation; follows a part of its slope. Differentiable in the pose.
+    They follow the sacrum's obliquity and rotation fully, and its slope partly. Differentiable in the pose.
     """
     outer, faces = stored("hip")
     inner, inner_faces = thinned("hip/marrow", record.cortex, _CORTEX_MM), stored("hip/marrow")[1]
@@ -111,8 +111,8 @@ def hip_centres(record: PelvisRecord, pose: SpinePose) -> torch.Tensor:
 
 
 def _placed(record: PelvisRecord, pose: SpinePose, points: Array, index: int) -> torch.Tensor:
-    """Template points (N, 3) of the right side as the right (0) or left (1) bone in the person's frame."""
-    # The socket moves as a whole and stays round.
+    """Template points (N, 3) mm of the right bone, for the right (0) or left (1) bone, in the person's frame."""
+    # The acetabulum moves as a whole, so that it stays round.
     near = 1 - smoothstep(30.0, 65.0, np.linalg.norm(points - HIP_CENTRE, axis=1))[:, None]
     shaped = _shaped(record, points) * (1 - near) + near * (
         points - HIP_CENTRE + _shaped(record, HIP_CENTRE[None])
@@ -130,7 +130,7 @@ def _placed(record: PelvisRecord, pose: SpinePose, points: Array, index: int) ->
 
 
 def _shaped(record: PelvisRecord, points: Array) -> Array:
-    """Stretches the template smoothly: crest, inlet and outlet each in their own breadth."""
+    """Stretches the template smoothly to the breadths of crest, inlet and outlet, height and depth."""
     x, y, z = points.T
     heights = [-200.0, -165.0, -110.0, -70.0, -15.0, 20.0, 60.0]
     middle = (record.inlet + record.outlet) / 2
@@ -143,7 +143,7 @@ def _shaped(record: PelvisRecord, points: Array) -> Array:
 
 
 def _upright(sacrum: torch.Tensor) -> torch.Tensor:
-    """Frame (3, 3) with the sacrum's own sideways axis that stands as upright as that allows."""
+    """Frame (3, 3) with the sacrum's lateral axis, and otherwise as upright as possible."""
     right = sacrum[:, 0]
     up = torch.zeros_like(right)
     up[2] = 1.0
@@ -153,7 +153,7 @@ def _upright(sacrum: torch.Tensor) -> torch.Tensor:
 
 
 def _tip(degrees: torch.Tensor) -> torch.Tensor:
-    """Rotation (3, 3) about x by which the up axis leans forward."""
+    """Rotation (3, 3) about x that tilts the up axis forward."""
     angle = torch.deg2rad(degrees)
     one, zero = torch.ones_like(angle), torch.zeros_like(angle)
     cosine, sine = angle.cos(), angle.sin()

@@ -1,7 +1,8 @@
 """Surfaces of the ribs and of their cartilages.
 
-Sections: 12 x 7 mm about the middle of a rib, cortex 0.7 to 1.4 mm, thickest towards the pleura (Holcombe et al. 2019,
-J Anat 235:883; 2023, Front Bioeng Biotechnol 11:1158242); the first rib lies flat, as the wall of the chest does there.
+Cross-sections: 12 x 7 mm near the middle of a rib, cortex 0.7 to 1.4 mm, thickest on the side of the pleura (Holcombe
+et al. 2019, J Anat 235:883; 2023, Front Bioeng Biotechnol 11:1158242). The first rib lies flat, as the chest wall does
+there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from aasce.xray.mesh import Mesh
 _KNOTS = np.array([0, 0.05, 0.10, 0.22, 0.6, 0.93, 1.0])
 _HEIGHT = np.array([5.2, 4.7, 6.0, 6.4, 6.4, 6.6, 6.4])
 _THICKNESS = np.array([4.6, 3.7, 4.7, 4.3, 3.6, 3.3, 3.4])
-"""Half axes mm of the section from head over neck, tubercle and angle to the sternal end."""
+"""Half axes in mm of the cross-sections, from head by neck, tubercle and angle to the sternal end."""
 _STOUT = np.array([1.12, 0.9, 0.95, 1, 1, 1, 1, 1, 0.98, 0.95, 0.85, 0.72])
 _FLAT = np.array([0.72, 0.85, 0.95, 1, 1, 1, 1, 1, 1, 1, 0.95, 0.9])
 
@@ -25,7 +26,7 @@ _OUTER_SIDES, _INNER_SIDES, _RINGS = 8, 6, 15
 
 
 def build_ribs(record: RibRecord, cage: RibCage, dtype: torch.dtype = torch.float64) -> list[Mesh]:
-    """Ribs with their marrow and the cartilages: 240 + 156 faces a rib, 96 (calcified 168) a cartilage."""
+    """Ribs with their marrow, and cartilages: 240 + 156 faces per rib, 96 (calcified 168) per cartilage."""
     meshes = []
     outer, inner = _rib_surfaces(record, cage)
     for side, name in enumerate(SIDES):
@@ -47,7 +48,7 @@ def _rib_surfaces(record: RibRecord, cage: RibCage) -> tuple[Array, Array]:
     grown = cage.scale * record.stout
     height = grown * np.interp(shares, _KNOTS, _HEIGHT) * _STOUT[:, None]
     thick = grown * np.interp(shares, _KNOTS, _THICKNESS) * _FLAT[:, None]
-    # The last two ribs run out into points.
+    # The last two ribs taper to points.
     taper = np.where(np.arange(RIBS)[:, None] >= JOINED, 1 - 0.6 * smoothstep(0.5, 1.0, shares), 1.0)
     radii = np.broadcast_to(np.stack([thick * taper, height * taper], -1), (2, RIBS, _RINGS, 2))
     out, up = unit(out), unit(up)

@@ -1,11 +1,11 @@
-"""Outline of the body from mid thigh to the crown: muscle envelope, skin, breasts, arms.
+"""Outline of the body from mid thigh to the top of the head: muscle envelope, skin, breasts, arms.
 
-Level by level the trunk is the convex hull of what it covers: ribs, shoulder girdle, back muscles and the bones given,
-each with its thickness of muscle, together with sections of an average body (adult breadths about those of the 2012
-survey of the US Army, Gordon et al. 2014, NATICK/TR-15/007: hips 345 mm, waist 290 mm, shoulders 450 to 510 mm, chest
-290 mm, neck 120 mm; half of men's and women's means, less fat). A hull is kept as its support function, so that muscle
-and fat are added as thicknesses and the surfaces nest wherever the spine goes. Below the crotch the section pinches to
-a web of a millimetre, so that two thighs remain one closed surface.
+At each height the trunk is the convex hull of what it covers: ribs, shoulder girdle, back muscles and the given bones,
+each with its thickness of muscle, together with cross-sections of an average body (adult breadths similar to those of
+the 2012 survey of the US Army, Gordon et al. 2014, NATICK/TR-15/007: hips 345 mm, waist 290 mm, shoulders 450 to 510
+mm, chest 290 mm, neck 120 mm; means of men and women, with less fat). A hull is stored as its support function, so
+muscle and fat are added as thicknesses, and the surfaces nest for any shape of the spine. Below the crotch the
+cross-section narrows to a bridge of one millimetre, so that the two thighs form one closed surface.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from aasce.config import Settings
-from aasce.phantom.anatomy.arms import ArmPose, build_arms, lay_arms
+from aasce.phantom.anatomy.arms import ArmPose, build_arms, place_arms
 from aasce.phantom.anatomy.cage import SIDES, SIGN, Points, RibCage
-from aasce.phantom.anatomy.flesh import muscled, shoulder_muscles
 from aasce.phantom.anatomy.girdle import Girdle
 from aasce.phantom.anatomy.hull import STEP, cloud_support, directions, hull_surface, smooth_hull
+from aasce.phantom.anatomy.muscles import muscle_cover, shoulder_muscles
 from aasce.phantom.solids.loft import close, ellipsoid, loft_faces, smoothstep, to_mesh
 from aasce.phantom.spine.pose import LEVELS, SpinePose
 from aasce.types import Array
@@ -29,7 +29,7 @@ from aasce.xray.mesh import Mesh
 
 _PELVIS = np.array(
     [
-        # z, half width, to the front, to the back, middle y, fat at the side, front, back; mm at scale 1
+        # z, half width, distance to the front and to the back, middle y, fat at the side, front, back; mm at scale 1
         [-335, 148, 76, 78, 8, 13, 13, 15],
         [-260, 158, 82, 86, 8, 13, 14, 17],
         [-200, 166, 88, 98, 8, 13, 15, 19],
@@ -40,7 +40,8 @@ _PELVIS = np.array(
     ]
 )
 _TRUNK = (
-    # level, rise above it, half width, to the front, to the back, middle y beside the spine's, fat side, front, back
+    # level, rise above it, half width, distance to front and back, middle y relative to the spine, fat side, front,
+    # back
     ("L5", 0, 128, 86, 84, 14, 17, 17, 14),
     ("L3", 0, 119, 82, 82, 12, 15, 16, 12),
     ("L1", 0, 117, 88, 76, 14, 11, 13, 11),
@@ -69,23 +70,23 @@ _HEAD = np.array(
 )
 _CROTCH = -168.0
 _SIZE = (43, 40)
-"""Rings and points a ring, of muscle and skin alike, so that they nest."""
+"""Number of rings and of points per ring, equal for muscle and skin so that they nest."""
 
 
 class SkinRecord(Settings):
-    """Outline of a body beside the average one.
+    """Numbers of a body's outline; factors on the average unless a unit is given.
 
     Attributes:
-        fat: thickness of the fat under the skin, 1 average, 0.4 thin, 3 stout.
+        fat: thickness of the subcutaneous fat: 1 average, 0.4 thin, 3 obese.
         muscle: thickness of the muscle on ribs and shoulders.
-        waist, hips: width of the sections there.
-        belly: mm by which the belly stands out.
-        breast: mm by which the breasts stand out; 0 none.
-        breast_drop: mm by which they hang below rib 5.
-        gland: share of the breast that is gland, 0 to 1.
-        arms_out: degrees by which hanging arms stand off, at least; they never press into the chest.
-        with_arms: False where the arms are off the film.
-        head: size of the head beside the body's scale.
+        waist, hips: width of the cross-sections there.
+        belly: mm by which the belly protrudes.
+        breast: mm by which the breasts protrude; 0 for none.
+        breast_drop: mm by which they lie below the end of rib 5.
+        gland: share of the breast that is glandular, 0 to 1.
+        arms_out: smallest abduction of hanging arms, degrees; larger if they would touch the trunk.
+        with_arms: False if the arms are not on the film.
+        head: size of the head relative to the body's scale.
     """
 
     fat: float = 1.0
@@ -102,7 +103,7 @@ class SkinRecord(Settings):
 
 
 def draw_skin(rng: np.random.Generator, age: float = 15.0, female: bool = True) -> SkinRecord:
-    """Draws an outline: thin adolescents mostly, breasts by sex and age."""
+    """Draws an outline by age in years and sex; adolescents are mostly thin."""
     grown = float(np.clip((age - 10) / 6, 0, 1))
     fat = float(np.clip(np.exp(rng.normal(-0.25 + 0.12 * grown + 0.15 * (age > 30), 0.42)), 0.3, 3.2))
     breast = 0.0
@@ -124,12 +125,12 @@ def draw_skin(rng: np.random.Generator, age: float = 15.0, female: bool = True) 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The outline laid over a chest, before its surfaces are made; mm, person's frame.
+    """The outline placed over a chest, without the surfaces of the trunk; mm in the person's frame.
 
     Attributes:
-        skin, muscle: (R, S, 3) rings of the trunk with the head, from the thighs up.
-        glands: of the breasts.
-        arms: how the arms are held; the limbs' bones follow `arms.joints`.
+        skin, muscle: (R, S, 3), rings of trunk and head, from the thighs up.
+        glands: meshes of the breasts' glands.
+        arms: position of the arms; the bones of the limbs follow `arms.joints`.
     """
 
     skin: Array
@@ -138,7 +139,7 @@ class Body:
     arms: ArmPose
 
 
-def lay_skin(
+def place_skin(
     record: SkinRecord,
     cage: RibCage,
     girdle: Girdle,
@@ -146,13 +147,13 @@ def lay_skin(
     points: Points,
     bones: Sequence[Mesh] = (),
 ) -> Body:
-    """Lays muscle and skin over the bones; arguments as of `build_skin`."""
+    """Places muscle and skin over the bones; for the arguments see `build_skin`."""
     scale = pose.scale
     heights = _heights(pose, record)
     centre, sections, fat = _sections(record, pose, heights, directions())
-    covered = cloud_support(*muscled(record.muscle, cage, girdle, pose, points, bones), heights, scale)
+    covered = cloud_support(*muscle_cover(record.muscle, cage, girdle, pose, points, bones), heights, scale)
     bare = smooth_hull(np.maximum(sections, covered))
-    arms = lay_arms(girdle, cage, record.arms_out, record.muscle, heights, bare + fat)
+    arms = place_arms(girdle, cage, record.arms_out, record.muscle, heights, bare + fat)
     shoulders = cloud_support(*shoulder_muscles(record.muscle, girdle, arms, pose), heights, scale)
     hull = smooth_hull(np.maximum(np.maximum(sections, covered), shoulders))
     around = centre @ directions()
@@ -179,26 +180,28 @@ def build_skin(
     pose: SpinePose,
     points: Points,
     bones: Sequence[Mesh] = (),
-    laid: Body | None = None,
+    placed: Body | None = None,
 ) -> list[Mesh]:
     """Skin ("fat" in "air") and muscle ("soft" in "fat"), 3,440 faces each, breasts' glands and arms.
 
     Args:
         record: see `SkinRecord`.
-        cage, girdle: of `aasce.phantom.anatomy.thorax.lay_thorax`.
-        pose: the spine.
-        points: by level, the placed points of the vertebrae; `spinous_tip` is used where there.
-        bones: bones to cover, for example pelvis and skull; those of "cortex" count.
-        laid: the result of `lay_skin` with the same arguments, where it is at hand.
+        cage, girdle: from `aasce.phantom.anatomy.thorax.place_thorax`.
+        pose: of the spine.
+        points: by level, the named points of the vertebrae in the person's frame; `spinous_tip` is used.
+        bones: further bones to cover, for example pelvis and skull; meshes of "cortex" are used.
+        placed: the result of `place_skin` for the same arguments; computed when None.
     """
-    laid = lay_skin(record, cage, girdle, pose, points, bones) if laid is None else laid
+    placed = place_skin(record, cage, girdle, pose, points, bones) if placed is None else placed
     dtype = pose.centre.dtype
     meshes = [
-        to_mesh("skin", "fat", "air", close(laid.skin), loft_faces(*_SIZE), dtype),
-        to_mesh("muscle", "soft", "fat", close(laid.muscle), loft_faces(*_SIZE), dtype),
-        *laid.glands,
+        to_mesh("skin", "fat", "air", close(placed.skin), loft_faces(*_SIZE), dtype),
+        to_mesh("muscle", "soft", "fat", close(placed.muscle), loft_faces(*_SIZE), dtype),
+        *placed.glands,
     ]
-    return meshes + build_arms(laid.arms, _arm_fat(record, pose.scale), dtype) if record.with_arms else meshes
+    return (
+        meshes + build_arms(placed.arms, _arm_fat(record, pose.scale), dtype) if record.with_arms else meshes
+    )
 
 
 def _arm_fat(record: SkinRecord, scale: float) -> float:
@@ -214,7 +217,7 @@ def _heights(pose: SpinePose, record: SkinRecord) -> Array:
 def _sections(
     record: SkinRecord, pose: SpinePose, heights: Array, toward: Array
 ) -> tuple[Array, Array, Array]:
-    """Middles (Z, 2), support functions (Z, D) about the person's axis, and fat (Z, D), of the average sections."""
+    """Middles (Z, 2), support functions (Z, D) about the origin, and fat (Z, D) of the average sections, mm."""
     rows = _section_rows(record, pose)
     order = np.argsort(rows[:, 0])
     at = np.stack([np.interp(heights, rows[order, 0], rows[order, k]) for k in range(1, rows.shape[1])], -1)
@@ -231,7 +234,7 @@ def _sections(
 
 
 def _section_rows(record: SkinRecord, pose: SpinePose) -> Array:
-    """All sections in mm: z, middle x, half width, to the front, to the back, middle y, fat side, front, back."""
+    """All sections in mm: z, middle x, half width, distance to front and back, middle y, fat side, front, back."""
     scale, f = pose.scale, record.fat
     spine = pose.centre.detach().cpu().double().numpy()
     rows = []
@@ -256,7 +259,7 @@ def _section_rows(record: SkinRecord, pose: SpinePose) -> Array:
 def _breasts(
     record: SkinRecord, skin: Array, muscle: Array, cage: RibCage, dtype: torch.dtype
 ) -> tuple[Array, list[Mesh]]:
-    """The skin with two breasts, steeper below than above, and the glands in them."""
+    """The skin with two breasts, steeper below than above, and their glands."""
     scale, size = cage.scale, record.breast * cage.scale
     ends = cage.ribs[:, 4, -1]
     x = ends[:, 0] + SIGN * 12 * scale

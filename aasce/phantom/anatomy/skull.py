@@ -1,7 +1,7 @@
-"""Skull, jaw, teeth and hyoid above the neck, with the tilt the head has of its own.
+"""Skull, jaw, teeth and hyoid, with the orientation of the head.
 
 Sizes of the template (Howells 1973, Cranial Variation in Man; Young 1993, FAA-AM-93/10): cranial length 180, breadth
-140, basion to bregma 133, nasion to prothion 69, across the cheek bones 130, across the angles of the jaw 98 (95 to
+140, basion to bregma 133, nasion to prosthion 69, across the cheek bones 130, across the angles of the jaw 98 (95 to
 104 with its marrow and ridges; Kerman adults with the skin 102 and 115: J Jiroft Univ 2021), across its condyles 118,
 nasion to gnathion 115 mm; crowns of the teeth by Nelson 2015, Wheeler's Dental Anatomy.
 
@@ -20,9 +20,9 @@ from aasce.types import Array
 from aasce.xray.mesh import Mesh
 
 _ON_ATLAS = (0.0, -2.0, 6.0)
-"""The condyles in the atlas's frame, mm."""
+"""Position of the condyles in the frame of C1, mm."""
 _JOINT = np.array([0.0, 15.0, 20.0])
-"""Middle of the axis about which the jaw opens."""
+"""Middle of the axis about which the jaw opens, mm."""
 _PARTS = (
     # name in the file, material, what it displaces, mean thickness of the cortex over it
     ("skull", "cortex", "soft", 0.0),
@@ -39,21 +39,21 @@ _PARTS = (
 
 
 class SkullRecord(Settings):
-    """A head beside the average one.
+    """Numbers of a head; sizes are factors on the average, in addition to the body's scale.
 
     Attributes:
-        size: of the whole head, beside the body's scale.
+        size: of the whole head.
         breadth, length, height: of the cranium.
         face: height of the face from the brow down.
         jaw_width: across the angles of the jaw.
-        jaw_length: how far the chin stands out.
-        jaw_open: degrees.
+        jaw_length: length of the jaw forward to the chin.
+        jaw_open: degrees by which the jaw is open.
         pitch: degrees by which the chin is raised above the Frankfort horizontal.
-        roll: degrees by which the head leans to the patient's right, beside half of the atlas's own lean.
-        yaw: degrees by which the face turns to the patient's left, beside half of the atlas's own turn.
+        roll: degrees by which the head tilts to the patient's right, in addition to half of the tilt of C1.
+        yaw: degrees by which the face turns to the patient's left, in addition to half of the rotation of C1.
         cortex: thickness of the cortex.
         fillings: teeth with metal fillings, 0 to 27 in the order of the templates.
-        missing: teeth that are missing, likewise.
+        missing: teeth that are missing, by the same numbers.
     """
 
     size: float = 1.0
@@ -73,7 +73,7 @@ class SkullRecord(Settings):
 
 
 def draw_skull(rng: np.random.Generator, age: float = 15.0, female: bool = True) -> SkullRecord:
-    """Draws a head; a child's is large beside its body, with a small face."""
+    """Draws a head by age in years and sex; a child's is large relative to the body, with a small face."""
     grown = float(np.interp(age, [9, 12, 15, 18], [0.74, 0.85, 0.95, 1.0]))
     head = float(np.interp(age, [9, 12, 15, 18], [0.95, 0.97, 0.985, 1.0]))
     child = float(np.clip((16 - age) / 7, 0, 1))
@@ -109,7 +109,7 @@ def _near(
 def build_skull(record: SkullRecord, pose: SpinePose) -> list[Mesh]:
     """Cranium with diploe, spongy parts and air spaces, teeth, jaw, fillings and hyoid: under 8000 faces.
 
-    The head stands on the atlas and, but for half of the atlas's lean and turn, upright. Differentiable in the pose.
+    The head rests on C1 and is upright except for half of the tilt and rotation of C1. Differentiable in the pose.
     """
     dtype = pose.centre.dtype
     turn = _head(record, pose)
@@ -142,7 +142,7 @@ def build_skull(record: SkullRecord, pose: SpinePose) -> list[Mesh]:
 
 
 def shaped(record: SkullRecord, points: Array, jaw: bool) -> Array:
-    """Template points (N, 3) with this head's proportions, before its size; smooth, so closed surfaces stay closed."""
+    """Template points (N, 3) mm with this head's proportions, without its size; `jaw` for points of the jaw."""
     if jaw:
         angle = np.radians(record.jaw_open)
         y, z = points[:, 1] - _JOINT[1], points[:, 2] - _JOINT[2]
@@ -177,7 +177,7 @@ def _head(record: SkullRecord, pose: SpinePose) -> torch.Tensor:
 
 
 def _kept(record: SkullRecord, faces: Array, corners: int, first: int) -> Array:
-    """Faces of the teeth that are not missing; the teeth come one after the other, `corners` vertices each."""
+    """Faces of the teeth that are not missing; the teeth are stored in sequence, `corners` vertices each."""
     gone = [tooth - first for tooth in record.missing]
     return np.asarray(faces[~np.isin(faces[:, 0] // corners, gone)])
 
@@ -188,7 +188,7 @@ def _compact(vertices: Array, faces: Array) -> Solid:
 
 
 def _fillings(record: SkullRecord, vertices: Array, first: int) -> list[Solid]:
-    """A lump of metal in the crown of each filled tooth of one row."""
+    """A piece of metal in the crown of each filled tooth of one row."""
     corners = len(vertices) // 14
     solids = []
     for tooth in record.fillings:

@@ -1,6 +1,6 @@
-"""The chest and its contents: one record, drawn or given, to all meshes between the spine and the skin.
+"""The chest as a whole: its record, and all meshes between spine and skin; also the psoas muscles.
 
-Bones stand in ribs.py and girdle.py, organs in heart.py and lungs.py, the body's outline in skin.py.
+Its parts are in ribs.py and girdle.py (bones), heart.py and lungs.py (organs); the body's outline is in skin.py.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from aasce.xray.mesh import Mesh
 
 
 class PsoasRecord(Settings):
-    """The muscles beside the lumbar spine and the fat behind the bowels that draws their edge on a film.
+    """The psoas muscles beside the lumbar spine, with the fat that makes their edge visible on a film.
 
     Attributes:
-        size: of the muscles' section; 0 leaves them out.
-        fat: mm of fat around them.
+        size: factor on the muscles' cross-section; 0 for no muscles.
+        fat: thickness of the fat around them, mm.
     """
 
     size: float = 1.0
@@ -35,7 +35,7 @@ class PsoasRecord(Settings):
 
 
 class ThoraxRecord(Settings):
-    """All numbers of a chest; `build_thorax` is a function of it."""
+    """All numbers of a chest, from which `build_thorax` builds it."""
 
     ribs: RibRecord = RibRecord()
     girdle: GirdleRecord = GirdleRecord()
@@ -46,7 +46,7 @@ class ThoraxRecord(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Thorax:
-    """A chest laid out along a spine, before its surfaces are made; the skin is fitted over it."""
+    """A chest placed along a spine, without surfaces; the skin is fitted over it."""
 
     cage: RibCage
     girdle: Girdle
@@ -60,10 +60,10 @@ def draw_thorax(
     """Draws a chest.
 
     Args:
-        rng: source of every number.
-        age: years; children have thinner cortices, the old calcified cartilages and wide aortas.
-        female: girls' ribs hang lower and their hearts are smaller.
-        arms: how they are held; drawn without.
+        rng: source of every draw.
+        age: years; children have thinner cortices, old persons calcified cartilages and wide aortas.
+        female: sex; women have lower ribs and smaller hearts.
+        arms: position of the arms; drawn when None.
     """
     if arms is None:
         arms = cast(Arms, str(rng.choice(["hanging", "folded", "forward"], p=[0.88, 0.09, 0.03])))
@@ -128,8 +128,8 @@ def _draw_girdle(rng: np.random.Generator, arms: Arms, young: float) -> GirdleRe
     )
 
 
-def lay_thorax(record: ThoraxRecord, pose: SpinePose, points: Points) -> Thorax:
-    """Lays ribs, shoulders and organs along a spine; see `aasce.phantom.anatomy.cage.build_cage` for `points`."""
+def place_thorax(record: ThoraxRecord, pose: SpinePose, points: Points) -> Thorax:
+    """Places ribs, shoulders and organs along a spine; for `points` see `aasce.phantom.anatomy.cage.build_cage`."""
     cage = build_cage(record.ribs, pose, points)
     mediastinum = place_mediastinum(record.heart, cage, pose)
     return Thorax(
@@ -138,32 +138,32 @@ def lay_thorax(record: ThoraxRecord, pose: SpinePose, points: Points) -> Thorax:
 
 
 def build_thorax(
-    record: ThoraxRecord, pose: SpinePose, points: Points, laid: Thorax | None = None
+    record: ThoraxRecord, pose: SpinePose, points: Points, placed: Thorax | None = None
 ) -> list[Mesh]:
-    """All meshes of the chest, about 21,000 faces, in mm in the person's frame.
+    """All meshes of the chest, about 21,000 faces, mm in the person's frame.
 
     Args:
         record: see `ThoraxRecord`.
         pose: the spine.
-        points: by level, placed points of the vertebrae (`aasce.phantom.spine.vertebra`): of T1 to T12 `right_costal`,
-            `left_costal`, and `right_costotransverse`, `left_costotransverse` where a level has them.
-        laid: the result of `lay_thorax` with the same arguments, where it is at hand.
+        points: by level, named points of the vertebrae in the person's frame (`aasce.phantom.spine.vertebra`): of T1 to
+            T12 `right_costal`, `left_costal`, and `right_costotransverse`, `left_costotransverse` if a level has them.
+        placed: the result of `place_thorax` for the same arguments; computed when None.
 
     Returns:
         Bones ("cortex" in "soft" with "marrow" in "cortex"), cartilages, lungs with their vessels, heart, aorta,
         airways and the psoas muscles; vertices in the pose's dtype.
     """
-    laid = lay_thorax(record, pose, points) if laid is None else laid
+    placed = place_thorax(record, pose, points) if placed is None else placed
     dtype = pose.centre.dtype
-    meshes = build_ribs(record.ribs, laid.cage, dtype)
-    meshes += build_girdle(record.girdle, laid.cage, laid.girdle, dtype)
-    meshes += build_mediastinum(laid.mediastinum, dtype)
-    meshes += build_lungs(record.lungs, laid.lungs, laid.mediastinum, dtype)
+    meshes = build_ribs(record.ribs, placed.cage, dtype)
+    meshes += build_girdle(record.girdle, placed.cage, placed.girdle, dtype)
+    meshes += build_mediastinum(placed.mediastinum, dtype)
+    meshes += build_lungs(record.lungs, placed.lungs, placed.mediastinum, dtype)
     return meshes + _psoas(record.psoas, pose, dtype)
 
 
 def _psoas(record: PsoasRecord, pose: SpinePose, dtype: torch.dtype) -> list[Mesh]:
-    """Beside the bodies from L1 down and outwards to the groin: fat in soft tissue, and the muscle in the fat."""
+    """Psoas muscles from L1 beside the bodies down to the groin: fat in soft tissue, and muscle in the fat."""
     if record.size <= 0:
         return []
     scale = pose.scale

@@ -1,4 +1,4 @@
-"""The trunk's outline, for whatever lies on the skin."""
+"""Outline of the trunk, on which devices are placed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from aasce.phantom.spine.pose import LEVELS, SpinePose
 from aasce.types import Array
 
-# Level, half width, reach to the front and to the back from the bodies' middles, mm at scale 1: the skin of a slim
-# patient, for whoever has no skin at hand.
+# Level, half width, distance to the front and to the back from the middles of the bodies, mm at scale 1: the skin of a
+# slim patient, used where there is no mesh of the skin.
 _OUTLINE: tuple[tuple[str, float, float, float], ...] = (
     ("C4", 58, 56, 66), ("C7", 66, 56, 62), ("T2", 150, 72, 66), ("T5", 150, 118, 64), ("T9", 138, 132, 72),
     ("T12", 126, 122, 80), ("L3", 124, 108, 90), ("S1", 150, 110, 96),
@@ -19,14 +19,20 @@ _OUTLINE: tuple[tuple[str, float, float, float], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
-    """The skin, for whatever lies on it: of a mesh where there is one, else of a slim average patient."""
+    """Outline of the trunk: from a mesh of the skin, or of a slim average patient if there is none.
+
+    Attributes:
+        pose: of the spine.
+        spine: (25, 3) mm, middles of the bodies.
+        skin: (V, 3) mm, vertices of the skin; None if there is no mesh.
+    """
 
     pose: SpinePose
     spine: Array
     skin: Array | None = None
 
     def middle(self, height: Array | float) -> Array:
-        """(..., 2) x and y mm of the body's middle line at heights z mm."""
+        """(..., 2) mm, x and y of the trunk's middle line at heights z in mm."""
         order = np.argsort(self.spine[:, 2])
         z = self.spine[order, 2]
         return np.stack(
@@ -34,13 +40,13 @@ class Trunk:
         )
 
     def reach(self, height: Array | float) -> Array:
-        """(..., 3) half width and reach to front and back, in mm."""
+        """(..., 3) mm, half width and distance to front and back of the slim patient at heights z in mm."""
         z = np.array([self.spine[LEVELS.index(row[0]), 2] for row in _OUTLINE])[::-1]
         rows = np.array([row[1:] for row in _OUTLINE])[::-1] * self.pose.scale
         return np.stack([np.interp(height, z, rows[:, k]) for k in range(3)], -1)
 
     def surface(self, x: float, z: float, front: bool = True) -> Array:
-        """The point (3,) of the skin in front of or behind (x, z) mm."""
+        """(3,) mm, the point of the skin in front of, or behind, (x, z) mm."""
         sign = 1.0 if front else -1.0
         if self.skin is not None:
             near = (np.abs(self.skin[:, 2] - z) < 16) & (np.abs(self.skin[:, 0] - x) < 22)
@@ -53,7 +59,8 @@ class Trunk:
         )
 
     def section(self, z: float, angles: Array) -> Array:
-        """The skin's distance (A,) mm from the middle in directions of the horizontal plane."""
+        """(A,) mm, distance of the skin from the middle line at height z mm, for angles (A,) rad in the horizontal
+        plane."""
         wide, ahead, behind = self.reach(z)
         cosine, sine = np.cos(angles), np.sin(angles)
         deep = np.where(sine > 0, ahead, behind)

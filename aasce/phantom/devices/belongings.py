@@ -1,4 +1,4 @@
-"""What patients wear and films show: clothes' metal, jewellery, electrodes, markers, shields, and surgeons' clips."""
+"""Small objects on or in a patient: metal of clothes, jewellery, electrodes, markers, shields and surgical clips."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Kind = Literal[
 ]  # fmt: skip
 
 
-class Thing(Settings):
-    """One thing on or in the body.
+class Belonging(Settings):
+    """One object, or a group of equal objects, on or in the body.
 
     Attributes:
         kind: what it is.
-        level: the vertebra whose height it is given from.
-        aside: mm at scale 1, from the middle of the body to the patient's right.
-        rise: mm above the level's middle.
-        size: as a share of the usual size.
-        turn: degrees in the plane of the film.
-        count: how many clips, wires, buttons.
+        level: vertebra from whose middle its height is measured.
+        aside: mm at scale 1 from the middle of the body to the patient's right.
+        rise: mm at scale 1 above the level's middle.
+        size: factor on the usual size.
+        turn: rotation in the plane of the film, degrees.
+        count: number of clips, wires, buttons and so on.
         metal: True for steel, False for plastic (buttons).
-        seed: of the small irregularities.
+        seed: of small irregularities.
     """
 
     kind: Kind
@@ -47,8 +47,14 @@ class Thing(Settings):
     seed: int = 0
 
 
-def build_thing(thing: Thing, trunk: Trunk, index: int) -> list[Mesh]:
-    """The meshes of one thing."""
+def build_belonging(thing: Belonging, trunk: Trunk, index: int) -> list[Mesh]:
+    """The meshes of one object.
+
+    Args:
+        thing: its record.
+        trunk: the body's outline.
+        index: number that makes the mesh's name unique.
+    """
     material, inside, maker = _MAKERS[thing.kind]
     if not thing.metal:
         material = "plastic"
@@ -56,8 +62,8 @@ def build_thing(thing: Thing, trunk: Trunk, index: int) -> list[Mesh]:
     return [merged(f"{thing.kind} {index}", material, inside, solids, trunk.pose.centre.dtype)]
 
 
-def _place(thing: Thing, trunk: Trunk) -> tuple[float, float]:
-    """x and z mm of a thing."""
+def _place(thing: Belonging, trunk: Trunk) -> tuple[float, float]:
+    """x and z of an object, mm."""
     z = float(trunk.spine[LEVELS.index(thing.level), 2] + thing.rise * trunk.pose.scale)
     return float(trunk.middle(z)[0] + thing.aside * trunk.pose.scale), z
 
@@ -67,13 +73,13 @@ def _xyz(x: float, y: float, z: float) -> Array:
 
 
 def _turned(degrees: float) -> tuple[Array, Array]:
-    """Two unit vectors of the frontal plane, the first `degrees` above the patient's right."""
+    """Two perpendicular unit vectors of the frontal plane, the first `degrees` above the patient's right."""
     turn = np.radians(degrees)
     return np.array([np.cos(turn), 0, np.sin(turn)]), np.array([-np.sin(turn), 0, np.cos(turn)])
 
 
-def _clips(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """Closed clips of bent wire deep in the belly."""
+def _clips(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+    """Closed surgical clips of bent wire, deep in the abdomen."""
     x, z = _place(thing, trunk)
     y = float(trunk.middle(z)[1]) + 25
     solids = []
@@ -85,8 +91,8 @@ def _clips(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     return solids
 
 
-def _sternal_wires(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """Steel loops round the sternum, twisted in front."""
+def _sternal_wires(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+    """Steel loops around the sternum, twisted in front."""
     x, z = _place(thing, trunk)
     solids = []
     for k in range(thing.count):
@@ -101,7 +107,7 @@ def _sternal_wires(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list
     return solids
 
 
-def _buttons(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+def _buttons(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     x, z = _place(thing, trunk)
     solids = []
     for k in range(thing.count):
@@ -120,8 +126,8 @@ def _buttons(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid
     return solids
 
 
-def _zip(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """A row of teeth with slider and stop."""
+def _zip(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+    """A row of teeth with slider and pull tab."""
     x, z = _place(thing, trunk)
     along = _turned(thing.turn)[1]
     length = 150 * thing.size * trunk.pose.scale
@@ -139,8 +145,8 @@ def _zip(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     return solids
 
 
-def _bra(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """Hooks and eyes at the back, sliders on the straps, wires under the breasts if `count` is 2."""
+def _bra(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+    """Hooks and eyes at the back, sliders on the straps, and wires under the breasts if `count` is 2."""
     x, z = _place(thing, trunk)
     scale = trunk.pose.scale
     solids: list[Solid] = []
@@ -185,8 +191,8 @@ def _bra(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     return solids
 
 
-def _necklace(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """A fine chain round the neck with a pendant if `count` is 2."""
+def _necklace(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+    """A fine chain around the neck, with a pendant if `count` is 2."""
     x, z = _place(thing, trunk)
     scale = trunk.pose.scale
     u = np.linspace(-1, 1, 41)
@@ -201,8 +207,8 @@ def _necklace(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Soli
     return [chain, *pendant]
 
 
-def _electrode(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """Snap buttons with leads that run off together."""
+def _electrode(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+    """Snap buttons of ECG electrodes, with cables that meet at one point."""
     x, z = _place(thing, trunk)
     scale = trunk.pose.scale
     spots = [(95, 30), (-95, 30), (-105, -120), (100, -125), (25, -60)][: thing.count]
@@ -217,7 +223,7 @@ def _electrode(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Sol
     return solids
 
 
-def _navel_ring(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+def _navel_ring(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
     x, z = _place(thing, trunk)
     centre = trunk.surface(x, z)
     across, up = _turned(thing.turn)
@@ -230,23 +236,23 @@ def _navel_ring(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[So
     return [rod(bow, 0.8, 5), ball(bow[0], 2.6, 1), ball(bow[-1] - across * 0.5, 2.0, 1)]
 
 
-def _ball_chain(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """Beads on a string that hangs beside the film's middle: the plumb line."""
+def _ball_chain(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+    """A string of beads near the middle of the film: the plumb line."""
     x, _ = _place(thing, trunk)
     top, bottom = trunk.spine[2, 2], trunk.spine[-1, 2] - 150 * trunk.pose.scale
     back = (trunk.spine[:, 1]).min() - 105 * trunk.pose.scale
     return [bead(np.array([x, back, z]), 1.6 * thing.size) for z in np.arange(bottom, top, 5.2)]
 
 
-def _skin_marker(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """Steel balls stuck to the back."""
+def _skin_marker(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+    """Steel balls on the skin of the back."""
     x, z = _place(thing, trunk)
     places = [(x + rng.normal(0, 45), z - k * 95 * trunk.pose.scale) for k in range(thing.count)]
     return [ball(trunk.surface(a, b, front=False) - _xyz(0, 3, 0), 2.5 * thing.size, 1) for a, b in places]
 
 
-def _gonad_shield(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
-    """A heart-shaped plate of lead rubber in front of the pelvis; steel stands in for lead."""
+def _gonad_shield(thing: Belonging, trunk: Trunk, rng: np.random.Generator) -> list[Solid]:
+    """A heart-shaped shield of lead rubber in front of the pelvis, modelled as steel."""
     x, z = _place(thing, trunk)
     angle = 2 * np.pi * np.arange(24) / 24
     across, up = _turned(thing.turn)
@@ -269,7 +275,7 @@ def _gonad_shield(thing: Thing, trunk: Trunk, rng: np.random.Generator) -> list[
     return [(vertices, faces)]
 
 
-Maker = Callable[[Thing, Trunk, np.random.Generator], list[Solid]]
+Maker = Callable[[Belonging, Trunk, np.random.Generator], list[Solid]]
 _MAKERS: dict[str, tuple[str, str, Maker]] = {
     "clips": ("titanium", "soft", _clips),
     "sternal wires": ("steel", "soft", _sternal_wires),

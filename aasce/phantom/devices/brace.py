@@ -1,7 +1,7 @@
-"""Braces: a Boston or Cheneau shell of 4 mm polyethylene or polypropylene from below the armpits over the hips.
+"""Braces: a Boston or Cheneau shell of 4 mm polyethylene or polypropylene, from below the armpits over the hips.
 
-Open in front or behind, with two to four straps whose metal loops and rivets show (Rigo and Jelacic 2017, Scoliosis
-Spinal Disord 12:10).
+They are open in front or behind, with two to four straps whose metal loops and rivets are visible (Rigo and Jelacic
+2017, Scoliosis Spinal Disord 12:10).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from aasce.xray.mesh import Mesh
 
 
 class Brace(Settings):
-    """A plastic shell round the trunk.
+    """A plastic shell around the trunk.
 
     Attributes:
-        style: "boston" (symmetric, low) or "cheneau" (pads and reliefs, one armpit higher).
+        style: "boston" (symmetric, low) or "cheneau" (with pads and reliefs, higher under one arm).
         top: level of the upper edge.
         bottom: mm of the lower edge below the sacrum's endplate.
-        thickness: mm.
-        gap: mm between skin and shell.
-        push: mm by which the pads press in.
+        thickness: of the shell, mm.
+        gap: between skin and shell, mm.
+        push: depth of the pads, mm.
         side: side of the thoracic pad, +1 right, -1 left.
-        buckles: straps.
-        front: True where the straps close in front.
+        buckles: number of straps.
+        front: True if the straps close in front.
     """
 
     style: Literal["boston", "cheneau"]
@@ -59,7 +59,7 @@ def build_brace(brace: Brace, trunk: Trunk) -> list[Mesh]:
     inner: list[Array] = []
     outer: list[Array] = []
     for share in np.linspace(0, 1, _ROWS):
-        # The edge is cut out for the thighs in front and for the breast, and rises under one armpit.
+        # The edge is cut out in front for the thighs and the breast, and is higher under one arm.
         low = bottom + 45 * scale * np.clip(np.sin(angles), 0, 1)
         high = top - 42 * scale * np.clip(np.sin(angles), 0, 1)
         if brace.style == "cheneau":
@@ -82,7 +82,7 @@ def build_brace(brace: Brace, trunk: Trunk) -> list[Mesh]:
 
 
 def _shell(inner: Array, outer: Array) -> Solid:
-    """A closed band of two walls (R, S, 3) joined at both edges."""
+    """A closed band of two walls (R, S, 3) that are joined at both edges."""
     rows, columns = inner.shape[:2]
     wall = np.concatenate([inner, outer[::-1]])
     count = 2 * rows
@@ -94,7 +94,7 @@ def _shell(inner: Array, outer: Array) -> Solid:
 
 
 def _straps(brace: Brace, trunk: Trunk, outer: Array) -> Mesh:
-    """A loop and rivets for each strap, beside the opening."""
+    """A loop and rivets for each strap, next to the opening."""
     solids: list[Solid] = []
     opening = 0.25 if brace.front else 0.75
     for k in range(brace.buckles):

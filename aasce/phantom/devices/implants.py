@@ -1,4 +1,4 @@
-"""What surgeons leave in a spine: screws, hooks and wires with their rods, Harrington and growing rods, cages.
+"""Spinal implants: screws, hooks and wires with their rods, Harrington and growing rods, cages.
 
 Sizes: pedicle screws about 80 % of the pedicle's width (Solitro et al. 2019, Int J Spine Surg 13:132), 25 to 50 mm
 long, turned in by 5 to 20 degrees (Takeshita et al. 2009, Spine 34:798); rods of 4.75 to 6.35 mm of titanium or
@@ -30,12 +30,12 @@ _THORACIC, _LUMBAR = LEVELS.index("T1"), LEVELS.index("L5")
 
 
 class Anchor(Settings):
-    """What holds a rod to a vertebra.
+    """The connection of a rod to a vertebra.
 
     Attributes:
-        level, side: where; the patient's side.
-        kind: "screw" in the pedicle, "hook" under the lamina, "wire" round it.
-        length, diameter: mm, of the screw.
+        level, side: of the vertebra; side of the patient.
+        kind: "screw" in the pedicle, "hook" under the lamina, "wire" around it.
+        length, diameter: of the screw, mm.
         inward: degrees by which the screw points to the middle plane.
         upward: degrees by which it points towards the head.
     """
@@ -56,10 +56,10 @@ class Construct(Settings):
         kind: "screws" (hooks and wires included), "harrington" or "growing".
         metal: "titanium" or "steel".
         anchors: from the top, each side's in order.
-        rod: diameter in mm.
-        overhang: mm by which a rod stands out over its last anchors.
+        rod: diameter of the rods, mm.
+        overhang: mm by which a rod extends beyond its last anchors.
         crosslinks: levels at which the two rods are joined.
-        actuator: mm, length of the lengthening box on growing rods.
+        actuator: length of the actuator of growing rods, mm.
     """
 
     kind: Literal["screws", "harrington", "growing"]
@@ -72,7 +72,7 @@ class Construct(Settings):
 
 
 class Cage(Settings):
-    """A spacer in the disc below a level: plastic (PEEK) with steel beads as marks, or a titanium frame.
+    """An interbody cage in the disc below a level: plastic (PEEK) with steel beads as markers, or a titanium frame.
 
     Attributes:
         level: the vertebra above the disc.
@@ -90,7 +90,7 @@ class Cage(Settings):
 
 
 def draw_construct(rng: np.random.Generator, age: float) -> Construct:
-    """Draws a construct as the age suggests: growing rods in children, Harrington's in some grown-ups."""
+    """Draws a construct by age in years: growing rods in children, Harrington rods in some adults."""
     if age < 10.5 and rng.random() < 0.6:
         return _growing(rng)
     if age > 40 and rng.random() < 0.3:
@@ -155,7 +155,7 @@ def _harrington(rng: np.random.Generator) -> Construct:
 
 
 def draw_cages(rng: np.random.Generator, age: float) -> tuple[Cage, ...]:
-    """One to three spacers in neighbouring lumbar discs."""
+    """Draws one or two cages in neighbouring lumbar discs, by age in years."""
     first = LEVELS.index("L5") - int(rng.integers(0, 3))
     metal = bool(rng.random() < 0.4)
     count = int(rng.integers(1, 3)) if age > 40 else 1
@@ -173,7 +173,13 @@ def draw_cages(rng: np.random.Generator, age: float) -> tuple[Cage, ...]:
 
 
 def build_construct(record: Construct, pose: SpinePose, points: Points) -> list[Mesh]:
-    """Rods and anchors; rods run through the anchors' heads, so they follow the spine as it stands."""
+    """Meshes of rods and anchors; rods run through the anchors' heads, so they follow the curve of the spine.
+
+    Args:
+        record: see `Construct`.
+        pose: of the spine.
+        points: by level, the named points of the vertebrae in the person's frame.
+    """
     scale = pose.scale
     shanks: list[Solid] = []
     metal: list[Solid] = []
@@ -201,12 +207,12 @@ def build_construct(record: Construct, pose: SpinePose, points: Points) -> list[
 
 
 def _frame(pose: SpinePose, level: str) -> Array:
-    """Columns: to the right, forwards, up, of a vertebra as it stands."""
+    """(3, 3), columns: right, forward and up of a vertebra in the person's frame."""
     return pose.rotation[LEVELS.index(level)].detach().cpu().double().numpy()
 
 
 def pedicle(pose: SpinePose, points: Points, level: str, side: str) -> Array:
-    """Middle of a pedicle (3,) mm: the placed point where there is one, else where an average vertebra has it."""
+    """Middle of a pedicle (3,) mm: the named point, or that of an average vertebra if there is none."""
     known = points.get(level, {}).get(f"{side}_pedicle")
     if known is not None:
         return np.asarray(known.detach().cpu().double().numpy())
@@ -220,7 +226,7 @@ def pedicle(pose: SpinePose, points: Points, level: str, side: str) -> Array:
 def _build_anchor(
     anchor: Anchor, pose: SpinePose, points: Points, diameter: float
 ) -> tuple[Array, list[Solid], list[Solid]]:
-    """Where the rod passes (3,), the bodies outside the bone, and those within."""
+    """The point (3,) mm through which the rod passes, the solids outside the bone, and those inside it."""
     right, front, up = _frame(pose, anchor.level).T
     outward = right if anchor.side == "right" else -right
     middle = pedicle(pose, points, anchor.level, anchor.side)
@@ -266,17 +272,17 @@ def _tulip(head: Array, up: Array) -> Solid:
 
 
 def _rod_line(heads: Array, overhang: float) -> Array:
-    """A smooth curve (N, 3) through the heads, longer by `overhang` at both ends."""
+    """A smooth curve (N, 3) mm through the heads, extended by `overhang` mm at both ends."""
     first = heads[0] + overhang * unit(heads[0] - heads[1])
     last = heads[-1] + overhang * unit(heads[-1] - heads[-2])
     return spline(np.concatenate([[first], heads, [last]]), 3)
 
 
 def _rod(record: Construct, line: Array) -> list[Solid]:
-    """The rod itself; notched for Harrington, with an actuator for growing rods."""
+    """The rod itself: with notches for Harrington, with an actuator for growing rods."""
     radius = record.rod / 2
     if record.kind == "harrington":
-        # A straight rod, its upper 65 mm cut into eleven steps of a ratchet.
+        # A straight rod whose upper 65 mm are notched like a ratchet.
         top, bottom = line[0], line[-1]
         length = float(np.linalg.norm(bottom - top))
         steps = np.concatenate([np.repeat(np.arange(12) * 5.5, 2) + np.tile([0.0, 2.6], 12), [length]])
@@ -292,7 +298,7 @@ def _rod(record: Construct, line: Array) -> list[Solid]:
 
 
 def _crosslink(record: Construct, pose: SpinePose, rods: Mapping[str, Array], level: str) -> Solid:
-    """A bar from rod to rod, bowed backwards over the spinous processes."""
+    """A bar from rod to rod, curved backward over the spinous processes."""
     centre = pose.centre[LEVELS.index(level)].detach().cpu().double().numpy()
     ends = [line[np.abs(line[:, 2] - centre[2]).argmin()] for line in (rods["right"], rods["left"])]
     back = -_frame(pose, level)[:, 1]
@@ -301,13 +307,12 @@ def _crosslink(record: Construct, pose: SpinePose, rods: Mapping[str, Array], le
 
 
 def build_cages(cages: tuple[Cage, ...], pose: SpinePose) -> list[Mesh]:
-    """Spacers in the discs below their levels."""
+    """Meshes of interbody cages."""
     meshes = []
     for cage in cages:
         index = LEVELS.index(cage.level)
         ends = pose.centre[index : index + 2].detach().cpu().double().numpy()
         right, front, up = (_frame(pose, LEVELS[index]) + _frame(pose, LEVELS[min(index + 1, 24)])).T / 2
-        # The disc lies nearer to the lower body's middle where that is the sacrum's, which is lower.
         centre = ends.mean(0) + cage.aside * pose.scale * right
         half = np.stack([right * cage.width / 2, front * cage.depth / 2, up * cage.height / 2]) * pose.scale
         dtype = pose.centre.dtype

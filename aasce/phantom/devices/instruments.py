@@ -1,7 +1,7 @@
-"""Everything on a film that is no body: implants of the spine, clips, clothes, jewellery, markers, braces.
+"""All devices of one person: spinal implants, braces, clips, clothes, jewellery, markers.
 
-Most films have none. How often each occurs is set by eye from whole films of spine clinics; on 82 films of one such
-clinic one shows a brace, none an implant, about one in ten some small metal.
+Most films have none. Their frequencies are estimates from films of spine clinics: of 82 films of one clinic, one shows
+a brace, none an implant, and about one in ten a small metal object.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from aasce.config import Settings
 from aasce.phantom.anatomy.trunk import Trunk
-from aasce.phantom.devices.belongings import Thing, build_thing
+from aasce.phantom.devices.belongings import Belonging, build_belonging
 from aasce.phantom.devices.brace import Brace, build_brace
 from aasce.phantom.devices.implants import (
     Cage,
@@ -27,22 +27,36 @@ from aasce.phantom.spine.pose import SpinePose
 from aasce.xray.mesh import Mesh
 
 FACES = 6000
-"""At most so many faces are spent on them."""
+"""Largest number of faces of all devices together."""
 
 
 class InstrumentsRecord(Settings):
-    """All of it; an empty record is a plain film."""
+    """All devices of one person; an empty record for none.
+
+    Attributes:
+        fixation: implant with rods.
+        cages: interbody cages.
+        brace: a brace.
+        things: small objects.
+    """
 
     fixation: Construct | None = None
     cages: tuple[Cage, ...] = ()
     brace: Brace | None = None
-    things: tuple[Thing, ...] = ()
+    things: tuple[Belonging, ...] = ()
 
 
 def draw_instruments(
     rng: np.random.Generator, age: float = 15.0, female: bool = True, cobb: float | None = None
 ) -> InstrumentsRecord:
-    """Draws what a patient of that age, sex and curve (degrees) may carry; mostly nothing."""
+    """Draws the devices of a patient; mostly none.
+
+    Args:
+        rng: source of every draw.
+        age: years.
+        female: sex.
+        cobb: nominal major Cobb angle, degrees; 20 when None.
+    """
     angle = 20.0 if cobb is None else cobb
     construct = draw_construct(rng, age) if rng.random() < 0.035 else None
     cages = draw_cages(rng, age) if rng.random() < (0.02 if age > 40 else 0.002) else ()
@@ -51,12 +65,12 @@ def draw_instruments(
     things = []
     for kind, chance in _chances(age, female).items():
         if rng.random() < chance:
-            things.append(_draw_thing(rng, kind))
+            things.append(_draw_belonging(rng, kind))
     return InstrumentsRecord(fixation=construct, cages=cages, brace=brace, things=tuple(things))
 
 
 def _chances(age: float, female: bool) -> dict[str, float]:
-    """How often each thing is seen."""
+    """Probability of each kind of small object."""
     grown_woman = female and age > 12
     return {
         "clips": 0.06 if age > 50 else 0.004,
@@ -74,7 +88,7 @@ def _chances(age: float, female: bool) -> dict[str, float]:
 
 
 _USUAL: dict[str, tuple[str, float, float, float, float, tuple[int, int]]] = {
-    # level, aside and its spread, rise and its spread, least and most of them
+    # level, mean and sd of aside, mean and sd of rise, range of the count
     "clips": ("L1", 48, 10, 0, 15, (2, 7)),
     "sternal wires": ("T4", 0, 3, 0, 6, (5, 8)),
     "buttons": ("T4", 3, 6, 0, 30, (1, 7)),
@@ -89,9 +103,9 @@ _USUAL: dict[str, tuple[str, float, float, float, float, tuple[int, int]]] = {
 }
 
 
-def _draw_thing(rng: np.random.Generator, kind: str) -> Thing:
+def _draw_belonging(rng: np.random.Generator, kind: str) -> Belonging:
     level, aside, aside_spread, rise, rise_spread, (least, most) = _USUAL[kind]
-    return Thing.model_validate(
+    return Belonging.model_validate(
         {
             "kind": kind,
             "level": level,
@@ -126,13 +140,15 @@ def _draw_brace(rng: np.random.Generator) -> Brace:
 def build_instruments(
     record: InstrumentsRecord, pose: SpinePose, points: Points, skin: Sequence[Mesh] = ()
 ) -> list[Mesh]:
-    """Meshes of a record; implants follow the placed vertebrae. What exceeds 6000 faces is left out, last things first.
+    """Meshes of a record; implants follow the vertebrae. Meshes beyond `FACES` faces are left out, in their order.
 
     Args:
         record: see `InstrumentsRecord`.
-        pose: the spine.
-        points: by level, the placed points of the vertebrae; screws go through "left_pedicle" and "right_pedicle".
-        skin: meshes among which one named "skin" bears what lies on it; a slim average patient's without.
+        pose: of the spine.
+        points: by level, the named points of the vertebrae in the person's frame; screws pass through "left_pedicle"
+            and "right_pedicle".
+        skin: meshes, of which the one named "skin" carries the objects; without it the outline of a slim average
+            patient is used.
     """
     meshes: list[Mesh] = []
     if record.fixation is not None:
@@ -143,7 +159,7 @@ def build_instruments(
     if record.brace is not None:
         meshes += build_brace(record.brace, trunk)
     for index, thing in enumerate(record.things):
-        meshes += build_thing(thing, trunk, index)
+        meshes += build_belonging(thing, trunk, index)
     kept, left = [], FACES
     for mesh in meshes:
         if len(mesh.faces) <= left:

@@ -1,6 +1,6 @@
-"""Closed surfaces from rings of points: tubes along curves, ellipsoids, and the faces that close them.
+"""Closed surfaces from rings of points (lofts): tubes along curves, ellipsoids, and their faces.
 
-Shapes are built in numpy, many alike at once: leading axes of every array run over the shapes.
+Many similar shapes are built at once in NumPy: the leading axes of every array run over the shapes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from aasce.xray.mesh import Mesh
 
 @lru_cache(maxsize=64)
 def loft_faces(rings: int, sides: int) -> Array:
-    """Faces (2 * sides * rings, 3) of `rings` rings of `sides` points each, closed by a pole at either end.
+    """Faces (2 * sides * rings, 3) of `rings` rings of `sides` points each, closed by a pole at each end.
 
-    Vertices come ring by ring, then the first pole, then the last one. Normals point outwards where the rings run
+    Vertices are in order of the rings, then the first pole, then the last one. Normals point outwards if the rings run
     counter-clockwise as seen from the last pole.
     """
     ring, side = np.meshgrid(np.arange(rings - 1), np.arange(sides), indexing="ij")
@@ -41,7 +41,12 @@ def loft_faces(rings: int, sides: int) -> Array:
 
 
 def close(rings: Array, first: Array | None = None, last: Array | None = None) -> Array:
-    """Vertices (..., R * S + 2, 3) for `loft_faces` from rings (..., R, S, 3); poles default to the rings' middles."""
+    """Vertices (..., R * S + 2, 3) for `loft_faces`, from rings (..., R, S, 3).
+
+    Args:
+        rings: mm.
+        first, last: (..., 3) mm, the poles; the middles of the first and the last ring when None.
+    """
     first = rings[..., 0, :, :].mean(-2) if first is None else first
     last = rings[..., -1, :, :].mean(-2) if last is None else last
     flat = rings.reshape(*rings.shape[:-3], -1, 3)
@@ -61,7 +66,7 @@ def tangents(curve: Array) -> Array:
 def frames(curve: Array, along: Array) -> tuple[Array, Array]:
     """Two unit normals (..., N, 3) of a curve; the first lies in the plane of the tangent and `along`.
 
-    The pair turns with the tangent as x and y turn with z, as `tube` needs it.
+    With the tangent they form a right-handed frame (x, y, z), as `tube` needs it.
     """
     tangent = tangents(curve)
     along = np.broadcast_to(along, curve.shape)
@@ -84,8 +89,8 @@ def tube(curve: Array, first: Array, second: Array, radii: Array, sides: int, bu
         curve: (..., N, 3) mm, the middle line.
         first, second: (..., N, 3) unit normals, see `frames`.
         radii: (..., N, 2) mm along the two normals.
-        sides: points a ring.
-        bulge: how far the poles stand out of the end rings, as a share of their mean radius.
+        sides: points per ring.
+        bulge: distance of the poles from the end rings, as a share of their mean radius.
     """
     corner = circle(sides)
     offset = (
@@ -118,7 +123,7 @@ def resample(curve: Array, count: int, start: float = 0.0, stop: float = 1.0) ->
 
 
 def at_shares(curves: Array, shares: Array) -> Array:
-    """Points (..., M, 3) of curves (..., N, 3), sampled evenly, at shares (M,) of their parameter from 0 to 1."""
+    """Points (..., M, 3) of curves (..., N, 3) at shares (M,), from 0 to 1, of their evenly spaced parameter."""
     place = np.clip(shares, 0, 1) * (curves.shape[-2] - 1)
     low = np.minimum(place.astype(int), curves.shape[-2] - 2)
     weight = (place - low)[:, None]
@@ -139,7 +144,7 @@ def smoothstep(low: float, high: float, values: Array) -> Array:
 
 
 def signed_volume(vertices: Array, faces: Array) -> float:
-    """Volume in the cube of the vertices' unit, positive where the faces point outwards."""
+    """Volume in cubic units of the vertices, positive if the faces point outwards."""
     a, b, c = (vertices[faces[:, corner]] - vertices[0] for corner in range(3))
     return float((a * np.cross(b, c)).sum() / 6)
 
@@ -147,7 +152,7 @@ def signed_volume(vertices: Array, faces: Array) -> float:
 def to_mesh(
     name: str, material: str, inside: str, vertices: Array, faces: Array, dtype: torch.dtype = torch.float64
 ) -> Mesh:
-    """A `Mesh` whose faces point outwards, whichever way the given ones do."""
+    """A `Mesh` with faces that point outwards, whatever the orientation of the given ones."""
     if signed_volume(vertices, faces) < 0:
         faces = faces[:, ::-1]
     return Mesh(name, material, inside, torch.tensor(vertices, dtype=dtype), torch.tensor(faces.copy()))

@@ -1,7 +1,7 @@
-"""Stored bones and simple closed bodies (rods, rings, balls, boxes, discs) for everything that is no spine or rib.
+"""Stored bone templates and simple closed bodies: rods, rings, balls, boxes, discs.
 
-The stored bones are modelled by tools/build_body.py. Vertices are (V, 3) mm, faces (F, 3) counter-clockwise seen
-from outside.
+The stored bones are modelled by tools/phantom/build_body.py. Vertices are (V, 3) mm, faces (F, 3) counter-clockwise
+seen from outside.
 """
 
 from __future__ import annotations
@@ -46,14 +46,20 @@ def normals(name: str) -> Array:
 
 
 def thinned(name: str, cortex: float, mean: float) -> Array:
-    """A stored marrow's vertices (V, 3) under a cortex `cortex` times as thick as its mean of `mean` mm."""
+    """Vertices (V, 3) of a stored marrow below a cortex of another thickness.
+
+    Args:
+        name: of the marrow in data/body.npz.
+        cortex: factor on the thickness of the cortex.
+        mean: mean thickness of the cortex in the template, mm.
+    """
     return np.asarray(stored(name)[0] + normals(name) * (1 - cortex) * mean)
 
 
 def mesh_of(
     name: str, material: str, inside: str, vertices: torch.Tensor | Array, faces: Array, dtype: torch.dtype
 ) -> Mesh:
-    """A `Mesh`; the faces are taken as they are."""
+    """A `Mesh` with the faces as given."""
     placed = (
         vertices if isinstance(vertices, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(vertices))
     )
@@ -61,7 +67,7 @@ def mesh_of(
 
 
 def merged(name: str, material: str, inside: str, solids: Iterable[Solid], dtype: torch.dtype) -> Mesh:
-    """One mesh of several closed bodies, each turned outwards."""
+    """One mesh of several closed bodies, with the faces of each pointing outwards."""
     parts, faces, count = [], [], 0
     for vertices, triangles in solids:
         parts.append(vertices)
@@ -73,7 +79,14 @@ def merged(name: str, material: str, inside: str, solids: Iterable[Solid], dtype
 def rod(
     points: Array | Sequence[Sequence[float]], radii: Array | float, sides: int = 6, bulge: float = 0.3
 ) -> Solid:
-    """A bar of round section along points (N, 3); `radii` (N,) or one number."""
+    """A rod of round section along points.
+
+    Args:
+        points: (N, 3) mm.
+        radii: (N,) mm, or one number.
+        sides: points per ring.
+        bulge: distance of the poles from the end rings, as a share of their radius.
+    """
     line = np.asarray(points, float)
     first, second = _carried(line)
     radius = np.broadcast_to(np.asarray(radii, float), (len(line),))
@@ -86,7 +99,7 @@ def rod(
 
 
 def _carried(line: Array) -> tuple[Array, Array]:
-    """Two unit normals (N, 3) along a line, carried without twist; each with the tangent a right-handed frame."""
+    """Two unit normals (N, 3) along a line, transported without twist; a right-handed frame with the tangent."""
     tangent = unit(np.gradient(line, axis=0))
     first = np.empty_like(line)
     side = np.eye(3)[np.abs(tangent[0]).argmin()]
@@ -97,7 +110,7 @@ def _carried(line: Array) -> tuple[Array, Array]:
 
 
 def ring(points: Array, radius: float, sides: int = 5) -> Solid:
-    """A closed loop of wire through points (N, 3), of the given radius."""
+    """A closed loop of wire of the given radius (mm) through points (N, 3)."""
     line = np.asarray(points, float)
     tangent = unit(np.roll(line, -1, 0) - np.roll(line, 1, 0))
     normal = unit(np.cross(line - line.mean(0), tangent).sum(0))
@@ -122,13 +135,13 @@ def loop(centre: Sequence[float] | Array, across: Array, up: Array, count: int =
 
 
 def disc(centre: Array, normal: Array, radius: float, thickness: float, sides: int = 12) -> Solid:
-    """A flat round plate."""
+    """A flat round plate; centre (3,) mm, normal (3,), radius and thickness in mm."""
     half = unit(np.asarray(normal, float)) * thickness / 2
     return rod(np.stack([centre - half, centre + half]), radius, sides, 0.0)
 
 
 def box(centre: Array, axes: Array) -> Solid:
-    """A block with half axes as the rows of `axes` (3, 3)."""
+    """A cuboid around `centre` (3,) mm; the rows of `axes` (3, 3) mm are its half axes."""
     signs = np.array([[x, y, z] for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)], float)
     quads = [(0, 2, 3, 1), (4, 5, 7, 6), (0, 1, 5, 4), (2, 6, 7, 3), (0, 4, 6, 2), (1, 3, 7, 5)]
     faces = np.array([[(a, b, c), (a, c, d)] for a, b, c, d in quads]).reshape(-1, 3)
@@ -169,20 +182,20 @@ def _subdivided(points: Array, faces: Array) -> Solid:
 
 
 def ball(centre: Array | Sequence[float], radius: float, detail: int = 1) -> Solid:
-    """A sphere."""
+    """A sphere; centre (3,) and radius in mm, `detail` as of `unit_ball`."""
     points, faces = unit_ball(detail)
     return np.asarray(centre) + radius * points, faces
 
 
 def bead(centre: Array, radius: float) -> Solid:
-    """An octahedron with the volume of a sphere: the cheapest ball."""
+    """An octahedron with the volume of a sphere: the ball with the fewest faces."""
     points = np.concatenate([np.eye(3), -np.eye(3)]) * radius * np.pi ** (1 / 3)
     faces = np.array([(0, 1, 2), (1, 3, 2), (3, 4, 2), (4, 0, 2), (1, 0, 5), (3, 1, 5), (4, 3, 5), (0, 4, 5)])
     return centre + points, faces
 
 
 def spline(points: Array, per_span: int) -> Array:
-    """Points of a Catmull-Rom curve through (N, 3), `per_span` to each span and the last point."""
+    """Points of a Catmull-Rom curve through (N, 3) points: `per_span` for each span, and the last point."""
     padded = np.concatenate([[2 * points[0] - points[1]], points, [2 * points[-1] - points[-2]]])
     t = (np.arange(per_span) / per_span)[:, None, None]
     a, b, c, d = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]

@@ -1,11 +1,11 @@
 """Sizes of the vertebrae by level: means and spreads in mm and degrees, from published anthropometry.
 
-The values are rounded consensus means of an adult of average stature, men and women together, near the series
-below and smoothed along the spine; they copy no table.
+The values are rounded means of an adult of average stature, men and women together, close to the series below and
+smoothed along the spine; they are not copied from any table.
 
 - Endplate widths and depths, pedicle widths, canal, transverse span: after Panjabi et al., Spine 1991;16:888
   (thoracic), Spine 1992;17:299 (lumbar), Spine 1991;16:861 (cervical). The upper endplates of T1 and T2 are 3
-  to 4 mm wider: there the lips beside the disc, which a film shows as the endplate's corner, are counted, as by
+  to 4 mm wider, because they include the lateral lips, which a film shows as the endplate's corners, as in
   Masharawi et al., Clin Anat 2008;21:46, where T1 is wider than T4.
 - Pedicle heights: half way between Panjabi's (nearly 17 mm at T11-T12) and CT (7.2 mm at T1, 11.7 at T12:
   Demiroz and Erdem, Turk Neurosurg 2020). Angles after Zindrick et al., Spine 1987;12:160: 30 degrees at T1,
@@ -17,18 +17,18 @@ below and smoothed along the spine; they copy no table.
   the middle of the kyphosis, 0.92 at T11 and T12, 0.94 at L1 (0.92, 0.90, 0.89 by MRI: Surg Radiol Anat
   2011;33:223, patients included), 1.13 at L5 (30.3 over 26.3 mm in a CT series of Maori and Europeans,
   Int J Spine Surg).
-- Disc heights, rim to rim at the front and at the back edge: what the spacing leaves. CT means at mid-disc,
+- Disc heights, rim to rim at the front and at the back edge: what remains of the spacing. CT means at mid-disc,
   where the hollow endplates add 1 to 2 mm: 8.0, 9.2, 10.6, 11.3, 11.4 and 10.5 mm from T12-L1 to L5-S1
   (Jentzsch et al., BMC Med Imaging 2024;24:213), 2.7 mm at T4-T5 to 5.4 at T10-T11 (Fletcher et al., Eur Spine J
   2015); on specimens 4.5 to 7.2 mm through the thorax (Kunkel et al., J Anat 2011;219:375). Cervical discs, 5 mm,
   are interpolated between these and the spacing; how front and back differ follows the mean curves.
 - Hollows of the endplates: 1.5 to 2 mm above and 2 to 3 mm below in the lumbar spine (van der Houwen et al., Ann
   Biomed Eng 2010;38:33); interpolated to 1 mm at T1. Waist: interpolated from lumbar mid-body widths.
-- Spinous processes: slant by level from atlas drawings, steepest (58 degrees) at T7; lengths such that the whole
-  reaches Panjabi's (about 50 mm at T1, 70 at L3). Interpolated within regions.
-- C1: a ring, "body" standing for the ring about the dens: 71 to 79 mm wide, canal 28 by 27 mm (Patel and Gupta,
-  Int J Res Med Sci). C2: its frame's origin stands 13.4 mm above the lower endplate, at the foot of the dens, as
-  the scans' keypoints have it (24.7 mm to C3 and 17.5 mm to C1).
+- Spinous processes: inclination by level from anatomical atlases, steepest (58 degrees) at T7; lengths such that the
+  total reaches Panjabi's (about 50 mm at T1, 70 at L3). Interpolated within regions.
+- C1: a ring; its "body" is the ring around the dens: 71 to 79 mm wide, canal 28 by 27 mm (Patel and Gupta, Int J Res
+  Med Sci). C2: its frame's origin is 13.4 mm above the lower endplate, at the foot of the dens, as in the scans'
+  keypoints (24.7 mm to C3 and 17.5 mm to C1).
 - S1: the whole sacrum, its "body" the first segment. Endplate 50 by 33.5 mm; wings 104 to 109 mm wide, height 98
   to 107 mm (normal sacra of Oman Med J 2018); first foramina 13 by 12 mm in front (J Clin Diagn Res 2018;12:AC01),
   8.5 mm wide and 23.5 mm from the middle at the back (Korean J Pain 2023;36:98).
@@ -72,7 +72,7 @@ S1     50    20  33.5    14       32    28     0     0    20    20    35    31  
 """One row per level, columns in the order of `Dimensions`."""
 
 _AXIS_BELOW_MM = 13.4
-"""From the axis's origin, at the foot of the dens, down to its lower endplate."""
+"""Distance from the origin of C2, at the foot of the dens, down to its lower endplate."""
 
 _SPREAD = {
     "upper_width": 0.070,
@@ -93,28 +93,28 @@ _SPREAD = {
     "lower_concavity": 0.35,
     "waist": 0.25,
 }
-"""Standard deviation over mean between adults; the sizes hold differences of stature too (about 0.05)."""
+"""Coefficient of variation between adults; it includes differences of stature (about 0.05)."""
 
 _SPREAD_DEGREES = {"pedicle_angle": 4.0, "spinous_drop": 6.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Dimensions:
-    """Sizes of one level, mm unless said otherwise.
+    """Sizes of one level, mm unless another unit is given.
 
     Attributes:
-        upper_width, lower_width: side to side, over the rim of the upper and of the lower endplate.
-        upper_depth, lower_depth: front to back in the middle plane, likewise.
+        upper_width, lower_width: lateral width of the upper and of the lower endplate, over the rim.
+        upper_depth, lower_depth: depth of the upper and of the lower endplate in the middle plane, over the rim.
         front_height, back_height: rim to rim of the body at its front and at its back edge.
         disc_front, disc_back: the disc below this level, rim to rim at its edges.
         pedicle_width, pedicle_height: of the narrowest section.
-        pedicle_angle: degrees by which a pedicle runs towards the middle plane on its way forward.
+        pedicle_angle: degrees by which a pedicle, followed forward, approaches the middle plane.
         canal_width, canal_depth: of the vertebral canal.
         transverse_span: from tip to tip of the transverse processes (sacrum: of the wings).
         spinous_length: from the canal's rear wall to the tip.
         spinous_drop: degrees below the horizontal.
         upper_concavity, lower_concavity: depth of the endplates' hollows.
-        waist: share by which the body is narrower half way down than at its rims.
+        waist: share by which the body is narrower at half its height than at its rims.
     """
 
     upper_width: float
@@ -184,9 +184,9 @@ def disc_height(level: str) -> tuple[float, float]:
 
 
 def reach(level: str) -> tuple[float, float]:
-    """From the frame's origin (up to the upper, down to the lower) endplate's rim, mm, means of front and back.
+    """Distances in mm from the frame's origin (up to the upper, down to the lower) endplate, means of front and back.
 
-    Half the height each, but for C2, whose origin stands at the foot of the dens.
+    Half the height each, except for C2, whose origin is at the foot of the dens.
     """
     height = means()[level].height
     below = _AXIS_BELOW_MM if level == "C2" else height / 2
@@ -197,7 +197,7 @@ def spacing(level: str) -> float:
     """Mean distance from a level's origin to that of the level below, mm; 17.5 from C1 to C2, which has no disc.
 
     Raises:
-        ValueError: nothing stands below the sacrum.
+        ValueError: the level is the sacrum.
     """
     index = LEVELS.index(level)
     if index == len(LEVELS) - 1:

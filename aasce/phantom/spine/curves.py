@@ -1,9 +1,9 @@
-"""Scoliosis as a coupled 3D deformation: curve types, Cobb angles, and what they do to the other two planes.
+"""Scoliosis as a coupled 3D deformation: curve types, Cobb angles, and their effect in the other two planes.
 
-A curve pattern is a row of end vertebrae with the tilt of each, alternating in sign; between them the tilt runs
-monotonely and is level at the ends, so that the Cobb angle between two neighbouring ends is the difference of their
-tilts. Types and their apices: Lenke et al. 2001 (J Bone Joint Surg Am 83:1169); King et al. 1983 (J Bone Joint Surg
-Am 65:1302). Coupling: bodies turn toward the convexity in step with the curvature of the lateral bend, and the
+A curve pattern is a list of end vertebrae with the tilt of each, alternating in sign. Between two end vertebrae the
+tilt is monotone, and its extremes are at the end vertebrae, so that the Cobb angle between them is the difference of
+their tilts. Types and their apices: Lenke et al. 2001 (J Bone Joint Surg Am 83:1169); King et al. 1983 (J Bone Joint
+Surg Am 65:1302). Coupling: bodies rotate toward the convexity in proportion to the lateral curvature, and the
 thoracic kyphosis flattens with the curve (Stokes 1989, Spine 14:702; Perdriolle and Vidal 1985, Spine 10:785).
 """
 
@@ -33,10 +33,10 @@ class Pattern:
     """A curve type.
 
     Attributes:
-        ends: for each end vertebra, from the top, the range of its level (an index of LEVELS).
-        share: for each curve between two ends, its Cobb angle as a share of the major curve's, a range.
-        right: how often the major curve is convex to the patient's right.
-        lenke, king: the types of the two schemes that the pattern stands for.
+        ends: for each end vertebra, from the top, the range of its level (indices of LEVELS).
+        share: for each curve between two ends, the range of its Cobb angle as a share of the major curve's.
+        right: probability that the major curve is convex to the patient's right.
+        lenke, king: the types of these two classifications that the pattern represents.
     """
 
     ends: tuple[tuple[int, int], ...]
@@ -70,21 +70,18 @@ PATTERNS: dict[str, Pattern] = {
 double major, lumbar major, S; triple: triple major."""
 
 FREQUENCY = (0.2, 0.06, 0.1, 0.13, 0.05, 0.13, 0.12, 0.1, 0.05, 0.06)
-"""How often a drawn patient has each pattern, in the order of PATTERNS."""
+"""Probability of each pattern in drawn patients, in the order of PATTERNS."""
 
 
 class SpineRecord(Settings):
-    """One spine in numbers; `pose` builds it.
+    """All numbers of one spine, from which `pose` builds it.
 
     Attributes:
         curve: a name of PATTERNS, or "straight".
-        cobb: nominal major Cobb angle in degrees, that between two tilts before irregularities.
+        cobb: nominal major Cobb angle in degrees, without the irregularities of single vertebrae.
         ends: levels (indices of LEVELS) of the end vertebrae, from the top.
-        stature: size beside the average adult.
-        spacing: (24,) mm between the middles of neighbouring bodies.
-        coronal: (25,) degrees, tilt of each level seen from the front.
-        sagittal: (24,) degrees, lean of each step seen from the side.
-        axial: (25,) degrees, rotation of each level.
+        stature: size relative to the average adult.
+        spacing, coronal, sagittal, axial: see `aasce.phantom.spine.pose.pose_from_angles`.
     """
 
     curve: str
@@ -104,13 +101,13 @@ class SpineRecord(Settings):
 
 
 def check_cobb(cobb: float) -> None:
-    """Raises AasceError for an angle that no phantom can have."""
+    """Raises AasceError for a Cobb angle outside 0 to MAX_COBB."""
     if not 0 <= cobb <= MAX_COBB:
         raise AasceError(f"a Cobb angle of {cobb:g} degrees is impossible here; choose 0 to {MAX_COBB:g}")
 
 
 def check_curve(curve: str) -> None:
-    """Raises AasceError for a curve type that is not known."""
+    """Raises AasceError for an unknown curve type."""
     if curve != "straight" and curve not in PATTERNS:
         raise AasceError(f"curve type {curve!r} is unknown; choose one of {', '.join(PATTERNS)}, straight")
 
@@ -122,17 +119,17 @@ def draw_spine(
     growth: float = 1.0,
     irregular: float = 1.0,
 ) -> SpineRecord:
-    """Draws a spine whose spacing, sagittal curves and rotations vary as those of real scans.
+    """Draws a spine whose spacing, sagittal curves and rotations vary as in real scans.
 
     Args:
-        rng: source of every number.
+        rng: source of every draw.
         cobb: nominal major Cobb angle, 0 to 100 degrees.
-        curve: a name of PATTERNS; drawn by FREQUENCY without, "straight" below 3 degrees.
-        growth: size beside an adult's: 1, less for a child.
-        irregular: degrees (sd) by which single vertebrae leave the smooth curve.
+        curve: a name of PATTERNS; when None drawn by FREQUENCY, or "straight" below 3 degrees.
+        growth: size relative to an adult's: 1, or less for a child.
+        irregular: standard deviation, in degrees, of single vertebrae from the smooth curve.
 
     Raises:
-        AasceError: impossible Cobb angle or unknown curve type.
+        AasceError: the Cobb angle is out of range or the curve type is unknown.
     """
     check_cobb(cobb)
     if curve is None:
@@ -145,10 +142,10 @@ def draw_spine(
         ends, smooth, slope = _bend(rng, PATTERNS[curve], cobb, spacing)
     coronal = smooth + irregular * correlated(rng, len(LEVELS), 2)
     sagittal = _draw_sagittal(rng, cobb, ends)
-    # Slope is degrees of tilt a level; at an apex 1.5 x Cobb / levels between the ends.
+    # The slope is in degrees of tilt per level; at an apex it is 1.5 * Cobb angle / levels between the ends.
     coupling = rng.uniform(0.15, 0.5) * (1 if rng.random() > 0.05 else -0.3)
     turning = np.clip(slope, -14, 14)
-    # The pelvis stands square to the film, however the last disc is bent.
+    # The pelvis stays parallel to the film, whatever the curve of the lowest discs.
     turning[-2:] *= (0.4, 0.0)
     axial = -coupling * turning * 4.5 + _draw_axial(rng)
     return SpineRecord(
@@ -168,7 +165,7 @@ def _plain(values: Array) -> tuple[float, ...]:
 
 
 def _draw_spacing(rng: np.random.Generator, growth: float) -> tuple[float, Array]:
-    """Size of the person and spacing in mm: part of the variance is the whole spine's, the rest each segment's."""
+    """Size of the person, and spacing in mm, whose variance is partly common to the spine and partly by segment."""
     real = scan_statistics()
     whole = float(np.clip(rng.standard_normal(), -2.5, 2.5))
     own = np.clip(rng.standard_normal(SEGMENTS), -2.2, 2.2)
@@ -178,7 +175,7 @@ def _draw_spacing(rng: np.random.Generator, growth: float) -> tuple[float, Array
 
 
 def _draw_sagittal(rng: np.random.Generator, cobb: float, ends: tuple[int, ...]) -> Array:
-    """Lean of each step; a thoracic curve flattens the kyphosis between its ends."""
+    """(24,) degrees, sagittal tilt of each step; a lateral curve flattens the thoracic kyphosis."""
     real = scan_statistics()
     lean = real.sagittal_mean + real.sagittal_sd * np.clip(correlated(rng, SEGMENTS, real.reach), -2.2, 2.2)
     if not ends or cobb < 10:
@@ -191,7 +188,7 @@ def _draw_sagittal(rng: np.random.Generator, cobb: float, ends: tuple[int, ...])
 
 
 def _draw_axial(rng: np.random.Generator) -> Array:
-    """Rotation left when a straight spine's own is taken away: small, and smooth along the spine."""
+    """(25,) degrees of axial rotation apart from that of the curve: small, and smooth along the spine."""
     spread = np.append(scan_statistics().axial_sd, 2.0)
     return np.asarray(np.clip(spread, 1, 4) * correlated(rng, len(LEVELS), 5) * 0.7)
 
@@ -199,7 +196,10 @@ def _draw_axial(rng: np.random.Generator) -> Array:
 def _bend(
     rng: np.random.Generator, pattern: Pattern, cobb: float, spacing: Array
 ) -> tuple[tuple[int, ...], Array, Array]:
-    """End levels, tilt (25,) and its slope (25,) in degrees a level; head and pelvis balanced as patients are."""
+    """End levels, tilt (25,) in degrees and its slope (25,) in degrees per level.
+
+    The tilt of the whole is chosen such that C7 lies above the sacrum, up to a random shift as in patients.
+    """
     ends = tuple(int(rng.integers(low, high + 1)) for low, high in pattern.ends)
     share = np.array([rng.uniform(*bounds) for bounds in pattern.share])
     side = 1.0 if rng.random() < pattern.right else -1.0
@@ -229,7 +229,7 @@ def _bend(
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where an increasing function is zero; the nearer end when it is not within the bounds."""
+    """Zero of an increasing function; the nearer bound if there is none between the bounds."""
     if function(low) > 0:
         return low
     if function(high) < 0:

@@ -1,7 +1,7 @@
-"""How a template becomes one person's vertebra: smooth displacement fields over all of its points at once.
+"""Deformation of a template to one person's vertebra, by smooth displacement fields over all of its points.
 
-Every step adds to the rest coordinates a product of a fixed weight per point and a number of the shape, so the result
-is differentiable in every number that comes as a tensor.
+Every step adds the product of a fixed weight per point and a number of the shape, so the result is differentiable in
+every number that is given as a tensor.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from aasce.types import Array
 Number = float | torch.Tensor
 
 MODES = 8
-"""Smooth asymmetric modes; their coefficients are displacements in mm."""
+"""Number of smooth asymmetric modes; their coefficients are displacements in mm."""
 
 UPPER_SHARE = 0.7
-"""Share of a fracture's loss of height at the upper endplate, the one that gives way first."""
+"""Share of a fracture's loss of height at the upper endplate, which usually breaks first."""
 
 LIPS = tuple(
     f"lip_{plate}_{side}" for plate in ("superior", "inferior") for side in ("right", "left", "front")
@@ -32,24 +32,25 @@ LIPS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """All points of one template (N = surface, marrow, named points) and their weights, as tensors.
+    """All N points of one template (outer surface, marrow, named points) and their weights, as tensors.
 
     Attributes:
-        count: vertices of one surface.
-        names: of the named points, the last ones.
+        count: number of vertices of one surface.
+        names: of the named points, which come last.
         faces: (F, 3).
-        x, y, z: (N,) mm of the outer surface, the vertex above for marrow points.
-        inset: (N, 3) from there to the point itself, zero but for the marrow.
-        room: (N,) the most by which that may be multiplied.
+        x, y, z: (N,) mm on the outer surface; for a marrow point, those of the outer vertex above it.
+        inset: (N, 3) mm from there to the point itself; zero except for the marrow.
+        room: (N,) largest factor on the inset.
         plate: (N,) -1 at and below the lower endplate, 1 at and above the upper one, linear between.
         body: (N,) 1 in the body, falling to 0 through the pedicles.
-        side, fore: (N,) x and y, held at the edge of the body.
+        side, fore: (N,) x and y, limited to the extent of the body.
         bulge: (N,) weight of the waist.
         hollow: (N,) weight of the endplates' hollows.
         lips: (6, N, 3) displacement per mm of each osteophyte.
-        pedicle: (2, N) right and left: distance sideways from the pedicle's axis, weighted.
-        spinous, transverse: (N,) and (2, N) way along the processes, 0 at the base, 1 at the tip.
-        wedge: (N,) weight of an anterior wedge fracture; `middle` of a biconcave one.
+        pedicle: (2, N) right and left: weighted lateral distance from the pedicle's axis.
+        spinous, transverse: (N,) and (2, N) position along the processes, 0 at the base, 1 at the tip.
+        wedge: (N,) weight of an anterior wedge fracture.
+        middle: (N,) weight of a biconcave fracture.
         modes: (MODES, N, 3) displacement per mm.
         slope: tangents of the (upper, lower) endplate in the sagittal plane.
         spine_axis, transverse_axis: (y, z) and (2, 3) mm from base to tip.
@@ -152,7 +153,7 @@ def rest(level: str, dtype: torch.dtype, device: str) -> Rest:
 
 
 def _edge(front: Array, back: Array, y: Array) -> Array:
-    """z of the line through an endplate's front and back edge, held level outside."""
+    """z of the line through an endplate's front and back edge, constant beyond them."""
     return np.asarray(np.interp(y, [back[1], front[1]], [back[2], front[2]]))
 
 
@@ -196,7 +197,7 @@ def _transverse(base: Array, points: Mapping[str, Array], side: str, level: str,
 
 
 def _modes(base: Array) -> Array:
-    """Fixed waves of 35 to 90 mm through the bone, in random directions, each pushing one way."""
+    """Fixed sine waves of 35 to 90 mm length in random directions, each displacing points in one direction."""
     rng = np.random.default_rng(20190)
     out = []
     for _ in range(MODES):
@@ -226,11 +227,11 @@ def deform(
 
     Args:
         r: the template.
-        n: numbers of a `VertebraShape` by name, floats or scalar tensors; "asymmetry" a (MODES,) tensor or 0.0;
-            "fracture_wedge", "fracture_middle", "fracture_crush" the shares of height lost.
+        n: numbers of a `VertebraShape` by name, floats or scalar tensors; "asymmetry" is a (MODES,) tensor or 0.0;
+            "fracture_wedge", "fracture_middle", "fracture_crush" are shares of height lost.
         waist: the level's mean waist.
         hollows: mean depth of the (upper, lower) hollow, mm.
-        grain: (N,) factors on the cortex's thickness, point by point.
+        grain: (N,) factors on the cortex's thickness at each point; None for 1.
     """
     inset = r.inset
     if grain is not None or _changed(n["cortex"], 1.0):
@@ -263,7 +264,7 @@ def deform(
 def _fracture(
     r: Rest, n: Mapping[str, Number], x: torch.Tensor, y: torch.Tensor, z: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Lowers the front edge, the middle or the whole body by a share of its own height, the walls bulging."""
+    """Lowers the front edge, the middle or the whole body by a share of its height; the walls bulge outward."""
     for key, weight, tall in (
         ("fracture_wedge", r.wedge, r.heights[0]),
         ("fracture_middle", r.middle, r.heights[1]),
@@ -279,7 +280,7 @@ def _fracture(
 
 
 def _wedging(r: Rest, n: Mapping[str, Number], z: torch.Tensor) -> torch.Tensor:
-    """Tilts the endplates apart: half of each angle at the upper, half at the lower one."""
+    """Tilts the endplates against each other: half of each angle at the upper, half at the lower one."""
     if _changed(n["coronal_wedging"], 0.0):
         z = z + r.plate * r.side * (
             n["width"] * torch.tan(torch.deg2rad(torch.as_tensor(n["coronal_wedging"] / 2)))
@@ -296,7 +297,7 @@ def _wedging(r: Rest, n: Mapping[str, Number], z: torch.Tensor) -> torch.Tensor:
 def _processes(
     r: Rest, n: Mapping[str, Number], x: torch.Tensor, y: torch.Tensor, z: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Thickness of the pedicles, lengths and directions of the processes."""
+    """Changes the thickness of the pedicles and the lengths and directions of the processes."""
     for k, side in enumerate(("right", "left")):
         if _changed(n[f"pedicle_{side}"], 1.0):
             x = x + r.pedicle[k] * (n[f"pedicle_{side}"] - 1)

@@ -24,16 +24,16 @@ BODY_OF_S1_MM = 15.0
 
 @dataclass(frozen=True, slots=True)
 class SpinePose:
-    """A rigid frame per level, in the person's frame.
+    """One rigid frame per level, in the person's frame.
 
-    The person's frame is RAS+ in mm (x to the patient's right, y forward, z up), its origin the middle of the
-    sacrum's upper endplate. A vertebra's own frame has its origin in the middle of its body and the same axes when
-    the vertebra stands straight.
+    The person's frame is RAS+ in mm (x to the patient's right, y forward, z up) with its origin in the middle of the
+    sacrum's upper endplate. A vertebra's own frame has its origin in the middle of its body and, for a vertebra without
+    any tilt or rotation, the same axes.
 
     Attributes:
         rotation: (25, 3, 3), from a vertebra's frame to the person's.
         centre: (25, 3) mm, the middles of the bodies.
-        scale: size of this person beside the average adult; multiplies every length of the templates.
+        scale: size of this person relative to the average adult; multiplies every length of the templates.
     """
 
     rotation: torch.Tensor
@@ -41,7 +41,7 @@ class SpinePose:
     scale: float = 1.0
 
     def place(self, level: str | int, points: torch.Tensor) -> torch.Tensor:
-        """Points (N, 3) of a vertebra's frame, mm at scale 1, in the person's frame."""
+        """Points (N, 3) mm of a vertebra's frame at scale 1, transformed to the person's frame."""
         index = LEVELS.index(level) if isinstance(level, str) else level
         points = points.to(self.rotation)
         return points * self.scale @ self.rotation[index].T + self.centre[index]

@@ -20,7 +20,7 @@ from aasce.types import Array
 
 DATA = Path(__file__).parents[1] / "data" / "spine_statistics.json"
 SEGMENTS = len(LEVELS) - 1
-"""24 steps from one body's middle to the next: C1 to C2 first, L5 to the sacrum last."""
+"""Number of steps from the middle of one body to that of the next: C1 to C2 first, L5 to S1 last."""
 
 LUMBOSACRAL_MM = 37.5
 """Mean distance from L5 to the middle of S1, from anatomy (half of both bodies and a disc of 10 mm): the keypoints do
@@ -29,15 +29,15 @@ not include the sacrum."""
 
 @dataclass(frozen=True, slots=True)
 class SpineStatistics:
-    """Summary by segment (24, from C1-C2; the last one, L5-S1, is not measured) and by level (24, C1 to L5).
+    """Statistics by segment (24, from C1-C2; the last one, L5-S1, is from anatomy) and by level (24, C1 to L5).
 
     Attributes:
-        count: scans behind each segment.
-        spacing_mean, spacing_sd: mm between the middles of neighbouring bodies.
-        sagittal_mean, sagittal_sd: degrees by which a segment leans forward (positive) or backward.
-        axial_sd: degrees, spread of a level's axial rotation about its scan's own mean rotation.
-        shared: share of the spacing's variance that a whole spine has in common.
-        reach: levels over which sagittal deviations stay correlated, falling linearly to zero.
+        count: (24,) number of scans for each segment.
+        spacing_mean, spacing_sd: (24,) mm between the middles of neighbouring bodies.
+        sagittal_mean, sagittal_sd: (24,) degrees of sagittal tilt of a segment, positive forward.
+        axial_sd: (24,) degrees, standard deviation of a level's axial rotation about the mean rotation of its scan.
+        shared: share of the spacing's variance that all segments of a spine have in common.
+        reach: number of levels over which the correlation of sagittal deviations falls linearly to zero.
     """
 
     count: Array
@@ -52,7 +52,7 @@ class SpineStatistics:
 
 @lru_cache(maxsize=1)
 def scan_statistics() -> SpineStatistics:
-    """The measured summary, with the step from L5 to the sacrum added from anatomy."""
+    """The statistics of the scans, with the step from L5 to the sacrum added from anatomy."""
     raw = json.loads(DATA.read_text())
     return SpineStatistics(
         count=np.array([*raw["count"], 0]),

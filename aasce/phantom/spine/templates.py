@@ -1,6 +1,6 @@
-"""The stored vertebrae: mean shapes of C1 to the sacrum as closed surfaces with named points.
+"""Templates of the vertebrae: mean shapes of C1 to the sacrum as closed surfaces with named points.
 
-tools/build_vertebrae.py makes the file; it holds right halves, mirrored here.
+tools/phantom/build_vertebrae.py makes the file. It holds right halves, which are mirrored here.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Template:
     """One level at the mean sizes, in its own frame (mm; x to the patient's right, y forward, z up).
 
     Attributes:
-        outer: (V, 3) float64 surface of the bone.
-        inner: (V, 3) surface of the marrow, vertex by vertex beneath the outer one.
-        room: (V,) factor by which the cortex may thicken, at least 1.
+        outer: (V, 3) float64, surface of the bone.
+        inner: (V, 3), surface of the marrow; each vertex lies below the outer one of the same index.
+        room: (V,) largest factor on the thickness of the cortex, at least 1.
         faces: (F, 3) int64 of both, counter-clockwise from outside.
-        mirror: (V,) index of every vertex's twin on the other side.
+        mirror: (V,) index of every vertex's mirror image.
         points: named points, (3,) each, both sides.
     """
 
@@ -67,10 +67,10 @@ def mirrored(vertices: Array, faces: Array, shared: Array | None = None) -> tupl
     Args:
         vertices: (V, 3).
         faces: (F, 3).
-        shared: (V,) vertices of the middle plane, which both halves share; those with x = 0 when None.
+        shared: (V,) bool, vertices of the middle plane, which both halves share; those with x = 0 when None.
 
     Returns:
-        All vertices, all faces, and the index of every vertex's twin.
+        All vertices, all faces, and the index of every vertex's mirror image.
     """
     shared = vertices[:, 0] == 0 if shared is None else shared
     count = len(vertices)

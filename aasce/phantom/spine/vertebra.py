@@ -1,4 +1,4 @@
-"""One vertebra: its readable shape record, a draw of it, and the closed meshes and named points it gives.
+"""One vertebra: its shape record, a random draw of it, and the closed meshes and named points built from it.
 
 Frame of a vertebra: mm, origin in the middle of the body (C1: of the ring about the dens; C2: the foot of the dens;
 S1: of the first sacral body), x to the patient's right, y forward, z up along the body.
@@ -42,23 +42,25 @@ Degrees = Annotated[float, Field(ge=-45.0, le=45.0)]
 
 
 class VertebraShape(Settings):
-    """How a vertebra differs from the mean one of its level.
+    """Differences of a vertebra from the mean of its level.
 
     Attributes:
-        width, depth, height: factors on the whole bone, sideways, forward, upward.
-        coronal_wedging: degrees between the endplates seen from the front, positive when the right side is taller.
-        sagittal_wedging: degrees on top of the level's own, positive when the front is taller.
+        width, depth, height: factors on the whole bone: lateral, anteroposterior, vertical.
+        coronal_wedging: degrees between the endplates seen from the front, positive if the right side is higher.
+        sagittal_wedging: degrees added to the level's mean, positive if the front is higher.
         waist, concavity: factors on the depth of the body's waist and of the endplates' hollows.
-        lip_*: osteophytes, mm that the rim grows outward; a landmark at the rim goes with it.
+        lip_*: osteophytes, mm by which the rim extends outward; landmarks at the rim move with it.
         pedicle_right, pedicle_left: factors on the width of the pedicles.
         transverse_right, transverse_left, spinous_length: factors on the lengths of the processes.
-        spinous_deviation: degrees to the right; spinous_drop: degrees further down.
+        spinous_deviation: degrees to the right.
+        spinous_drop: degrees downward, added to the level's mean.
         asymmetry: coefficients of smooth modes, mm.
         cortex: factor on the thickness of the cortex.
-        grain, grain_seed: unevenness of the cortex: standard deviation of the logarithm of its thickness from vertex to
-            vertex (some 3 mm), and the seed of the pattern.
-        marrow_density: factor on the density of the cancellous bone, for whoever maps materials.
-        fracture_grade, fracture_type, fracture_loss: Genant's grade, where the height is lost, and which share of it.
+        grain, grain_seed: standard deviation of the logarithm of the cortex's thickness from vertex to vertex (about
+            3 mm), and the seed of this pattern.
+        marrow_density: factor on the density of the cancellous bone.
+        fracture_grade, fracture_type, fracture_loss: Genant's grade, type by the place of the loss, share of height
+            lost.
     """
 
     width: Factor = 1.0
@@ -110,11 +112,11 @@ class VertebraModel:
         outer, marrow: (V, 3) vertices of the bone and of the marrow inside the cortex.
         faces: (F, 3) int64 of both, counter-clockwise from outside.
         points: named points, (3,) each; left and right are the patient's. "superior_" and "inferior_" with "right",
-            "left", "front", "back" (on the endplate's rim, where a film's corner is clicked) and "centre"; "body", the
-            middle of the two centres; "right_pedicle", "left_pedicle"; "spinous_base", "spinous_tip";
+            "left", "front", "back" (on the endplate's rim, where a reader of films marks corners) and "centre"; "body",
+            the middle of the two centres; "right_pedicle", "left_pedicle"; "spinous_base", "spinous_tip";
             "right_transverse_base", "right_transverse_tip" and left; T1 to T12 also "right_costal" (the rib's head),
-            "right_costotransverse" (its tubercle) and left. C1 has no endplates: its rim points frame the lateral
-            masses and the front arch. The sacrum's inferior points are those of its lower end.
+            "right_costotransverse" (its tubercle) and left. C1 has no endplates: its rim points enclose the lateral
+            masses and the anterior arch. The sacrum's inferior points are those of its lower end.
         marrow_density: the shape's factor.
     """
 
@@ -126,7 +128,7 @@ class VertebraModel:
     marrow_density: float = 1.0
 
     def placed(self, pose: SpinePose) -> tuple[list[Mesh], dict[str, torch.Tensor]]:
-        """The bone ("cortex" in "soft"), its marrow ("marrow" in "cortex") and the points, in the person's frame."""
+        """Meshes of bone ("cortex" in "soft") and marrow ("marrow" in "cortex"), and points, in the person's frame."""
         outer, marrow = (pose.place(self.level, v) for v in (self.outer, self.marrow))
         meshes = [
             Mesh(self.level, "cortex", "soft", outer, self.faces),
@@ -151,10 +153,10 @@ def build_vertebra(
         numbers: tensors that replace numbers of the record by name (scalars; "asymmetry" (8,); "fracture_loss" for
             the record's fracture type); meshes and points are differentiable in them.
         dtype: float32 or float64.
-        device: where the tensors live.
+        device: of the tensors.
 
     Raises:
-        AasceError: there is no such level, or no such number in a shape.
+        AasceError: the level or the name of a number is unknown.
     """
     if level not in LEVELS:
         raise AasceError(f"no vertebra is called {level!r}; name one of C1 to C7, T1 to T12, L1 to L5, S1")
@@ -190,12 +192,12 @@ def _numbers(
 
 
 _FIXED = ("grain", "marrow_density")
-"""Numbers of a record that move no vertex smoothly."""
+"""Numbers of a record that cannot be given as tensors, as vertices do not depend on them smoothly."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Person:
-    """What all vertebrae of one person have in common: factors, and the age in years or None."""
+    """Factors common to all vertebrae of one person, and the age in years or None."""
 
     width: float
     depth: float
@@ -211,7 +213,7 @@ def _draw_person(rng: np.random.Generator, age: float | None, spread: float) -> 
     return _Person(
         width=float(np.exp(0.045 * width)),
         depth=float(np.exp(0.045 * depth)),
-        # Before growth ends bodies are lower beside their discs: 0.75 of the spacing on adolescents' films.
+        # Before growth ends bodies are lower relative to the discs: 0.75 of the spacing on adolescents' films.
         height=float(np.exp(0.03 * height) * (1 - 0.05 * young)),
         waist=float(np.exp(0.22 * waist) * (1 - 0.25 * young)),
         concavity=float(np.exp(0.25 * concavity)),
@@ -222,12 +224,12 @@ def _draw_person(rng: np.random.Generator, age: float | None, spread: float) -> 
 def draw_shape(
     level: str, rng: np.random.Generator, age: float | None = None, spread: float = 1.0
 ) -> VertebraShape:
-    """One vertebra of a person of its own; for a whole spine use `draw_shapes`, whose levels resemble each other.
+    """Draws a single vertebra; for a whole spine use `draw_shapes`, in which the levels have common factors.
 
     Args:
         level: "C1" to "S1".
-        rng: all randomness.
-        age: years; osteophytes, fractures and thinner bone come with it; None for an adult without them.
+        rng: source of every draw.
+        age: years, for osteophytes, fractures and thinner bone; None for an adult without them.
         spread: factor on all natural variation; 0 gives the mean shape (with the signs of age, if any).
     """
     return _draw(level, rng, _draw_person(rng, age, spread), spread)
@@ -236,13 +238,13 @@ def draw_shape(
 def draw_shapes(
     rng: np.random.Generator, age: float | None = None, spread: float = 1.0
 ) -> dict[str, VertebraShape]:
-    """The 25 vertebrae of one person; see `draw_shape`."""
+    """Draws the 25 vertebrae of one person; for the arguments see `draw_shape`."""
     person = _draw_person(rng, age, spread)
     return {level: _draw(level, rng, person, spread) for level in LEVELS}
 
 
 def _draw(level: str, rng: np.random.Generator, person: _Person, spread: float) -> VertebraShape:
-    """The person's factors times what is the vertebra's own."""
+    """Multiplies the person's factors by those of the single vertebra."""
     own = rng.standard_normal(14) * spread
     length = np.clip(np.exp(0.09 * own[6:9]), 0.6, 1.5)
     pedicles = np.clip(np.exp(0.11 * own[9] + 0.05 * own[10:12]), 0.6, 1.6)

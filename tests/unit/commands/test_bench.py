@@ -43,9 +43,9 @@ class Blind(ConstantSolver):
     # Finds nothing on films whose name holds "-2 ".
     name = "blind"
 
-    def _answer(self, film, angles):
-        answer = super()._answer(film, angles)
-        return replace(answer, angles=None, failure="no luck") if "-2 " in film.film_id else answer
+    def _prediction(self, film, angles):
+        found = super()._prediction(film, angles)
+        return replace(found, angles=None, failure="no luck") if "-2 " in film.film_id else found
 
 
 class Curious(ConstantSolver):
@@ -53,19 +53,22 @@ class Curious(ConstantSolver):
     name = "curious"
 
     def fit(self, train, validation, run):
-        self.looked = data_root()
         report = super().fit(train, validation, run)
-        self.manifest["validation_root"] = str(self.looked)
-        return report
+        return replace(report, notes={"root": str(data_root(run.data))})
 
 
-class Leaning(ConstantSolver):
-    # Starts from another solver's released weights.
-    name = "leaning"
-    needs = "constant"
+class Localized(ConstantSolver):
+    # Writes down which weights its localizer has.
+    name = "localized"
+    needs_localizer = True
 
-    def start_with(self, starter):
-        self.starter = starter
+    def fit(self, train, validation, run):
+        report = super().fit(train, validation, run)
+        return replace(report, notes={"localizer": self.localizer.training["data"]})
+
+    def _prediction(self, film, angles):
+        found = super()._prediction(film, angles)
+        return replace(found, flags=(self.localizer.training["data"].split(" ")[1],))
 """
 
 
@@ -96,9 +99,9 @@ def words(data: Path, *more: str | Path) -> tuple[str | Path, ...]:
 
 
 def test_one_command_makes_the_board(run: Run, data: Path) -> None:
-    said = run(*words(data, "--solvers", "constant", "--fold", "0", "--fold", "1"))
-    assert said.code == 0, said.err
-    assert "4 films, labels official, folds 0, 1 of 3" in said.out
+    done = run(*words(data, "--solvers", "constant", "--fold", "0", "--fold", "1"))
+    assert done.code == 0, done.err
+    assert "4 films, labels official, folds 0, 1 of 3" in done.out
     films = read_challenge(data)
     for fold in (0, 1):
         train, test = grouped_folds(films.studies, 3, 0)[fold]
@@ -107,7 +110,7 @@ def test_one_command_makes_the_board(run: Run, data: Path) -> None:
         median = np.median([films[i].angles for i in train], axis=0)
         for row in table:
             assert [float(row[k]) for k in ("an1", "an2", "an3")] == pytest.approx(median, abs=1e-4)
-        assert Path(f"b/constant/fold-{fold}/run/weights.safetensors").is_file()
+        assert Path(f"b/constant/fold-{fold}/weights.safetensors").is_file()
     merged = json.loads(Path("b/constant/manifest.json").read_text())
     assert (merged["solver"], merged["films"], len(merged["folds"]), merged["threads"]) == (
         "constant",
@@ -140,18 +143,18 @@ def test_nothing_is_done_twice(run: Run, data: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "text"),
     [
         (("--set", "constant:statistic=mean"), "(settings.statistic median, now mean)"),
         (("--seed", "7"), "(settings.seed 0, now 7 and 1 more)"),
         (("--labels", "fixed"), "(split.labels official, now fixed)"),
     ],
 )
-def test_a_change_is_noticed(run: Run, data: Path, more: tuple[str, ...], said: str) -> None:
+def test_a_change_is_noticed(run: Run, data: Path, more: tuple[str, ...], text: str) -> None:
     assert run(*words(data, "--solvers", "constant")).code == 0
     again = run(*words(data, "--solvers", "constant", *more))
     assert again.code == 2
-    assert said in again.one_line()
+    assert text in again.one_line()
     assert "fold-0: holds predictions made otherwise" in again.err
     assert "choose another --out" in again.err
 
@@ -160,18 +163,19 @@ def test_an_interrupted_training_goes_on(run: Run, data: Path, stub: str) -> Non
     given = words(data, "--solvers", f"{stub}:Halting")
     assert run(*given).code == 130
     assert not Path("b/Halting/fold-0/manifest.json").exists()
-    said = run(*given)
-    assert said.code == 0, said.err
-    assert json.loads(Path("b/Halting/fold-0/manifest.json").read_text())["training"]["epochs"] == 2
+    done = run(*given)
+    assert done.code == 0, done.err
+    (fold,) = json.loads(Path("b/Halting/fold-0/manifest.json").read_text())["folds"]
+    assert fold["training"]["epochs"] == 2
     assert {row["solver"] for row in rows(Path("b/leaderboard.csv"))} == {"constant", "Halting"}
 
 
 def test_an_interrupted_training_with_other_settings_is_refused(run: Run, data: Path, stub: str) -> None:
     given = words(data, "--solvers", f"{stub}:Halting")
     assert run(*given).code == 130
-    said = run(*given, "--set", f"{stub}:Halting:statistic=mean")
-    assert said.code == 2
-    assert "config.yaml: the run began otherwise" in said.err
+    done = run(*given, "--set", f"{stub}:Halting:statistic=mean")
+    assert done.code == 2
+    assert "config.yaml: the run began otherwise" in done.err
 
 
 def test_a_film_without_an_answer_gets_the_medians_and_counts_as_failed(
@@ -180,8 +184,8 @@ def test_a_film_without_an_answer_gets_the_medians_and_counts_as_failed(
     films = read_challenge(data)
     folds = grouped_folds(films.studies, 3, 0)
     fold = next(k for k, (_, test) in enumerate(folds) if any("-2 " in films[i].film_id for i in test))
-    said = run(*words(data, "--solvers", f"{stub}:Blind", "--fold", str(fold)))
-    assert said.code == 0, said.err
+    done = run(*words(data, "--solvers", f"{stub}:Blind", "--fold", str(fold)))
+    assert done.code == 0, done.err
     blind, constant = sorted(rows(Path("b/leaderboard.csv")), key=lambda row: row["solver"])
     assert (blind["solver"], blind["failed"], blind["films"]) == ("Blind", "1", "2")
     assert (constant["failed"], constant["smape"]) == ("0", blind["smape"])
@@ -211,7 +215,7 @@ def test_without_names_all_that_learn_are_benched(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "text"),
     [
         (("--solvers", "constnat"), "constnat: unknown solver (did you mean 'constant'?)"),
         (("--solvers", "no_such_module:Class"), "neither installed nor on PYTHONPATH"),
@@ -234,8 +238,8 @@ def test_without_names_all_that_learn_are_benched(capsys: pytest.CaptureFixture[
         (("--solvers", "constant", "--threads", "0"), "'--threads'"),
     ],
 )
-def test_bad_input_is_one_line(run: Run, data: Path, more: tuple[str, ...], said: str) -> None:
-    assert said in run(*words(data, *more)).one_line()
+def test_bad_input_is_one_line(run: Run, data: Path, more: tuple[str, ...], text: str) -> None:
+    assert text in run(*words(data, *more)).one_line()
     assert not Path("b").exists()
 
 
@@ -253,11 +257,11 @@ def test_folders_make_a_table_without_training(run: Run, data: Path, monkeypatch
     shared = names[0] & names[1]
     assert 0 < len(shared) < 4
     monkeypatch.setattr(ConstantSolver, "fit", None)
-    said = run(
+    done = run(
         "bench", "--data", data, "--folds", "3", "--from-oof", "one/constant", "two/constant", "--out", "b"
     )
-    assert said.code == 0, said.err
-    assert f"{len(shared)} film" in said.out
+    assert done.code == 0, done.err
+    assert f"{len(shared)} film" in done.out
     assert {row["films"] for row in rows(Path("b/leaderboard.csv"))} == {str(len(shared))}
     assert json.loads(Path("b/leaderboard.json").read_text())["films"] == sorted(shared)
 
@@ -289,8 +293,8 @@ def test_released_weights_are_timed_where_a_folder_tells_no_seconds(run: Run, da
 
 def test_released_figures_are_those_of_aasce_score(run: Run, aasce_data: Path, tmp_path: Path) -> None:
     folders = sorted((Path(__file__).parents[3] / "submissions").glob("oof-*"))
-    said = run("bench", "--data", aasce_data, "--timed", "0", "--out", "b", "--from-oof", *folders)
-    assert said.code == 0, said.err
+    done = run("bench", "--data", aasce_data, "--timed", "0", "--out", "b", "--from-oof", *folders)
+    assert done.code == 0, done.err
     board = {row["solver"]: row for row in rows(Path("b/leaderboard.csv"))}
     films = set(json.loads(Path("b/leaderboard.json").read_text())["films"])
     truth = aasce_data / "aasce19" / "labels" / "training" / "angles.csv"
@@ -306,23 +310,28 @@ def test_released_figures_are_those_of_aasce_score(run: Run, aasce_data: Path, t
         assert float(row["smape"]) < float(board["constant"]["smape"])
 
 
-def test_a_solver_that_starts_from_released_weights_says_so(run: Run, data: Path, stub: str) -> None:
-    said = run(*words(data, "--solvers", f"{stub}:Leaning"))
-    assert said.code == 0, said.err
+def test_a_localizer_has_seen_no_film_of_the_data_set(run: Run, data: Path, stub: str) -> None:
+    """While training, and while films are predicted."""
+    done = run(*words(data, "--solvers", f"{stub}:Localized"))
+    assert done.code == 0, done.err
+    facts = json.loads(Path("b/Localized/fold-0/manifest.json").read_text())
+    assert facts["folds"][0]["training"]["notes"] == {"localizer": "1,720 rendered films alone, no real one"}
+    assert all(flags == ["rendered"] for flags in facts["flags"].values())
+    assert len(facts["flags"]) == facts["films"]
     text = Path("b/leaderboard.md").read_text()
-    assert "`Leaning`: starts from the released constant, which was trained on these films too." in text
+    assert "`Localized`: films localized by vertebra_field_rendered." in text
 
 
 def test_solvers_find_the_data_set_that_is_named(run: Run, data: Path, stub: str) -> None:
-    said = run(*words(data, "--solvers", f"{stub}:Curious"))
-    assert said.code == 0, said.err
+    done = run(*words(data, "--solvers", f"{stub}:Curious"))
+    assert done.code == 0, done.err
     facts = json.loads(Path("b/Curious/fold-0/manifest.json").read_text())
-    assert facts["validation"] == {"validation_root": str(data)}
+    assert facts["folds"][0]["training"]["notes"] == {"root": str(data)}
     assert "AASCE_DATA" not in os.environ
 
 
 def test_settings_are_checked_before_anything_is_trained() -> None:
-    (entry,) = bench.entries_of(["constant"], ["constant:seed=3"], [], seed=0)
-    assert entry.config.seed == 3
+    (candidate,) = bench.candidates_of(["constant"], ["constant:seed=3"], [], seed=0)
+    assert candidate.config.seed == 3
     with pytest.raises(AasceError, match="statistic: input should be 'median' or 'mean'"):
-        bench.entries_of(["constant"], ["constant:statistic=mode"], [], seed=0)
+        bench.candidates_of(["constant"], ["constant:statistic=mode"], [], seed=0)

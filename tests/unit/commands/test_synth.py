@@ -19,9 +19,9 @@ SMALL = ("--rows", "256", "--workers", "1")
 
 @pytest.fixture
 def films(run: Run, tmp_path: Path) -> Path:
-    said = run("synth", "--n", "2", "--out", tmp_path / "films", *SMALL)
-    assert said.code == 0
-    assert "2 films, 2 of them rendered now" in said.out
+    done = run("synth", "--n", "2", "--out", tmp_path / "films", *SMALL)
+    assert done.code == 0
+    assert "2 films, 2 of them rendered now" in done.out
     return tmp_path / "films"
 
 
@@ -55,15 +55,15 @@ def test_masks_and_boxes_belong_to_the_landmarks(films: Path) -> None:
 def test_a_second_call_goes_on_where_the_first_ended(run: Run, films: Path) -> None:
     first = (films / "data" / "training" / "rendered-000000.jpg").read_bytes()
     (films / "truth" / "rendered-000001.json").unlink()
-    said = run("synth", "--n", "3", "--out", films, *SMALL)
-    assert "3 films, 2 of them rendered now" in said.out
+    done = run("synth", "--n", "3", "--out", films, *SMALL)
+    assert "3 films, 2 of them rendered now" in done.out
     assert (films / "data" / "training" / "rendered-000000.jpg").read_bytes() == first
     assert len(read_challenge(films)) == 3
 
 
 def test_a_folder_begun_otherwise_is_refused(run: Run, films: Path) -> None:
-    said = run("synth", "--n", "2", "--out", films, "--seed", "7", *SMALL)
-    assert "synth.json: these films were begun with other settings" in said.one_line()
+    done = run("synth", "--n", "2", "--out", films, "--seed", "7", *SMALL)
+    assert "synth.json: these films were begun with other settings" in done.one_line()
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_impossible_orders_are_refused(run: Run, tmp_path: Path, words: tuple[st
 
 def test_angle_and_curve_can_be_asked_for(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "films"
-    said = run("synth", "--n", "1", "--out", folder, "--cobb", "60", "--curve", "double major", *SMALL)
-    assert said.code == 0
+    done = run("synth", "--n", "1", "--out", folder, "--cobb", "60", "--curve", "double major", *SMALL)
+    assert done.code == 0
     known = json.loads((folder / "truth" / "rendered-000000.json").read_text())
     assert known["person"]["spine"]["curve"] == "double major"
     assert known["angles"]["challenge"]["degrees"][0] == pytest.approx(60, abs=12)
@@ -108,9 +108,9 @@ def test_a_scan_comes_with_labels_and_centroids(run: Run, tmp_path: Path) -> Non
 
 
 def test_training_without_a_data_set_renders_its_own(run: Run, tmp_path: Path) -> None:
-    said = run(
+    done = run(
         "train", "--solver", "constant", "--rendered", "3", "--validation", "0", "--out", tmp_path / "r"
     )
-    assert said.code == 0
-    assert "no data set named: training on 3 films rendered into" in said.err
+    assert done.code == 0
+    assert "no data set named: training on 3 films rendered into" in done.err
     assert (tmp_path / "r" / "rendered" / "labels" / "training" / "angles.csv").is_file()

@@ -8,14 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+import trimesh
 
 from aasce.types import AasceError
 from aasce.xray.camera import ConeBeam, SlotScanner
 from aasce.xray.mesh import Mesh
 from aasce.xray.raster import material_maps, path_length
 from aasce.xray.spans import signed_depths
-
-trimesh = pytest.importorskip("trimesh")
 
 BOX = (-60.0, 60.0, -50.0, 70.0)
 POSE = {"rotation": (7.3, -11.9, 23.1), "shift": (3.1, 12.7, -4.9)}

@@ -8,8 +8,8 @@ import torch
 
 from aasce.phantom.anatomy.girdle import GirdleRecord
 from aasce.phantom.anatomy.hull import DIRECTIONS, cloud_support, directions
-from aasce.phantom.anatomy.skin import SkinRecord, build_skin, draw_skin, lay_skin
-from aasce.phantom.anatomy.thorax import ThoraxRecord, build_thorax, draw_thorax, lay_thorax
+from aasce.phantom.anatomy.skin import SkinRecord, build_skin, draw_skin, place_skin
+from aasce.phantom.anatomy.thorax import ThoraxRecord, build_thorax, draw_thorax, place_thorax
 from aasce.phantom.spine.pose import LEVELS
 from aasce.xray.mesh import Mesh
 from tests.unit.phantom.bodies import array, by_name, inside, scoliotic, slice_width, upright
@@ -19,9 +19,9 @@ from tests.unit.phantom.surfaces import assert_closed, volume
 def dressed(record: SkinRecord, bent: bool = False, thorax: ThoraxRecord | None = None) -> dict[str, Mesh]:
     pose, points = scoliotic() if bent else upright()
     chest = thorax or ThoraxRecord()
-    laid = lay_thorax(chest, pose, points)
-    bones = build_thorax(chest, pose, points, laid)
-    return by_name(bones + build_skin(record, laid.cage, laid.girdle, pose, points, bones))
+    placed = place_thorax(chest, pose, points)
+    bones = build_thorax(chest, pose, points, placed)
+    return by_name(bones + build_skin(record, placed.cage, placed.girdle, pose, points, bones))
 
 
 @pytest.mark.parametrize("bent", [False, True])
@@ -30,9 +30,9 @@ def test_twenty_drawn_bodies_are_closed_and_within_budget(bent: bool) -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         thorax = draw_thorax(rng)
-        laid = lay_thorax(thorax, pose, points)
+        placed = place_thorax(thorax, pose, points)
         record = draw_skin(rng, age=float(rng.uniform(9, 80)), female=bool(seed % 2))
-        meshes = build_skin(record, laid.cage, laid.girdle, pose, points)
+        meshes = build_skin(record, placed.cage, placed.girdle, pose, points)
         for mesh in meshes:
             assert_closed(mesh)
         found = by_name(meshes)
@@ -143,8 +143,8 @@ def test_other_arms_reach_in_front_of_the_chest(arms: str) -> None:
 
 def test_thighs_part_below_the_crotch() -> None:
     pose, points = upright()
-    laid = lay_thorax(ThoraxRecord(), pose, points)
-    rings = lay_skin(SkinRecord(), laid.cage, laid.girdle, pose, points).skin
+    placed = place_thorax(ThoraxRecord(), pose, points)
+    rings = place_skin(SkinRecord(), placed.cage, placed.girdle, pose, points).skin
     low = rings[1]
     quarter = low.shape[0] // 4
     assert np.ptp(low[[quarter, 3 * quarter], 1]) < 3, "two thighs joined by a web"

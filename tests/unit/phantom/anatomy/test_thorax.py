@@ -13,7 +13,7 @@ from aasce.phantom.anatomy.cage import RibRecord, build_cage, lean_frames, leans
 from aasce.phantom.anatomy.girdle import GirdleRecord
 from aasce.phantom.anatomy.heart import HeartRecord
 from aasce.phantom.anatomy.lungs import LungRecord
-from aasce.phantom.anatomy.thorax import PsoasRecord, ThoraxRecord, build_thorax, draw_thorax, lay_thorax
+from aasce.phantom.anatomy.thorax import PsoasRecord, ThoraxRecord, build_thorax, draw_thorax, place_thorax
 from aasce.phantom.spine.pose import LEVELS, SpinePose
 from aasce.phantom.spine.statistics import average_pose
 from tests.unit.phantom.bodies import (
@@ -91,17 +91,17 @@ def test_sizes_of_the_average_cage() -> None:
 
 def test_anatomical_levels() -> None:
     pose, points = upright()
-    laid = lay_thorax(ThoraxRecord(), pose, points)
+    placed = place_thorax(ThoraxRecord(), pose, points)
     height = {level: float(pose.centre[index, 2]) for index, level in enumerate(LEVELS)}
-    top, angle, end, _ = laid.cage.sternum[:, 2]
+    top, angle, end, _ = placed.cage.sternum[:, 2]
     assert height["T4"] < top < height["T1"]
     assert height["T6"] < angle < height["T3"]
     assert height["T11"] < end < height["T7"]
-    lowest = laid.cage.ribs[0, 9, :, 2].min()
+    lowest = placed.cage.ribs[0, 9, :, 2].min()
     assert height["L4"] < lowest < height["L1"]
-    for dome in laid.lungs.domes[:, 2]:
+    for dome in placed.lungs.domes[:, 2]:
         assert height["T11"] < dome < height["T8"]
-    carina = laid.mediastinum.windpipe[-1, 2]
+    carina = placed.mediastinum.windpipe[-1, 2]
     assert height["T6"] < carina < height["T4"]
 
 
@@ -155,16 +155,16 @@ def test_scoliosis_closes_the_concave_spaces_and_opens_the_convex_ones() -> None
 @pytest.mark.parametrize("bent", [False, True])
 def test_ribs_stay_out_of_bodies_and_lungs(bent: bool) -> None:
     pose, points = scoliotic() if bent else upright()
-    laid = lay_thorax(ThoraxRecord(), pose, points)
-    found = by_name(build_thorax(ThoraxRecord(), pose, points, laid))
+    placed = place_thorax(ThoraxRecord(), pose, points)
+    found = by_name(build_thorax(ThoraxRecord(), pose, points, placed))
     for side in ("right", "left"):
         lung = found[f"lung {side}"]
         for rib in range(2, 11):
-            line = laid.cage.ribs[0 if side == "right" else 1, rib - 1, 4:]
+            line = placed.cage.ribs[0 if side == "right" else 1, rib - 1, 4:]
             assert not inside(lung, line).any(), (side, rib)
     for rib, level in enumerate(LEVELS[7:19]):
         middle = pose.centre[LEVELS.index(level)].numpy()
-        gap = np.linalg.norm(laid.cage.ribs[:, rib] - middle, axis=-1).min()
+        gap = np.linalg.norm(placed.cage.ribs[:, rib] - middle, axis=-1).min()
         half = abs(float(points[level]["superior_right"][0] - points[level]["superior_left"][0])) / 2
         assert gap > half - 2, level
 
@@ -189,7 +189,7 @@ def test_a_deep_breath_lifts_ribs_and_lowers_the_lungs() -> None:
     quiet, deep = (build_cage(RibRecord(breath=breath), pose, points) for breath in (0.0, 1.0))
     assert (deep.ribs[0, 1:9, -1, 2] > quiet.ribs[0, 1:9, -1, 2] + 3).all()
     low, high = (
-        lay_thorax(ThoraxRecord(lungs=LungRecord(deep=more)), pose, points).lungs for more in (0.8, -0.8)
+        place_thorax(ThoraxRecord(lungs=LungRecord(deep=more)), pose, points).lungs for more in (0.8, -0.8)
     )
     assert low.wall[..., 2].min() < high.wall[..., 2].min() - 10
 
@@ -222,8 +222,8 @@ def test_the_same_record_gives_the_same_meshes() -> None:
 
 def test_shoulders_rise_and_scapulae_lie_behind_the_ribs() -> None:
     pose, points = upright()
-    low = lay_thorax(ThoraxRecord(), pose, points)
-    high = lay_thorax(ThoraxRecord(girdle=GirdleRecord(raise_shoulders=10, uneven=8)), pose, points)
+    low = place_thorax(ThoraxRecord(), pose, points)
+    high = place_thorax(ThoraxRecord(girdle=GirdleRecord(raise_shoulders=10, uneven=8)), pose, points)
     rise = high.girdle.clavicles[:, -1, 2] - low.girdle.clavicles[:, -1, 2]
     assert rise[0] > rise[1] > 5
     found = by_name(build_thorax(ThoraxRecord(), pose, points, low))
@@ -237,8 +237,8 @@ def test_shoulders_rise_and_scapulae_lie_behind_the_ribs() -> None:
 def test_arms_keep_their_lengths() -> None:
     pose, points = upright()
     for arms in ("hanging", "folded", "forward"):
-        laid = lay_thorax(ThoraxRecord(girdle=GirdleRecord(arms=arms)), pose, points)
-        joints = arm_joints(laid.girdle, laid.cage, np.full(2, 0.2))
+        placed = place_thorax(ThoraxRecord(girdle=GirdleRecord(arms=arms)), pose, points)
+        joints = arm_joints(placed.girdle, placed.cage, np.full(2, 0.2))
         lengths = np.linalg.norm(np.diff(joints, axis=1), axis=-1)
         assert np.allclose(lengths, [310, 255, 90])
 

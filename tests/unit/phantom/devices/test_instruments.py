@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from aasce.phantom.devices.belongings import Thing
+from aasce.phantom.devices.belongings import Belonging
 from aasce.phantom.devices.brace import Brace
 from aasce.phantom.devices.implants import Anchor, Cage, Construct, draw_construct, pedicle
 from aasce.phantom.devices.instruments import FACES, InstrumentsRecord, build_instruments, draw_instruments
@@ -58,7 +58,7 @@ def test_constructs_are_closed_within_the_budget() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_things_are_closed(kind: str) -> None:
-    thing = Thing.model_validate({"kind": kind, "level": "T7", "count": 2, "seed": 5, "turn": 10.0})
+    thing = Belonging.model_validate({"kind": kind, "level": "T7", "count": 2, "seed": 5, "turn": 10.0})
     meshes = build_instruments(InstrumentsRecord(things=(thing,)), average_pose(), {})
     assert len(meshes) == 1
     assert_closed(meshes[0])

@@ -1,4 +1,4 @@
-"""What the muscles cover, as balls: bones with the thickness of muscle over them, shoulders, back."""
+"""Muscles as balls around bones, with the thickness of muscle as radius; shoulders and back."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from aasce.types import Array
 from aasce.xray.mesh import Mesh
 
 _RIB_COVER = np.array([6, 9, 12, 13, 13, 12, 11, 10, 9, 9, 8, 8.0])
-"""Muscle over each rib, mm."""
+"""Thickness of the muscle over each rib, mm."""
 
 
-def muscled(
+def muscle_cover(
     thick: float,
     cage: RibCage,
     girdle: Girdle,
@@ -28,7 +28,15 @@ def muscled(
     points: Points,
     bones: Sequence[Mesh] = (),
 ) -> tuple[Array, Array]:
-    """Points (N, 3) that the muscle covers and its thickness (N,) mm over each; `thick` beside the average."""
+    """Points (N, 3) mm covered by muscle, and its thickness (N,) mm over each.
+
+    Args:
+        thick: factor on the average thickness.
+        cage, girdle: ribs and shoulder girdle.
+        pose: of the spine.
+        points: by level, named points of the vertebrae in the person's frame.
+        bones: further bones; meshes of "cortex" are used.
+    """
     scale = pose.scale
     balls: list[tuple[Array, Array | float]] = []
     ribs = at_shares(cage.ribs, np.linspace(0.1, 1, 13))
@@ -57,7 +65,14 @@ def muscled(
 
 
 def shoulder_muscles(thick: float, girdle: Girdle, arms: ArmPose, pose: SpinePose) -> tuple[Array, Array]:
-    """Balls that fill the deltoids and the arms down to the armpits: middles (N, 3) and radii (N,)."""
+    """Balls that fill the deltoids and the arms down to the armpits: middles (N, 3) and radii (N,) mm.
+
+    Args:
+        thick: factor on the average thickness.
+        girdle: of the shoulders.
+        arms: their position.
+        pose: of the spine.
+    """
     scale = pose.scale
     balls = [
         (
@@ -75,18 +90,18 @@ def shoulder_muscles(thick: float, girdle: Girdle, arms: ArmPose, pose: SpinePos
 
 
 def _trapezius(girdle: Girdle, pose: SpinePose) -> Array:
-    """Along the slope from the neck to the acromion."""
+    """Points (N, 3) mm of the trapezius, from the neck to the acromion."""
     neck = pose.centre[LEVELS.index("C7")].detach().cpu().double().numpy()
     start = neck + pose.scale * np.stack([34 * SIGN, [-16, -16], [-2, -2]], -1)
     end = girdle.clavicles[:, -1] + pose.scale * np.array([0, -12, -4])
     share = np.linspace(0.12, 0.95, 7)[:, None]
-    # The slope sags towards the neck's foot.
+    # The contour is concave towards the neck.
     sag = pose.scale * np.array([0, -6, -16]) * np.sin(np.pi * share)
     return np.asarray((start[:, None] * (1 - share) + end[:, None] * share + sag).reshape(-1, 3))
 
 
 def _back(pose: SpinePose) -> Array:
-    """Middles of the muscle columns beside the spinous processes, C4 to L5, right and left."""
+    """Middles (N, 3) mm of the erector muscles beside the spinous processes, C4 to L5, right and left."""
     levels = range(LEVELS.index("C4"), LEVELS.index("S1"))
     aside = {"C": (20, -40), "T": (30, -47), "L": (34, -54)}
     local = [
