@@ -21,7 +21,7 @@ from aasce.solvers.base import RunFolder
 from aasce.solvers.centerline.curve import curve_angles, read_tangents, to_canvas
 from aasce.solvers.centerline.network import Cascade, EncodedUNet, Members, UNet
 from aasce.solvers.centerline.settings import CenterlineConfig, NetworkSettings
-from aasce.solvers.centerline.solver import CenterlineSolver, Look
+from aasce.solvers.centerline.solver import CenterlineSolver, LinePass
 from aasce.solvers.centerline.task import (
     CenterlineLoss,
     half,
@@ -32,6 +32,7 @@ from aasce.solvers.centerline.task import (
     trimmed,
     trimmed_rows,
 )
+from aasce.solvers.shared.correction import CorrectionState, correction_of
 from aasce.solvers.shared.encoders import BackboneSettings, make_encoder
 from aasce.solvers.shared.samples import Sample
 from aasce.targets.curves import encode_centerline
@@ -275,9 +276,10 @@ def test_a_film_alone_and_a_wrong_one_change_nothing() -> None:
     tangents = np.linspace(-10, 10, 19)[None]
     wrong = Correction.fitted(tangents, plain.apply(tangents) + 90, plain.places[None], 1.0)
     assert np.array_equal(wrong.matrix, plain.matrix)
-    assert np.array_equal(Correction.of({}, 19).matrix, plain.matrix)
-    kept = Correction(1.5 * plain.matrix, plain.places)
-    assert np.array_equal(Correction.of({"correction": kept.kept()}, 19).matrix, kept.matrix)
+    assert np.array_equal(correction_of(None, 19).matrix, plain.matrix)
+    fitted = Correction(1.5 * plain.matrix, plain.places)
+    state = CorrectionState.of(fitted)
+    assert np.array_equal(correction_of(state, 19).matrix, fitted.matrix)
 
 
 def test_plain_correction_interpolates() -> None:
@@ -319,12 +321,12 @@ def test_fit_leaves_a_correction_and_a_calibration(tmp_path: Path, films: FilmSe
     report = solver.fit(films, films, RunFolder(tmp_path / "run", "cpu", quiet=True))
     assert report.epochs == 2
     assert (tmp_path / "run" / "member-1" / "log.csv").is_file()
-    assert "validation_tilt" in solver.manifest
-    solver.manifest["correction"] = Correction.plain(33).kept()
+    assert "validation_tilt" in report.notes
+    assert solver.learned.correction is not None
     solver.save(tmp_path / "run")
     other = CenterlineSolver(tiny(tmp_path, "members=2"))
     other.start_from(tmp_path / "run")
-    assert other.manifest["correction"] == solver.manifest["correction"]
+    assert other.learned == solver.learned
 
 
 def test_paper_sized_choices_train(tmp_path: Path, films: FilmSet) -> None:
@@ -338,7 +340,7 @@ def test_paper_sized_choices_train(tmp_path: Path, films: FilmSet) -> None:
     header = (tmp_path / "run" / "member-0" / "log.csv").read_text().splitlines()[0].split(",")
     assert "line" in header
     assert not {"spine", "slope"} & set(header)
-    assert "correction" not in solver.manifest
+    assert solver.learned.correction is None
 
 
 def test_a_found_line_answers_on_its_film(
@@ -388,7 +390,7 @@ def test_a_trimmed_solver_answers_in_the_frame_of_the_film(
     assert landmarks is not None
     boxes = []
 
-    def look(pixels: np.ndarray, box: tuple[int, int, int, int]) -> Look:
+    def run(pixels: np.ndarray, box: tuple[int, int, int, int]) -> LinePass:
         boxes.append(box)
         view = letterbox((box[3] - box[1], box[2] - box[0]), (256, 128))
         view = View(
@@ -396,10 +398,10 @@ def test_a_trimmed_solver_answers_in_the_frame_of_the_film(
         )
         points = (view.apply(landmarks) + 0.5) / 2 - 0.5
         line = encode_centerline(points, (128, 64), 0.03 * 128, 0.2)
-        return Look(view, box, np.stack([line, line]), np.stack([line, line]))
+        return LinePass(view, box, np.stack([line, line]), np.stack([line, line]))
 
-    monkeypatch.setattr(solver, "look", look)
-    solver.manifest.pop("correction", None)
+    monkeypatch.setattr(solver, "run", run)
+    solver.learned = solver.Learned()
     said = solver.predict([film])[0]
     top, bottom = landmarks[..., 1].min(), landmarks[..., 1].max()
     assert len(boxes) == 2

@@ -68,7 +68,8 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert np.array_equal(again.angles, np.array([13.0, 8.0, 3.0]))
     assert again.confidence == solver.confidence
     assert again.config == solver.config
-    assert again.manifest == {"films": 3, "labels": "official", "part": "few"}
+    assert again.learned == solver.learned
+    assert again.training == solver.training
 
 
 def test_films_without_angles_are_named() -> None:

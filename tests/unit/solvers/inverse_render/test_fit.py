@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import aasce
 from aasce.geometry.cobb import cobb_angles, tilts
 from aasce.phantom.films import RenderedFilm, render_film
 from aasce.solvers.inverse_render.chain import best_chain, gradients_of
@@ -24,7 +25,6 @@ from aasce.solvers.inverse_render.prior import LEANS, TILTS, TURNS, shapes
 from aasce.solvers.inverse_render.settings import InverseRenderConfig, SearchSettings, Stage
 from aasce.solvers.inverse_render.solver import InverseRenderSolver
 from aasce.types import AasceError, Radiograph
-from aasce.weights import load_solver
 
 SIZE = (512, 256)
 
@@ -168,19 +168,15 @@ def test_a_start_near_the_truth_is_kept_or_bettered(film: RenderedFilm) -> None:
     assert np.abs(placed - film.truth.landmarks).mean() < 4
 
 
-def test_starting_from_itself_or_from_nothing_is_refused(film: RenderedFilm) -> None:
-    solver = InverseRenderSolver()
-    with pytest.raises(AasceError, match="cannot start from itself"):
-        solver.start_with(InverseRenderSolver(InverseRenderSolver.Config.tiny()))
-    with pytest.raises(AasceError, match="its start 'vertebra_field' is not loaded"):
-        solver.predict([Radiograph("film", film.pixels)])
+def test_a_fit_from_landmarks_without_a_localizer_is_refused(film: RenderedFilm) -> None:
+    with pytest.raises(AasceError, match="has no localizer to start from"):
+        InverseRenderSolver().predict([Radiograph("film", film.pixels)])
 
 
-def test_the_released_one_brings_its_start_along() -> None:
-    solver = load_solver("inverse_render")
-    assert isinstance(solver, InverseRenderSolver)
-    assert solver.starter is not None
-    assert solver.starter.name == "vertebra_field"
+def test_the_released_one_starts_from_the_default_solvers_landmarks() -> None:
+    solver = aasce.load("inverse_render")
+    assert solver.localizer is not None
+    assert solver.localizer.name == "vertebra_field"
 
 
 def test_shapes_and_angles_are_two_ways_to_say_one_thing() -> None:

@@ -14,7 +14,7 @@ from aasce.preprocess.crop import letterbox
 from aasce.solvers.base import RunFolder
 from aasce.solvers.multitask_pyramid.network import MultitaskNet, VggEncoder
 from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig
-from aasce.solvers.multitask_pyramid.solver import Look, MultitaskPyramidSolver
+from aasce.solvers.multitask_pyramid.solver import MaskPass, MultitaskPyramidSolver
 from aasce.solvers.multitask_pyramid.task import MultitaskLoss, MultitaskTask
 from aasce.solvers.shared.masks import half_map
 from aasce.solvers.shared.regressor import angle_scores, film_order
@@ -130,7 +130,7 @@ def test_separate_vertebrae_make_one_spine(missed: tuple[int, ...]) -> None:
     for size in ((384, 192), (256, 128)):
         view = letterbox((900, 400), size)
         vertebra = half_map(view.apply(landmarks), size)[1]
-        found = Look(view, (0, 0, 400, 900), np.zeros((2, 3)), vertebra).spine
+        found = MaskPass(view, (0, 0, 400, 900), np.zeros((2, 3)), vertebra).spine
         assert found is not None
         # Boxes of 60 x 40 about x = 200, y = 60 to 860; to 1.2 px of the map.
         assert np.abs(found - [170, 40, 230, 880]).max() < 1.2 * 900 / (size[0] / 2)
@@ -149,11 +149,11 @@ def test_validation_sets_score_and_confidence(tmp_path: Path, films: FilmSet) ->
     solver = MultitaskPyramidSolver(tiny(tmp_path, "least_mask=0.0", "output=angle"))
     report = solver.fit(films, films, RunFolder(tmp_path / "run", "cpu", quiet=True))
     assert report.best_score is not None
-    assert solver.manifest["validation_smape"] > 0
+    assert report.notes["validation_smape"] > 0
     solver.save(tmp_path / "run")
     on = MultitaskPyramidSolver(tiny(tmp_path, "output=angle"))
     on.start_from(tmp_path / "run")
-    assert on.manifest["calibration"] == solver.manifest["calibration"]
+    assert on.learned.calibration == solver.learned.calibration is not None
     states = solver.module.state_dict(), on.module.state_dict()
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
 

@@ -14,7 +14,7 @@ from aasce.preprocess.crop import letterbox
 from aasce.solvers.base import RunFolder
 from aasce.solvers.scg_net.network import CHANNELS, BoundaryNet, CurveRegressor
 from aasce.solvers.scg_net.settings import ScgNetConfig
-from aasce.solvers.scg_net.solver import Look, ScgNetSolver
+from aasce.solvers.scg_net.solver import BorderPass, ScgNetSolver
 from aasce.solvers.scg_net.task import BoundaryTask, RegressionTask, make_stack
 from aasce.solvers.shared.samples import load_samples
 from aasce.targets.curves import encode_boundaries
@@ -123,10 +123,10 @@ def test_a_regressors_samples_hold_film_and_curves(tmp_path: Path, films: FilmSe
     assert torch.equal(first["stack"], again["stack"])
 
 
-def look_at(landmarks: np.ndarray, size: tuple[int, int]) -> Look:
+def pass_over(landmarks: np.ndarray, size: tuple[int, int]) -> BorderPass:
     view = letterbox(size, (256, 128))
     curves = encode_boundaries(view.apply(landmarks), (256, 128), 4)
-    return Look(
+    return BorderPass(
         np.zeros((256, 128), np.uint8),
         view,
         (0, 0, size[1], size[0]),
@@ -134,14 +134,14 @@ def look_at(landmarks: np.ndarray, size: tuple[int, int]) -> Look:
     )
 
 
-def test_borders_of_the_mirrored_look_are_turned_back() -> None:
-    seen = look_at(straight_spine() + np.array([60, 0]), (900, 400))
+def test_borders_of_the_mirrored_pass_are_turned_back() -> None:
+    seen = pass_over(straight_spine() + np.array([60, 0]), (900, 400))
     assert np.abs(seen.borders - seen.curves[0]).max() < 1e-6
 
 
 def test_the_spine_and_its_middle_are_found_between_the_borders() -> None:
     landmarks = straight_spine() * 0.5 + [300, 400]  # 30 px wide, y = 420 to 840 of 1280
-    seen = look_at(landmarks, (1280, 640))
+    seen = pass_over(landmarks, (1280, 640))
     found = seen.spine
     points = landmarks.reshape(-1, 2)
     assert found is not None
@@ -158,8 +158,8 @@ def test_the_spine_and_its_middle_are_found_between_the_borders() -> None:
 def test_both_stages_train_and_are_resumed(tmp_path: Path, films: FilmSet) -> None:
     """Stopped after the segmenter: what is resumed equals what was never stopped."""
     whole, halves = (ScgNetSolver(tiny(tmp_path)) for _ in range(2))
-    whole.fit(films, films, RunFolder(tmp_path / "whole", "cpu", quiet=True))
-    assert whole.manifest["validation_dice"] >= 0
+    report = whole.fit(films, films, RunFolder(tmp_path / "whole", "cpu", quiet=True))
+    assert report.notes["validation_dice"] >= 0
     items = load_samples(films, halves.config.intensity)
     halves.fit_boundaries((items, items), RunFolder(tmp_path / "halves", "cpu", quiet=True))
     again = ScgNetSolver(tiny(tmp_path))

@@ -15,7 +15,7 @@ from aasce.preprocess.crop import View, letterbox
 from aasce.solvers.base import RunFolder
 from aasce.solvers.seg4reg.adaptation import Discriminator, reverse_gradient, target_films
 from aasce.solvers.seg4reg.data import make_stack, stack_input
-from aasce.solvers.seg4reg.inference import Look
+from aasce.solvers.seg4reg.inference import SegmentedPass
 from aasce.solvers.seg4reg.network import HEADS, PairsNet, SegmentationNet
 from aasce.solvers.seg4reg.regression import RegressionLoss, predicted_items
 from aasce.solvers.seg4reg.settings import (
@@ -225,15 +225,15 @@ def test_stacks_of_each_input(kind: str, channels: int) -> None:
         assert x[0, -1, 0, 0].item() == pytest.approx(85 / 127.5 - 1)
 
 
-def look_at(landmarks: np.ndarray, size: tuple[int, int]) -> Look:
+def pass_over(landmarks: np.ndarray, size: tuple[int, int]) -> SegmentedPass:
     view = letterbox(size, (512, 256))
     mask = half_map(view.apply(landmarks), (512, 256))
-    return Look(np.zeros((512, 256), np.uint8), view, (0, 0, size[1], size[0]), np.stack([mask, mask]))
+    return SegmentedPass(np.zeros((512, 256), np.uint8), view, (0, 0, size[1], size[0]), np.stack([mask, mask]))
 
 
 def test_the_spine_is_found_where_it_stands() -> None:
     landmarks = straight_spine() * 0.5 + [300, 400]
-    found = look_at(landmarks, (1280, 640)).spine
+    found = pass_over(landmarks, (1280, 640)).spine
     points = landmarks.reshape(-1, 2)
     assert found is not None
     assert np.abs(found - np.concatenate([points.min(axis=0), points.max(axis=0)])).max() < 6
@@ -248,7 +248,7 @@ def test_a_crop_has_the_margins_of_training_films() -> None:
 
 def test_film_mask_lies_on_the_film() -> None:
     landmarks = straight_spine()
-    seen = look_at(landmarks, (900, 400))
+    seen = pass_over(landmarks, (900, 400))
     truth = encode_mask(landmarks, (900, 400))[1] > 0.5
     found = film_mask(seen.mask[1], seen.view, (900, 400))
     assert found.shape == (900, 400)

@@ -9,7 +9,7 @@ import torch
 from aasce.geometry.cobb import cobb_angles
 from aasce.preprocess.crop import View
 from aasce.solvers.shared.heads import Regressed
-from aasce.solvers.shared.readout import Readout, answers, item_angles
+from aasce.solvers.shared.readout import Readout, item_angles, pass_angles
 from aasce.solvers.shared.row_head import HeadSettings, angle_targets
 from aasce.solvers.shared.samples import Sample
 from tests.conftest import straight_spine
@@ -73,7 +73,7 @@ def test_learned_angles_are_answered_where_asked_or_where_nothing_else_is_known(
 
 def test_a_mirror_image_says_the_same() -> None:
     box = (10, 100, 700, 1700)
-    both, answer = answers(Readout.of(said(mirrored=True)), VIEW, box, HeadSettings(doubt=0.0))
+    both, answer = pass_angles(Readout.of(said(mirrored=True)), VIEW, box, HeadSettings(doubt=0.0))
     assert both[1] == pytest.approx(both[0], abs=0.05)
     assert answer == pytest.approx(both[0], abs=0.05)
     inside = VIEW.undo(leaning_spine()) - [10, 100]

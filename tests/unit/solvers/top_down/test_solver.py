@@ -243,11 +243,11 @@ def test_ends_of_the_most_curved_part() -> None:
 
 def test_settings_switch_what_training_taught(tmp_path: Path) -> None:
     solver = TopDownSolver(tiny(tmp_path))
-    solver.manifest |= {"gain": 1.25}
+    solver.learned = solver.Learned(gain=1.25)
     assert solver.rules().gain == 1.25
     for override, gain in (("correction=false", 0.0), ("edges.gain=1.0", 1.0)):
         other = TopDownSolver(tiny(tmp_path, override))
-        other.manifest |= {"gain": 1.25}
+        other.learned = other.Learned(gain=1.25)
         assert other.rules().gain == gain
 
 
@@ -256,15 +256,14 @@ def test_fit_leaves_rules_and_calibration_and_hands_them_on(films: FilmSet, tmp_
     often = films.subset([0, 1, 2] * 8)
     report = solver.fit(often, films, RunFolder(tmp_path / "run", "cpu", quiet=True))
     assert report.epochs == 5
-    assert {"correction", "gain", "calibration", "validation_smape", "validation_tilt"} <= set(
-        solver.manifest
-    )
-    assert 0 <= solver.manifest["gain"] <= 5
+    assert {"validation_smape", "validation_tilt"} <= set(report.notes)
+    assert None not in (solver.learned.correction, solver.learned.calibration)
+    assert solver.learned.gain is not None
+    assert 0 <= solver.learned.gain <= 5
     solver.save(tmp_path / "run")
     other = TopDownSolver(tiny(tmp_path))
     other.start_from(tmp_path / "run")
-    for key in ("correction", "gain", "calibration"):
-        assert other.manifest[key] == solver.manifest[key]
+    assert other.learned == solver.learned
 
 
 def test_odd_films_are_answered(tmp_path: Path) -> None:
