@@ -135,8 +135,10 @@ def _distance(first: SpineModel, second: SpineModel) -> float:
     return max(tilt / 2, place, float((first.size - second.size).abs()))
 
 
-def fit_blind(pixels: Array, config: InverseRenderConfig, search: BlindStart) -> Fitted | None:
+def fit_blind(pixels: Array, config: InverseRenderConfig) -> Fitted | None:
     """The whole fit of a film nothing is known of: many starts, of which ever fewer go on; None without a start."""
+    search = config.start
+    assert isinstance(search, BlindStart)
     fits = blind_starts(pixels, search, config.seed)
     if not config.stages:
         return fits[0] if fits else None
@@ -146,17 +148,17 @@ def fit_blind(pixels: Array, config: InverseRenderConfig, search: BlindStart) ->
         left = search.finalists[index] if index < len(search.finalists) else 1
         fits = _ranked([descend(one.model, pixels, stage, config) for one in fits[:left]])
         if index == min(search.stepped, len(config.stages) - 1):
-            fits = stepped(fits, pixels, stage, config, search)
+            fits = stepped(fits, pixels, stage, config)
     return fits[0] if fits else None
 
 
-def stepped(
-    fits: list[Fitted], pixels: Array, stage: Stage, config: InverseRenderConfig, search: BlindStart
-) -> list[Fitted]:
+def stepped(fits: list[Fitted], pixels: Array, stage: Stage, config: InverseRenderConfig) -> list[Fitted]:
     """Fits of a stage, and the best of them with either end a vertebra higher or lower, while that helps.
 
     Vertebrae look much like their neighbours, and gradient descent never steps over one.
     """
+    search = config.start
+    assert isinstance(search, BlindStart)
     quick = stage.model_copy(update={"steps": search.explored})
     for _ in range(search.rounds):
         tried = [

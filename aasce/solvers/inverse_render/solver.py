@@ -87,7 +87,7 @@ class InverseRenderSolver(Solver):
 
     def _fitted(self, film: Radiograph) -> Fitted | None:
         if isinstance(self.config.start, BlindStart):
-            return fit_blind(film.pixels, self.config, self.config.start)
+            return fit_blind(film.pixels, self.config)
         if self.localizer is None:
             raise AasceError(
                 "inverse_render: has no localizer to start from; use aasce.load or start.kind=blind"

@@ -12,7 +12,7 @@ from aasce.config import dump_settings, load_settings
 from aasce.datasets import FilmSet, read_challenge
 from aasce.preprocess.crop import letterbox
 from aasce.solvers.base import RunFolder
-from aasce.solvers.scg_net.network import CHANNELS, BoundaryNet, CurveRegressor
+from aasce.solvers.scg_net.network import CHANNELS, BoundaryNet, ScgNet
 from aasce.solvers.scg_net.settings import ScgNetConfig
 from aasce.solvers.scg_net.solver import BorderPass, ScgNetSolver
 from aasce.solvers.scg_net.task import BoundaryTask, RegressionTask, make_stack
@@ -79,14 +79,17 @@ def test_both_networks_fit_into_six_megabytes() -> None:
 
 @pytest.mark.parametrize("kind", ["image", "image+curves", "curves"])
 def test_the_papers_regressor_is_a_densenet_of_that_input(tmp_path: Path, kind: str) -> None:
-    paper = ("regression.maps=1", "regression.head.pooling=average", "regression.head.head=direct")
-    config = tiny(tmp_path, f"regression.input={kind}", *paper)
-    net = CurveRegressor(config.regression).eval()
+    paper = ("regression.maps=1", "regression.head.kind=direct")
+    config = tiny(tmp_path, f"regression.input.kind={kind}", *paper)
+    net = ScgNet(config).regression.eval()
     found = net(torch.zeros(2, CHANNELS[kind], 128, 64))
     assert found.angles.shape == (2, 3)
     assert found.tilts is None
     stack = make_stack(
-        np.zeros((128, 64), np.uint8), np.ones((2, 128, 64), np.float32), (128, 64), config.regression.input
+        np.zeros((128, 64), np.uint8),
+        np.ones((2, 128, 64), np.float32),
+        (128, 64),
+        config.regression.input.kind,
     )
     assert stack.shape == (128, 64, CHANNELS[kind])
 
@@ -95,7 +98,15 @@ def test_targets_are_the_dilated_borders_of_what_is_shown(tmp_path: Path, films:
     """Under no change at all, the drawn film and the drawn borders are those of the letterboxed film."""
     still = [
         f"augment.{k}"
-        for k in ("mirror=0", "bent=0", "turned=0", "lean=0", "far=0", "shift=0", "zoom=[1, 1]")
+        for k in (
+            "mirror_share=0",
+            "bend_share=0",
+            "rotation_share=0",
+            "small_rotation=0",
+            "small_share=0",
+            "shift=0",
+            "scale=[1, 1]",
+        )
     ]
     config = tiny(tmp_path, *still, "augment.intensity=0")
     items = load_samples(films, "none")
@@ -169,7 +180,7 @@ def test_both_stages_train_and_are_resumed(tmp_path: Path, films: FilmSet) -> No
 
 
 def test_odd_films_are_answered_in_one_line(tmp_path: Path) -> None:
-    solver = ScgNetSolver(tiny(tmp_path, "least_rows=1.1"))
+    solver = ScgNetSolver(tiny(tmp_path, "min_rows=1.0"))
     noise = np.random.default_rng(0).integers(0, 65535, (300, 90)).astype(np.uint16)
     blank, speckle = solver.predict(
         [Radiograph("one", np.ones((1, 1), np.uint8)), Radiograph("noise", noise)]

@@ -8,7 +8,7 @@ import torch
 
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.shared.cascade import seen_items, spoil_mask, stack_tensor, stacked
+from aasce.solvers.shared.cascade import corrupt_mask, seen_items, stack_tensor, stacked
 from aasce.solvers.shared.samples import Sample
 from tests.conftest import straight_spine
 
@@ -59,13 +59,13 @@ def test_variants_stand_where_their_landmarks_say(size: tuple[int, int]) -> None
         )
 
 
-def test_spoilt_maps_stay_between_none_and_all() -> None:
+def test_corrupted_maps_stay_between_none_and_all() -> None:
     rng = np.random.default_rng(0)
     maps = np.zeros((128, 64, 2), np.float32)
     maps[20:100, 20:24, 0] = maps[20:100, 40:44, 1] = 1
     for _ in range(5):
-        spoilt = spoil_mask(maps, straight_spine() * 0.14, 0.6, rng)
-        assert spoilt.shape == maps.shape
-        assert 0 <= spoilt.min() < spoilt.max() <= 1
-        assert np.corrcoef(spoilt.ravel(), maps.ravel())[0, 1] > 0.6
-        assert not np.array_equal(spoilt, maps)
+        corrupted = corrupt_mask(maps, straight_spine() * 0.14, 0.6, rng)
+        assert corrupted.shape == maps.shape
+        assert 0 <= corrupted.min() < corrupted.max() <= 1
+        assert np.corrcoef(corrupted.ravel(), maps.ravel())[0, 1] > 0.6
+        assert not np.array_equal(corrupted, maps)

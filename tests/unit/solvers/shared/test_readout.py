@@ -8,9 +8,9 @@ import torch
 
 from aasce.geometry.cobb import cobb_angles
 from aasce.preprocess.crop import View
-from aasce.solvers.shared.heads import Regressed
-from aasce.solvers.shared.readout import Readout, item_angles, pass_angles
-from aasce.solvers.shared.row_head import HeadSettings, angle_targets
+from aasce.solvers.shared.heads import PairsHeadSettings, Regressed, RowsHeadSettings
+from aasce.solvers.shared.readout import Readout, pass_angles, sample_angles
+from aasce.solvers.shared.row_head import angle_targets
 from aasce.solvers.shared.samples import Sample
 from tests.conftest import straight_spine
 
@@ -45,7 +45,7 @@ def said(rows: int = 90, mirrored: bool = False) -> Regressed:
         flipped = leaning_spine()[:, [1, 0, 3, 2]]
         flipped[..., 0] = CANVAS[1] - 1 - flipped[..., 0]
         films.append(flipped)
-    batch = angle_targets(films, [np.array(LEARNED)] * len(films), CANVAS, HeadSettings(rows=rows))
+    batch = angle_targets(films, [np.array(LEARNED)] * len(films), CANVAS, RowsHeadSettings(rows=rows))
     columns = torch.stack([extended(row) for row in batch["columns"]])
     return Regressed(
         batch["angles"], batch["tilts"], torch.zeros(len(films), 1), batch["places"], batch["along"],
@@ -57,7 +57,7 @@ def test_a_faultless_head_is_measured_as_its_vertebrae_are() -> None:
     film = VIEW.undo(leaning_spine())
     height = 1800
     truth = cobb_angles(film, height).degrees
-    found = Readout.of(said()).degrees(VIEW, height, HeadSettings(doubt=0.0))
+    found = Readout.of(said()).degrees(VIEW, height, RowsHeadSettings(tilt_sd_deg=0.0))
     assert found.shape == (1, 3)
     assert truth[0] == pytest.approx(32.0, abs=0.5)
     assert found[0] == pytest.approx(truth, abs=0.05)
@@ -65,41 +65,41 @@ def test_a_faultless_head_is_measured_as_its_vertebrae_are() -> None:
 
 def test_learned_angles_are_answered_where_asked_or_where_nothing_else_is_known() -> None:
     learned = [40.0, 2.0, 0.0]  # never below zero
-    head = HeadSettings(answer="learned")
+    head = RowsHeadSettings(angles="regressed")
     assert Readout.of(said()).degrees(VIEW, 1800, head).tolist() == [learned]
     average = Regressed(torch.tensor([LEARNED]), torch.zeros(1, 17), torch.zeros(1, 1))
-    assert Readout.of(average).degrees(VIEW, 1800, HeadSettings()).tolist() == [learned]
+    assert Readout.of(average).degrees(VIEW, 1800, PairsHeadSettings()).tolist() == [learned]
 
 
 def test_a_mirror_image_says_the_same() -> None:
     box = (10, 100, 700, 1700)
-    both, answer = pass_angles(Readout.of(said(mirrored=True)), VIEW, box, HeadSettings(doubt=0.0))
+    both, answer = pass_angles(Readout.of(said(mirrored=True)), VIEW, box, RowsHeadSettings(tilt_sd_deg=0.0))
     assert both[1] == pytest.approx(both[0], abs=0.05)
     assert answer == pytest.approx(both[0], abs=0.05)
     inside = VIEW.undo(leaning_spine()) - [10, 100]
     assert answer == pytest.approx(cobb_angles(inside, 1600).degrees, abs=0.1)  # in the frame of the box
 
 
-def test_doubt_lifts_the_angles_of_a_straight_spine() -> None:
-    """A maximum over noise is above zero; without doubt it is not."""
+def test_uncertain_tilts_lift_the_angles_of_a_straight_spine() -> None:
+    """A maximum over noise is above zero; over certain tilts it is not."""
     straight = said()._replace(tilts=torch.zeros(1, 17))
     read = Readout.of(straight)
-    assert read.degrees(VIEW, 1800, HeadSettings(doubt=0.0))[0, 0] == pytest.approx(0.0, abs=1e-6)
-    assert 4 < read.degrees(VIEW, 1800, HeadSettings(doubt=2.0))[0, 0] < 10
+    assert read.degrees(VIEW, 1800, RowsHeadSettings(tilt_sd_deg=0.0))[0, 0] == pytest.approx(0.0, abs=1e-6)
+    assert 4 < read.degrees(VIEW, 1800, RowsHeadSettings(tilt_sd_deg=2.0))[0, 0] < 10
 
 
 def test_levels_in_one_place_are_still_measured() -> None:
     piled = said()
     assert piled.places is not None
     found = Readout.of(piled._replace(places=torch.full((1, 17), 0.5)))
-    assert np.isfinite(found.degrees(VIEW, 1800, HeadSettings())).all()
+    assert np.isfinite(found.degrees(VIEW, 1800, RowsHeadSettings())).all()
 
 
 def test_films_are_read_each_from_its_own_pixels() -> None:
     pixels = np.zeros((*CANVAS, 1), np.uint8)
     item = Sample(pixels, leaning_spine(), np.zeros(3), VIEW, 1800)
     two = Readout.joined([Readout.of(said()), Readout.of(said())])
-    found = item_angles(two, [item, item], HeadSettings(doubt=0.0))
+    found = sample_angles(two, [item, item], RowsHeadSettings(tilt_sd_deg=0.0))
     assert found.shape == (2, 3)
     assert found[1] == pytest.approx(cobb_angles(VIEW.undo(leaning_spine()), 1800).degrees, abs=0.05)
     assert two.finite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,7 +32,12 @@ from aasce.solvers.top_down.reading import (
     scene_of,
     scene_of_item,
 )
-from aasce.solvers.top_down.settings import EdgeSettings, NetworkSettings, PipeSettings, TopDownConfig
+from aasce.solvers.top_down.settings import (
+    EdgeSettings,
+    NetworkSettings,
+    SpineFunctionSettings,
+    TopDownConfig,
+)
 from aasce.solvers.top_down.solver import TopDownSolver
 from aasce.solvers.top_down.task import TopDownLoss
 from aasce.targets.curves import encode_spine
@@ -54,7 +60,7 @@ def films(tmp_path: Path) -> FilmSet:
 
 
 def reading(bend: float) -> Reading:
-    found = read_spine(encode_spine(bent_spine(bend), SIZE), PipeSettings())
+    found = read_spine(encode_spine(bent_spine(bend), SIZE), SpineFunctionSettings())
     assert found is not None
     return found
 
@@ -76,10 +82,10 @@ def test_weights_fit_into_six_megabytes() -> None:
     assert sum(w.numel() * (2 if w.ndim >= 2 else 4) for w in weights) < 6e6
 
 
-@pytest.mark.parametrize("fold", [1, 2, 4])
-def test_two_maps_of_the_canvas(fold: int) -> None:
-    """A fold of 1 is the paper's network; there is no transposed convolution in any."""
-    net = RUNet(NetworkSettings(widths=(4, 6, 8), fold=fold)).eval()
+@pytest.mark.parametrize("unshuffle", [1, 2, 4])
+def test_two_maps_of_the_canvas(unshuffle: Any) -> None:
+    """1 is the paper's network; there is no transposed convolution in any."""
+    net = RUNet(NetworkSettings(widths=(4, 6, 8), unshuffle=unshuffle)).eval()
     assert net(torch.zeros(2, 1, 64, 32)).shape == (2, 2, 64, 32)
     assert not any(isinstance(m, torch.nn.ConvTranspose2d) for m in net.modules())
 
@@ -95,7 +101,7 @@ def test_residual_module_adds_its_input() -> None:
 
 
 def test_undecided_maps_cost_ln_2() -> None:
-    net = RUNet(NetworkSettings(widths=(4, 6), fold=1))
+    net = RUNet(NetworkSettings(widths=(4, 6), unshuffle=1))
     torch.nn.init.zeros_(net.output.weight)
     assert net.output.bias is not None
     torch.nn.init.zeros_(net.output.bias)
@@ -164,10 +170,10 @@ def test_spine_function_of_a_true_mask() -> None:
 
 
 def test_no_spine_no_function() -> None:
-    assert read_spine(np.zeros(SIZE, np.float32), PipeSettings()) is None
+    assert read_spine(np.zeros(SIZE, np.float32), SpineFunctionSettings()) is None
     spot = np.zeros(SIZE, np.float32)
     spot[100:120, 50:110] = 1
-    assert read_spine(spot, PipeSettings()) is None
+    assert read_spine(spot, SpineFunctionSettings()) is None
 
 
 def test_a_torn_spine_is_one() -> None:
@@ -175,7 +181,7 @@ def test_a_torn_spine_is_one() -> None:
     share = encode_spine(bent_spine(30.0), SIZE)
     torn = share.copy()
     torn[200:210] = 0
-    whole, other = read_spine(share, PipeSettings()), read_spine(torn, PipeSettings())
+    whole, other = read_spine(share, SpineFunctionSettings()), read_spine(torn, SpineFunctionSettings())
     assert whole is not None
     assert other is not None
     assert np.abs(whole.tilts - other.tilts).max() < 2
@@ -199,7 +205,7 @@ EVEN = Correction(np.eye(17), (np.arange(17) + 0.5) / 17)
 
 def measured(film: NDArray[np.uint8], bend: float, edges: EdgeSettings, gain: float) -> NDArray[np.float64]:
     scene = Scene(film, STILL, STILL, SIZE[0])
-    return measure_scene(scene, reading(bend), Rules(EVEN, gain), edges, EdgeResponse(edges)).tilts
+    return measure_scene(scene, reading(bend), Rules(EVEN, gain), EdgeResponse(edges)).tilts
 
 
 def test_correction_turns_a_vertebra_towards_its_endplates() -> None:
@@ -245,14 +251,22 @@ def test_settings_switch_what_training_taught(tmp_path: Path) -> None:
     solver = TopDownSolver(tiny(tmp_path))
     solver.learned = solver.Learned(gain=1.25)
     assert solver.rules().gain == 1.25
-    for override, gain in (("correction=false", 0.0), ("edges.gain=1.0", 1.0)):
-        other = TopDownSolver(tiny(tmp_path, override))
-        other.learned = other.Learned(gain=1.25)
-        assert other.rules().gain == gain
+    other = TopDownSolver(tiny(tmp_path, "edges.gain=1.0"))
+    other.learned = other.Learned(gain=1.25)
+    assert other.rules().gain == 1.0
+
+
+def test_without_edges_the_function_alone_is_measured() -> None:
+    scene = Scene(drawn_film(bent_spine(40.0)), STILL, STILL, SIZE[0])
+    alone = measure_scene(scene, reading(40.0), Rules(EVEN, 1.5))
+    edges = EdgeResponse(EdgeSettings(at="all", reach=0.75))
+    corrected = measure_scene(scene, reading(40.0), Rules(EVEN, 1.5), edges)
+    assert alone.tilts == pytest.approx(EVEN.apply(reading(40.0).tilts))
+    assert np.abs(corrected.tilts - alone.tilts).max() > 0.1
 
 
 def test_fit_leaves_rules_and_calibration_and_hands_them_on(films: FilmSet, tmp_path: Path) -> None:
-    solver = TopDownSolver(tiny(tmp_path, "train.lr=5e-3", "train.epochs=5", "augment.far=0.0"))
+    solver = TopDownSolver(tiny(tmp_path, "train.lr=5e-3", "train.epochs=5", "augment.small_share=0.0"))
     often = films.subset([0, 1, 2] * 8)
     report = solver.fit(often, films, RunFolder(tmp_path / "run", "cpu", quiet=True))
     assert report.epochs == 5
@@ -267,7 +281,7 @@ def test_fit_leaves_rules_and_calibration_and_hands_them_on(films: FilmSet, tmp_
 
 
 def test_odd_films_are_answered(tmp_path: Path) -> None:
-    solver = TopDownSolver(tiny(tmp_path, "least_mask=0.0"))
+    solver = TopDownSolver(tiny(tmp_path, "min_mask=0.0"))
     noise = np.random.default_rng(0).integers(0, 65535, (300, 90)).astype(np.uint16)
     one, speckle, row = solver.predict(
         [
@@ -288,20 +302,19 @@ def test_decoding_costs_little_on_true_masks(aasce_data: Path) -> None:
     chosen = films.subset(list(range(0, len(films), 12)))
     items = load_samples(chosen, "none")
     truth = np.stack([item.angles for item in items])
-    plain = smape(np.stack([_decoded(item, PipeSettings()) for item in items]), truth)
-    blind = smape(np.stack([_decoded(item, PipeSettings(openings=0.0)) for item in items]), truth)
-    soft = smape(np.stack([_decoded(item, PipeSettings(), blur=3.0) for item in items]), truth)
+    plain = smape(np.stack([_decoded(item, SpineFunctionSettings()) for item in items]), truth)
+    blind = smape(np.stack([_decoded(item, SpineFunctionSettings(openings=0.0)) for item in items]), truth)
+    soft = smape(np.stack([_decoded(item, SpineFunctionSettings(), blur=3.0) for item in items]), truth)
     assert plain < 12
     assert soft < 13
     assert blind > plain + 2
 
 
-def _decoded(item: Sample, pipe: PipeSettings, blur: float = 0.0) -> NDArray[np.float64]:
+def _decoded(item: Sample, settings: SpineFunctionSettings, blur: float = 0.0) -> NDArray[np.float64]:
     scene = scene_of_item(item, (512, 256))
     share = encode_spine(scene.to_canvas.apply(item.landmarks), (512, 256))
     if blur:
         share = np.asarray(cv2.GaussianBlur(share, (0, 0), blur), np.float32)
-    read = read_spine(share, pipe)
+    read = read_spine(share, settings)
     assert read is not None
-    rules, edges = Rules(Correction.plain(17), 0.0), EdgeSettings()
-    return measure_scene(scene, read, rules, edges, EdgeResponse(edges)).degrees
+    return measure_scene(scene, read, Rules(Correction.plain(17), 0.0)).degrees
