@@ -65,7 +65,7 @@ class BenchCommand(TyperCommand):
 
 
 class EnsembleCommand(TyperCommand):
-    """A command whose `--ensemble` may stand without a value; only a YAML file's name is taken for one."""
+    """A command whose `--ensemble` needs no value; only the name of a YAML file is read as one."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         options = args[: args.index("--")] if "--" in args else args

@@ -359,8 +359,8 @@ def test_quick_commands_load_no_torch(tables: tuple[Path, Path], words: list[str
 
 @pytest.mark.parametrize("words", [["--help"], ["score", "p.csv", "t.csv"], ["solvers"]], ids=lambda w: w[0])
 def test_quick_commands_are_quick(tables: tuple[Path, Path], words: list[str]) -> None:
-    """Under 0.5 s on an idle machine (`score` 0.6). Processor time is what a busy one still measures truly, and a loaded
-    torch would not fit into the room given."""
+    """Under 0.5 s on an idle machine (`score` 0.6). Processor time is what a busy one still measures truly, and torch
+    would not be loaded within the limit."""
     seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,6 +1,6 @@
 """How much two labellings of one exposure differ, and how much predictions differ from either.
 
-Some exposures stand in the challenge's data twice, exported and labelled anew under another name
+Some exposures are in the challenge's data twice, exported and labelled anew under another name
 (`aasce.datasets.exposures`). What their labels differ by is what no measurement can be blamed for. Where the two names
 are two studies, folds grouped by study may separate the films of one patient: the figures without them are printed.
 
