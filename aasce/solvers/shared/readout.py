@@ -16,10 +16,10 @@ from torch import Tensor
 
 from aasce.geometry.centerline import arc_lengths
 from aasce.geometry.correction import sliced_angles
-from aasce.preprocess.crop import View
+from aasce.preprocess.crop import Box, View
 from aasce.solvers.shared.heads import Regressed
 from aasce.solvers.shared.row_head import HeadSettings, row_places
-from aasce.solvers.shared.samples import Box, Floats, Sample
+from aasce.solvers.shared.samples import Floats, Sample
 from aasce.types import Array
 
 APART = 1e-5

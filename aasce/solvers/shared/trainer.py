@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from pydantic import Field
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from timm.optim import param_groups_weight_decay
-from timm.utils import ModelEmaV3
+from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]
+from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
 from aasce.config import Count, Positive, Settings, Share
