@@ -65,7 +65,7 @@ class BenchCommand(TyperCommand):
 
 
 class EnsembleCommand(TyperCommand):
-    """A command whose `--ensemble` may stand without a value; only a YAML file's name is taken for one."""
+    """A command whose `--ensemble` needs no value; only the name of a YAML file is read as one."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         options = args[: args.index("--")] if "--" in args else args
@@ -103,7 +103,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Short for --set seed=SEED.")] = None,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    rendered: Annotated[int, typer.Option(help="Films to render where no data set is named.")] = 300,
+    rendered: Annotated[int, typer.Option(min=0, help="Films to render where no data set is named.")] = 300,
     start: Annotated[
         str | None, typer.Option(help="Released name or run folder to go on from; from nothing without.")
     ] = None,
@@ -112,7 +112,7 @@ def train(
     from aasce.commands.train import TrainOptions, run_name
     from aasce.commands.train import train as run
 
-    held = tuple(fold or ())
+    held = tuple(dict.fromkeys(fold or ()))
     folder = out or Path("runs") / run_name(solver, held)
     options = TrainOptions(
         solver,
@@ -228,7 +228,9 @@ def bench(
         list[Path] | None,
         typer.Option(metavar="DIR...", help="Train nothing: folders of preds.csv and manifest.json."),
     ] = None,
-    timed: Annotated[int, typer.Option(help="With --from-oof: films to time released weights on.")] = 10,
+    timed: Annotated[
+        int, typer.Option(min=0, help="With --from-oof: films to time released weights on.")
+    ] = 10,
     threads: Annotated[int, typer.Option(min=1, help="Of the CPU while films are predicted and timed.")] = 2,
     labels: LabelsOption = Labels.official,
     device: Device = "auto",
@@ -250,7 +252,7 @@ def bench(
     if candidates is None:
         board = command.from_folders(from_oof or [], benchmark, timed, out)
     else:
-        board = command.bench(benchmark, candidates, fold or [0], out)
+        board = command.bench(benchmark, candidates, list(dict.fromkeys(fold or [0])), out)
     show(terminal_table(board))
     print(f"{out / 'leaderboard.md'}: {caption(board)}")
 

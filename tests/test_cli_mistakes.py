@@ -82,8 +82,8 @@ def test_bad_film_keeps_its_row_and_the_others_are_measured(
 ) -> None:
     bad = tmp_path / name
     make(bad)
-    answer = run("predict", bad, film, *CONSTANT, "--overlay")
-    line = answer.one_line()
+    done = run("predict", bad, film, *CONSTANT, "--overlay")
+    line = done.one_line()
     assert line.startswith(f"{bad}: ")
     first, second = sorted(rows(Path("aasce-out/predictions.csv")), key=lambda row: row["name"] == "good")
     assert (first["name"], first["an1"]) == (bad.stem, "")

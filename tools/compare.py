@@ -1,36 +1,44 @@
 """Sides of one solver compared: each trained with the same budget, on the same films, by the same seed.
 
 A side is trained without the folds it is measured on (a validation part of the others chooses weights). What two
-sides have in common, such as a segmenter, is trained once, and sides that differ in how they answer share one
+sides have in common, such as a segmenter, is trained once, and sides that differ in prediction alone share one
 model. What is done is not done again; an interrupted side goes on from its checkpoint.
 """
 
 from __future__ import annotations
 
-import csv
 import functools
 import re
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from aasce.commands.train import Parts, Plan, open_run
+from aasce.commands.bench import make_fold
 from aasce.config import load_settings
-from aasce.evaluation.held_out import Entry, Ground, make_fold, train_run
-from aasce.evaluation.leaderboard import read_answers
+from aasce.evaluation.benchmark import Benchmark, Candidate, fold_plan
+from aasce.evaluation.leaderboard import markdown_lines, read_held_out
+from aasce.evaluation.runs import RunPlan, fit_run, open_run
 from aasce.files import write_text
 from aasce.scoring import score
 from aasce.scoring.bootstrap import bca_intervals
 from aasce.scoring.metrics import film_smape
-from aasce.solvers.base import MANIFEST_FILE, WEIGHTS_FILE
+from aasce.solvers.base import STATE_FILE, WEIGHTS_FILE
 from aasce.solvers.registry import solver_class
+from aasce.writers import write_csv
 
 Floats = NDArray[np.float64]
+
+COLUMNS = (
+    "side", "settings", "smape", "smape_low", "smape_high", "difference", "difference_low", "difference_high",
+    "mae_an1", "mae_an2", "mae_an3", "failed", "films", "miou", "seconds", "seconds_a_film", "paper",
+)  # fmt: skip
+"""Of a table: percent and degrees; "difference" is to the first side, negative is better; "miou" is the segmenter's on
+the validation part, where the solver reports it; "seconds" are of the training, without what another side shares."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +50,14 @@ class Side:
         settings: "key=value" over the budget's.
         paper: what the paper reports for it.
         shares: another side, and the folders below its run whose training is this side's too.
-        answers_for: another side whose weights this one answers with: its settings matter to predictions only.
+        weights_of: another side whose weights this one predicts with: its settings matter to prediction alone.
     """
 
     name: str
     settings: tuple[str, ...]
     paper: str = ""
     shares: tuple[str, str] | None = None
-    answers_for: str | None = None
+    weights_of: str | None = None
 
     @property
     def folder(self) -> str:
@@ -71,180 +79,156 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of a table: percent and degrees; `difference` is to the first side, negative is better.
+class ComparisonRun:
+    """Where a comparison is made.
 
     Attributes:
-        miou: of the segmenter on the validation part, where the solver reports it.
-        seconds: of the training, without what another side shares.
-    """
-
-    side: str
-    settings: str
-    smape: float
-    smape_low: float | None
-    smape_high: float | None
-    difference: float
-    difference_low: float | None
-    difference_high: float | None
-    mae_an1: float
-    mae_an2: float
-    mae_an3: float
-    failed: int
-    films: int
-    miou: float | None
-    seconds: float
-    seconds_a_film: float
-    paper: str
-
-
-def compare(comparison: Comparison, ground: Ground, held: Sequence[int], out: Path) -> list[Row]:
-    """Trains and measures each side that is not there yet, and writes table.csv and table.md after each.
-
-    Args:
-        comparison: what to compare.
-        ground: films and how they are dealt.
+        benchmark: films and how they are dealt.
         held: folds to measure on; one model a side is trained without all of them.
         out: folder of the comparison.
+    """
+
+    benchmark: Benchmark
+    held: tuple[int, ...]
+    out: Path
+
+    def folder(self, side: Side) -> Path:
+        """Run folder of a side."""
+        return self.out / side.folder / ("fold-" + "-".join(str(fold) for fold in self.held))
+
+
+def compare(comparison: Comparison, run: ComparisonRun) -> pd.DataFrame:
+    """Trains and measures each side that is not there yet, and writes table.csv and table.md after each.
+
+    Returns:
+        One row a side (`COLUMNS`), in the order of the comparison.
 
     Raises:
         AasceError: a setting is wrong, or a side's folder was made otherwise.
     """
-    entries = {side.name: entry_of(comparison, side, ground.seed) for side in comparison.sides}
-    rows: list[Row] = []
+    candidates = {
+        side.name: candidate_of(comparison, side, run.benchmark.split.seed) for side in comparison.sides
+    }
+    rows: list[dict[str, Any]] = []
     first: Floats | None = None
+    table = pd.DataFrame(columns=list(COLUMNS))
     for side in comparison.sides:
-        folder = make_side(comparison, side, entries, ground, held, out)
-        found, truth = angles_of(folder, ground)
+        folder = make_side(comparison, side, candidates, run)
+        found, truth = angles_of(folder, run.benchmark)
         by_film = film_smape(found, truth)
         first = by_film if first is None else first
         rows.append(row_of(side, folder, found, truth, by_film - first))
-        write_table(rows, comparison, ground, held, out)
-    return rows
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
+        write_csv(run.out / "table.csv", table, "%.6g")
+        write_text(run.out / "table.md", markdown(table, comparison, run))
+    return table
 
 
-def entry_of(comparison: Comparison, side: Side, seed: int) -> Entry:
+def candidate_of(comparison: Comparison, side: Side, seed: int) -> Candidate:
     """A side with all its settings."""
     cls = solver_class(comparison.solver)
     settings = (f"seed={seed}", *comparison.budget, *side.settings)
-    return Entry(side.folder, comparison.solver, load_settings(cls.Config, None, settings))
+    return Candidate(side.folder, comparison.solver, load_settings(cls.Config, None, settings))
 
 
 def make_side(
-    comparison: Comparison,
-    side: Side,
-    entries: dict[str, Entry],
-    ground: Ground,
-    held: Sequence[int],
-    out: Path,
+    comparison: Comparison, side: Side, candidates: dict[str, Candidate], run: ComparisonRun
 ) -> Path:
     """Predictions of one side, after those of the side it takes its training from; returns their folder."""
-    place = "fold-" + "-".join(str(fold) for fold in held)
-    folder = out / side.folder / place
-    other = side.answers_for or (side.shares[0] if side.shares else None)
-    training = train_run
+    folder = run.folder(side)
+    other = side.weights_of or (side.shares[0] if side.shares else None)
+    train = fit_run
     if other is not None:
-        source = make_side(comparison, comparison.side(other), entries, ground, held, out)
-        begin = functools.partial(adopt, source / "run")
-        training = begin if side.shares is None else functools.partial(begin, part=side.shares[1])
-    make_fold(entries[side.name], ground, held, folder, training)
+        source = make_side(comparison, comparison.side(other), candidates, run)
+        train = functools.partial(adopt, source, part=side.shares[1] if side.shares else None)
+    plan = fold_plan(run.benchmark, candidates[side.name], run.held, folder)
+    make_fold(plan, run.benchmark.threads, train)
     return folder
 
 
-def adopt(
-    source: Path, entry: Entry, plan: Plan, parts: Parts, facts: dict[str, Any], part: str | None = None
-) -> None:
+def adopt(source: Path, plan: RunPlan, part: str | None) -> None:
     """Takes over the weights of another side's run, or begins with the folders of it that `part` names."""
-    open_run(plan, entry.config, facts)
+    open_run(plan)
+    path = plan.folder.path
     if part is None:
-        for name in (WEIGHTS_FILE, MANIFEST_FILE):
-            shutil.copyfile(source / name, plan.out / name)
+        for name in (WEIGHTS_FILE, STATE_FILE):
+            shutil.copyfile(source / name, path / name)
         return
     for folder in source.glob(part):
-        target = plan.out / folder.name
+        target = path / folder.name
         if not target.exists():
             shutil.copytree(folder, target.with_suffix(".part"), dirs_exist_ok=True)
             target.with_suffix(".part").rename(target)
-    train_run(entry, plan, parts, facts)
+    fit_run(plan)
 
 
-def angles_of(folder: Path, ground: Ground) -> tuple[Floats, Floats]:
-    """(N, 3) predicted and true degrees of the films that a folder answers, in the data set's order."""
-    answers = read_answers(folder).angles
-    films = [film for film in ground.films if film.film_id in answers]
-    return np.array([answers[film.film_id] for film in films]), np.array([film.angles for film in films])
+def angles_of(folder: Path, benchmark: Benchmark) -> tuple[Floats, Floats]:
+    """(N, 3) predicted and true degrees of the films that a folder predicts, in the data set's order."""
+    angles = read_held_out(folder).angles
+    films = [film for film in benchmark.films if film.film_id in angles]
+    return np.array([angles[film.film_id] for film in films]), np.array([film.angles for film in films])
 
 
-def row_of(side: Side, folder: Path, found: Floats, truth: Floats, difference: Floats) -> Row:
+def row_of(side: Side, folder: Path, found: Floats, truth: Floats, difference: Floats) -> dict[str, Any]:
     """Scores one side."""
-    answers = read_answers(folder)
+    held = read_held_out(folder)
     result = score(found, truth)
     low, high = result.smape_interval or (None, None)
-    (apart,) = bca_intervals(difference[:, None])
-    facts = answers.facts
-    return Row(
-        side=side.name,
-        settings=" ".join(setting.replace(" ", "") for setting in side.settings),
-        smape=result.smape,
-        smape_low=low,
-        smape_high=high,
-        difference=float(difference.mean()),
-        difference_low=apart[0] if apart else None,
-        difference_high=apart[1] if apart else None,
-        mae_an1=result.an1.mae,
-        mae_an2=result.an2.mae,
-        mae_an3=result.an3.mae,
-        failed=len(answers.failed),
-        films=result.n,
-        miou=facts["validation"].get("validation_miou"),
-        seconds=0.0 if side.answers_for else facts["training"]["seconds"],
-        seconds_a_film=float(np.median(facts["seconds"])),
-        paper=side.paper,
-    )
+    (span,) = bca_intervals(difference[:, None])
+    (fold,) = held.facts["folds"]
+    return {
+        "side": side.name,
+        "settings": " ".join(setting.replace(" ", "") for setting in side.settings),
+        "smape": result.smape,
+        "smape_low": low,
+        "smape_high": high,
+        "difference": float(difference.mean()),
+        "difference_low": span[0] if span else None,
+        "difference_high": span[1] if span else None,
+        "mae_an1": result.an1.mae,
+        "mae_an2": result.an2.mae,
+        "mae_an3": result.an3.mae,
+        "failed": len(held.failed),
+        "films": result.n,
+        "miou": fold["training"]["notes"].get("validation_miou"),
+        "seconds": 0.0 if side.weights_of else fold["training"]["seconds"],
+        "seconds_a_film": held.facts["seconds_a_film"],
+        "paper": side.paper,
+    }
 
 
-def write_table(
-    rows: Sequence[Row], comparison: Comparison, ground: Ground, held: Sequence[int], out: Path
-) -> None:
-    """table.csv and table.md."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "table.csv").open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow([field.name for field in fields(Row)])
-        writer.writerows(["" if v is None else v for v in asdict(row).values()] for row in rows)
-    write_text(out / "table.md", markdown(rows, comparison, ground, held))
-
-
-def markdown(rows: Sequence[Row], comparison: Comparison, ground: Ground, held: Sequence[int]) -> str:
+def markdown(table: pd.DataFrame, comparison: Comparison, run: ComparisonRun) -> str:
     """The table in Markdown."""
-    folds = ", ".join(str(fold) for fold in held)
+    folds = ", ".join(str(fold) for fold in run.held)
+    split = run.benchmark.split
     budget = dict(text.split("=", 1) for text in comparison.budget)  # the last one of a key holds
-    lines = [
-        f"{comparison.solver}, {comparison.source}. {rows[0].films} films of fold {folds} of {ground.folds} (seed "
-        f"{ground.seed}), labels {ground.films.labels}, never trained on; budget "
+    about = (
+        f"{comparison.solver}, {comparison.source}. {table['films'][0]} films of fold {folds} of {split.folds} (seed "
+        f"{split.seed}), labels {run.benchmark.films.labels}, never trained on; budget "
         + " ".join(f"{key}={value}" for key, value in budget.items())
-        + ".",
-        "",
-        "| side | SMAPE (95 %) | to the first (95 %) | MAE an1 | an2 | an3 | mIoU | failed | training s | s a film "
-        "| paper |",
-        "|" + "---|" * 11,
-    ]
-    for row in rows:
-        cells = (
-            row.side,
-            f"{row.smape:.2f}{span(row.smape_low, row.smape_high)}",
-            "" if row is rows[0] else f"{row.difference:+.2f}{span(row.difference_low, row.difference_high)}",
-            *(f"{value:.2f}" for value in (row.mae_an1, row.mae_an2, row.mae_an3)),
-            "" if row.miou is None else f"{row.miou:.4f}",
-            str(row.failed),
-            f"{row.seconds:.0f}",
-            f"{row.seconds_a_film:.2g}",
-            row.paper,
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    )
+    rows = [_shown(row, first=index == 0) for index, row in enumerate(table.to_dict("records"))]
+    return "\n".join([f"{about}.", "", *markdown_lines(pd.DataFrame(rows))]) + "\n"
 
 
-def span(low: float | None, high: float | None) -> str:
+def _shown(row: dict[Any, Any], first: bool) -> dict[str, str]:
+    """A row as text, under the headings that a reader sees."""
+    difference = f"{row['difference']:+.2f}{_span(row['difference_low'], row['difference_high'])}"
+    return {
+        "side": row["side"],
+        "SMAPE (95 %)": f"{row['smape']:.2f}{_span(row['smape_low'], row['smape_high'])}",
+        "to the first (95 %)": "" if first else difference,
+        "MAE an1": f"{row['mae_an1']:.2f}",
+        "an2": f"{row['mae_an2']:.2f}",
+        "an3": f"{row['mae_an3']:.2f}",
+        "mIoU": "" if pd.isna(row["miou"]) else f"{row['miou']:.4f}",
+        "failed": str(row["failed"]),
+        "training s": f"{row['seconds']:.0f}",
+        "s a film": f"{row['seconds_a_film']:.2g}",
+        "paper": row["paper"],
+    }
+
+
+def _span(low: float | None, high: float | None) -> str:
     """An interval in brackets; nothing where there is none."""
-    return "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
+    return "" if low is None or high is None or pd.isna(low) else f" ({low:.2f} to {high:.2f})"

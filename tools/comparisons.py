@@ -16,10 +16,12 @@ from typing import Annotated
 
 import typer
 
-from aasce.commands.bench import ground_of
 from aasce.config import nearest
+from aasce.evaluation.benchmark import read_benchmark
+from aasce.evaluation.split import Split
+from aasce.evaluation.timing import THREADS
 from aasce.types import AasceError
-from tools.compare import Comparison, Side, compare, markdown
+from tools.compare import Comparison, ComparisonRun, Side, compare, markdown
 
 SEG4REG_BUDGET = ("segmentation.train.epochs=16", "regression.train.epochs=50")
 SEG4REG_INPUTS = (("mask", "4.71 5.80 5.66"), ("image+mask", "5.45 6.46 5.85"), ("image", "6.08 7.34 6.76"))
@@ -92,7 +94,7 @@ COMPARISONS: dict[str, Comparison] = {
                 "its angles as learned",
                 ("output=angle+mask", "pyramid=true", "head.answer=learned"),
                 "as in the paper",
-                answers_for="angle + mask + pyramid",
+                weights_of="angle + mask + pyramid",
             ),
         ),
         ("train.epochs=20",),
@@ -107,7 +109,7 @@ COMPARISONS: dict[str, Comparison] = {
                 "its angles as learned",
                 ("regression.input=image+curves", "regression.head.answer=learned"),
                 "as in the paper",
-                answers_for="image + curve map",
+                weights_of="image + curve map",
             ),
         ),
         ("boundaries.train.epochs=15", "regression.train.epochs=40"),
@@ -150,7 +152,7 @@ COMPARISONS: dict[str, Comparison] = {
                 "under 4 degrees to zero",
                 ("small_angles_to_zero=true",),
                 "hidden test 21.71",
-                answers_for="as they are",
+                weights_of="as they are",
             ),
         ),
         SEG4REG_BUDGET,
@@ -159,7 +161,7 @@ COMPARISONS: dict[str, Comparison] = {
         "top_down",
         "Zhao et al., section 2.3 (no table)",
         (
-            Side("spine function", ("correction=false",), "", answers_for="vertebra angle correction"),
+            Side("spine function", ("correction=false",), "", weights_of="vertebra angle correction"),
             Side("vertebra angle correction", ("correction=true",), "hidden test 26.05"),
             Side(
                 "correction by the strongest response",
@@ -172,7 +174,7 @@ COMPARISONS: dict[str, Comparison] = {
                     "edges.sharpness=1000.0",
                 ),
                 "as in the paper",
-                answers_for="vertebra angle correction",
+                weights_of="vertebra angle correction",
             ),
         ),
         ("train.epochs=15",),
@@ -195,16 +197,13 @@ def comparison_of(name: str) -> Comparison:
 
 def main(
     name: Annotated[str | None, typer.Argument(help="of the comparison; without one they are listed")] = None,
-    data: Annotated[Path | None, typer.Option(help="folder holding aasce19/ and aasce19_wide/")] = None,
+    data: Annotated[Path | None, typer.Option(help="folder of the data set; else AASCE_DATA")] = None,
     runs: Annotated[Path, typer.Option(help="where runs and tables go")] = Path("runs/comparisons"),
     fold: Annotated[list[int] | None, typer.Option(help="folds held out together, 0 by default")] = None,
-    folds: int = 5,
-    seed: int = 0,
     validation: Annotated[
         float, typer.Option(help="share of the training films to choose weights by")
     ] = 0.08,
     budget: Annotated[list[str] | None, typer.Option(help="key=value over the budget of every side")] = None,
-    threads: Annotated[int, typer.Option(help="of the CPU while films are predicted")] = 2,
     device: str = "auto",
 ) -> None:
     """Trains and measures what is missing of a comparison, prints its table and writes it below RUNS/NAME."""
@@ -213,11 +212,9 @@ def main(
         return
     comparison = comparison_of(name)
     comparison = replace(comparison, budget=(*comparison.budget, *(budget or [])))
-    ground = ground_of(
-        data, "official", folds=folds, seed=seed, validation=validation, device=device, threads=threads
-    )
-    rows = compare(comparison, ground, tuple(fold or [0]), runs / name)
-    typer.echo(markdown(rows, comparison, ground, fold or [0]))
+    benchmark = read_benchmark(data, "official", Split(validation=validation), device, THREADS)
+    run = ComparisonRun(benchmark, tuple(fold or [0]), runs / name)
+    typer.echo(markdown(compare(comparison, run), comparison, run))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Where a solver's error lies: films whose column stands on other levels, or other branches, than the label's.
+"""Where a solver's error lies: films whose column lies on other levels, or other branches, than the label's.
 
 Two things move angles by more than a corner's error does. A column may begin a vertebra above or below the label's
 T1, and the challenge's rule has three branches (C, S with the major curve high, S with it low) between which a small
 change of one corner decides.
 
-    python -m tools.error_sources runs/vertebra_field --data $AASCE_DATA
+    python -m tools.error_sources runs/vertebra_field-fold* --data $AASCE_DATA
 
-reads RUNS/fold-*/oof.json, which `tools.train_released` writes.
+reads preds.csv and predictions.json of run folders, which `aasce train --fold K` writes.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ import numpy as np
 import typer
 
 from aasce.datasets import FilmSet, data_root, read_challenge
+from aasce.evaluation.held_out import LANDMARKS, read_rows
 from aasce.geometry.cobb import cobb_angles
 from aasce.scoring.metrics import film_smape
 from aasce.types import Array, as_float
 
 FARTHEST = 3
-"""Vertebrae by which a column may stand off the label's."""
+"""Vertebrae by which a column may lie off the label's."""
 
 
 def level_shift(found: Array, first: int, label: Array) -> int:
-    """By how many vertebrae a column stands below the levels of the label's.
+    """By how many vertebrae a column lies below the levels of the label's.
 
     Args:
         found: (V, 4, 2) px, consecutive levels.
@@ -39,13 +40,13 @@ def level_shift(found: Array, first: int, label: Array) -> int:
         The shift of levels that brings the centres nearest to the label's: 1 where the column's T1 is the label's T2.
     """
     ours, theirs = as_float(found).mean(axis=1), as_float(label).mean(axis=1)
-    apart = {}
+    distance = {}
     for shift in range(-FARTHEST, FARTHEST + 1):
         levels = np.arange(len(ours)) + first + shift
         met = (levels >= 0) & (levels < len(theirs))
         if met.any():
-            apart[shift] = np.linalg.norm(ours[met] - theirs[levels[met]], axis=1).mean()
-    return min(apart, key=lambda shift: apart[shift])
+            distance[shift] = np.linalg.norm(ours[met] - theirs[levels[met]], axis=1).mean()
+    return min(distance, key=lambda shift: distance[shift])
 
 
 def branch(landmarks: Array, height: int) -> str:
@@ -57,11 +58,16 @@ def branch(landmarks: Array, height: int) -> str:
 
 
 def table(films: FilmSet, rows: dict[str, dict[str, Any]]) -> list[str]:
-    """Lines of films and their mean SMAPE by shift of levels, and by whether the branch is the label's."""
+    """Lines of films and their mean SMAPE by shift of levels, and by whether the branch is the label's.
+
+    Args:
+        films: labelled.
+        rows: film to its predicted "landmarks", "first_level" and "angles" (3,) degrees.
+    """
     shifts, same, scores = [], [], []
     for index, film in enumerate(films):
         row = rows.get(film.film_id)
-        if row is None or row["landmarks"] is None or film.landmarks is None or film.angles is None:
+        if row is None or film.landmarks is None or film.angles is None:
             continue
         height = films.radiograph(index).height
         found = np.array(row["landmarks"])
@@ -77,11 +83,16 @@ def table(films: FilmSet, rows: dict[str, dict[str, Any]]) -> list[str]:
     return [f"{name}: {g.sum()} films, SMAPE {smape[g].mean():.2f}" for name, g in groups.items() if g.any()]
 
 
-def main(runs: Path, data: Annotated[Path | None, typer.Option()] = None) -> None:
-    """Prints how many films of the folds stand on other levels or branches, and what they score."""
+def main(
+    runs: Annotated[list[Path], typer.Argument(help="run folders of folds")],
+    data: Annotated[Path | None, typer.Option(help="folder of the data set; else AASCE_DATA")] = None,
+) -> None:
+    """Prints how many films of the folds lie on other levels or branches, and their SMAPE."""
     rows: dict[str, dict[str, Any]] = {}
-    for path in sorted(runs.glob("fold-*/oof.json")):
-        rows |= json.loads(path.read_text())
+    for run in runs:
+        angles = read_rows(run)
+        for name, row in json.loads((run / LANDMARKS).read_text()).items():
+            rows[name] = {**row, "angles": angles[name]}
     for line in table(read_challenge(data_root(data)), rows):
         typer.echo(line)
 

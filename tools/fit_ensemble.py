@@ -1,4 +1,4 @@
-"""Weights of an ensemble from out-of-fold predictions, and what they are worth on films not fitted on.
+"""Weights of an ensemble from held-out predictions, and what they are worth on films that they were not fitted on.
 
     python -m tools.fit_ensemble vertebra_field seg4reg --data $AASCE_DATA
 
@@ -13,31 +13,30 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from aasce.datasets import data_root, grouped_folds, read_challenge
+from aasce.datasets import data_root, read_challenge
 from aasce.ensemble import EnsembleSettings, blend, fit_weights
-from aasce.scoring import read_angles_csv, smape
+from aasce.evaluation.held_out import read_rows
+from aasce.evaluation.split import Split
+from aasce.scoring import smape
 
-MAX_DISAGREEMENT = EnsembleSettings().max_disagreement_deg
+LIMIT = EnsembleSettings().max_disagreement_deg
 
 
 def main(
-    solvers: list[str],
-    data: Annotated[Path | None, typer.Option()] = None,
-    submissions: Path = Path("submissions"),
-    max_disagreement_deg: Annotated[float, typer.Option(help="as in the ensemble's YAML")] = MAX_DISAGREEMENT,
+    solvers: Annotated[list[str], typer.Argument(help="members")],
+    data: Annotated[Path | None, typer.Option(help="folder of the data set; else AASCE_DATA")] = None,
+    submissions: Annotated[Path, typer.Option(help="folder of oof-MEMBER")] = Path("submissions"),
+    max_disagreement_deg: Annotated[float, typer.Option(help="as in the ensemble's YAML")] = LIMIT,
 ) -> None:
     """Prints weights, each member's SMAPE, and the cross-fitted SMAPE of the ensemble."""
     films = read_challenge(data_root(data))
-    tables = [
-        dict(zip(*read_angles_csv(submissions / f"oof-{s}" / "preds.csv"), strict=True)) for s in solvers
-    ]
+    tables = [read_rows(submissions / f"oof-{solver}") for solver in solvers]
     common = [i for i, film in enumerate(films) if all(film.film_id in table for table in tables)]
     angles = np.array([[table[films[i].film_id] for i in common] for table in tables])
     truth = np.array([films[i].angles for i in common])
-    folds = [set(test) for _, test in grouped_folds(films.studies, 5, 0)]
     crossed = np.empty_like(truth)
-    for fold in folds:
-        inside = np.array([i in fold for i in common])
+    for fold in Split().fold_indices(films):
+        inside = np.isin(common, fold)
         if inside.any() and not inside.all():
             weights = fit_weights(angles[:, ~inside], truth[~inside], max_disagreement_deg)
             crossed[inside] = blend(angles[:, inside], weights, max_disagreement_deg)
@@ -45,7 +44,8 @@ def main(
         typer.echo(f"{solver}: SMAPE {smape(member, truth):.3f} over {len(common)} films")
     typer.echo(f"ensemble, weights fitted on the other folds: SMAPE {smape(crossed, truth):.3f}")
     typer.echo(f"major angle, MAE: {np.abs(crossed - truth)[:, 0].mean():.3f}")
-    typer.echo(f"weights fitted on all: {np.round(fit_weights(angles, truth, max_disagreement_deg), 3).tolist()}")
+    fitted = fit_weights(angles, truth, max_disagreement_deg)
+    typer.echo(f"weights fitted on all: {np.round(fitted, 3).tolist()}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""How far two labellings of one exposure lie apart, and how far predictions lie from either.
+"""How much two labellings of one exposure differ, and how much predictions differ from either.
 
-Some exposures stand in the challenge's data twice, exported and labelled anew under another name
-(`preprocess.exposures`). What their labels differ by is what no measurement can be blamed for. Where the two names
-are two studies, folds grouped by study may part the films of one patient: the figures without them are printed.
+Some exposures are in the challenge's data twice, exported and labelled anew under another name
+(`aasce.datasets.exposures`). What their labels differ by is what no measurement can be blamed for. Where the two names
+are two studies, folds grouped by study may separate the films of one patient: the figures without them are printed.
 
     python -m tools.label_noise submissions/oof-vertebra_field/preds.csv --data $AASCE_DATA
 """
@@ -25,9 +25,10 @@ from aasce.scoring import read_angles_csv
 from aasce.scoring.metrics import film_smape
 
 Floats = NDArray[np.float64]
+Table = dict[str, Floats]
 
 
-def apart(ones: Sequence[Floats], others: Sequence[Floats]) -> str:
+def differences(ones: Sequence[Floats], others: Sequence[Floats]) -> str:
     """SMAPE (mean and median over films) and mean absolute error of the major angle of two lists of angles."""
     if not ones:
         return "no films"
@@ -37,13 +38,13 @@ def apart(ones: Sequence[Floats], others: Sequence[Floats]) -> str:
     return f"SMAPE {ratios.mean():.2f}, median {np.median(ratios):.2f}; an1 {major:.2f} degrees; {len(a)} comparisons"
 
 
-def tilts_apart(films: FilmSet, pairs: Sequence[Repeated]) -> str:
+def tilt_differences(films: FilmSet, pairs: Sequence[Repeated]) -> str:
     """Mean absolute and root mean square difference of a vertebra's tilt between two labellings."""
-    marked = [[films[i].landmarks for i in (pair.first, pair.second)] for pair in pairs]
-    put_right = [[tilts(repair_corners(order_vertebrae(m))) for m in two if m is not None] for two in marked]
-    if not put_right:
+    labels = [[films[i].landmarks for i in (pair.first, pair.second)] for pair in pairs]
+    measured = [[tilts(repair_corners(order_vertebrae(p))) for p in two if p is not None] for two in labels]
+    if not measured:
         return "no films"
-    off = np.array([one - other for one, other in put_right])
+    off = np.array([one - other for one, other in measured])
     return f"{np.abs(off).mean():.2f} degrees, root mean square {np.sqrt((off**2).mean()):.2f}; {off.size} vertebrae"
 
 
@@ -54,32 +55,36 @@ def joined_studies(films: FilmSet, pairs: Sequence[Repeated]) -> set[str]:
 
 
 def main(
-    preds: Path,
-    data: Annotated[Path | None, typer.Option()] = None,
+    preds: Annotated[Path, typer.Argument(help="held-out predictions")],
+    data: Annotated[Path | None, typer.Option(help="folder of the data set; else AASCE_DATA")] = None,
 ) -> None:
     """Prints the label's own noise beside the error of predictions on the same films."""
     films = read_challenge(data_root(data))
     pairs = repeated_exposures(films)
-    told = {film.film_id: np.asarray(film.angles, np.float64) for film in films if film.angles is not None}
-    said = dict(zip(*read_angles_csv(preds), strict=True))
+    truth = {film.film_id: np.asarray(film.angles, np.float64) for film in films if film.angles is not None}
+    found = dict(zip(*read_angles_csv(preds), strict=True))
     names = [(films[pair.first].film_id, films[pair.second].film_id) for pair in pairs]
-    both = [two for two in names if two[0] in said and two[1] in said]
-    print(f"{len(pairs)} pairs of films show one exposure; {len(both)} of them are predicted")
-    print("label against label:       ", apart([told[a] for a, _ in both], [told[b] for _, b in both]))
-    print("tilt, label against label: ", tilts_apart(films, pairs))
-    print(
-        "prediction against its own:",
-        apart([said[n] for two in both for n in two], [told[n] for two in both for n in two]),
-    )
-    print(
-        "against the other label:   ",
-        apart([said[n] for two in both for n in two], [told[n] for two in both for n in two[::-1]]),
-    )
-    print("prediction against its pair:", apart([said[a] for a, _ in both], [said[b] for _, b in both]))
+    both = [two for two in names if two[0] in found and two[1] in found]
+    each, other = [name for two in both for name in two], [name for two in both for name in two[::-1]]
     shared = joined_studies(films, pairs)
-    rest = [film.film_id for film in films if film.study not in shared and film.film_id in said]
-    print("all predictions:           ", apart(list(said.values()), [told[n] for n in said]))
-    print(f"without {len(shared)} joined studies: ", apart([said[n] for n in rest], [told[n] for n in rest]))
+    rest = [film.film_id for film in films if film.study not in shared and film.film_id in found]
+
+    def compared(a: Table, names: Sequence[str], b: Table, others: Sequence[str]) -> str:
+        return differences([a[name] for name in names], [b[name] for name in others])
+
+    first, second = [a for a, _ in both], [b for _, b in both]
+    lines = {
+        "label against label": compared(truth, first, truth, second),
+        "tilt, label against label": tilt_differences(films, pairs),
+        "prediction against its own": compared(found, each, truth, each),
+        "against the other label": compared(found, each, truth, other),
+        "prediction against its pair": compared(found, first, found, second),
+        "all predictions": compared(found, list(found), truth, list(found)),
+        f"without {len(shared)} joined studies": compared(found, rest, truth, rest),
+    }
+    typer.echo(f"{len(pairs)} pairs of films show one exposure; {len(both)} of them are predicted")
+    for about, figures in lines.items():
+        typer.echo(f"{about + ':':<29}{figures}")
 
 
 if __name__ == "__main__":

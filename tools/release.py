@@ -1,57 +1,60 @@
-"""Puts a trained run into the package: weights, settings, and the confidence's rule from out-of-fold films.
+"""Puts a trained run into the package: weights, settings, state, and the confidence's rule from held-out films.
 
-python -m tools.release vertebra_field --runs runs
-python -m tools.release vertebra_field --runs runs --stage rendered --name vertebra_field_rendered
+aasce train --solver vertebra_field --validation 0                  (all films)
+aasce train --solver vertebra_field --fold K                        (K from 0 to 4, for the rule)
+python -m tools.release runs/vertebra_field --fold runs/vertebra_field-fold0 --fold runs/vertebra_field-fold1 ...
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
-import yaml
 
 from aasce.config import dump_settings, load_settings
-from aasce.solvers.base import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE
+from aasce.datasets import FilmSet, data_root, read_challenge
+from aasce.evaluation.held_out import LANDMARKS, read_rows
+from aasce.files import write_text
+from aasce.solvers.base import CONFIG_FILE, WEIGHTS_FILE, read_state, write_state
 from aasce.solvers.registry import solver_class
-from aasce.solvers.shared.confidence import fit_confidence
-from tools.train_released import RENDERED, commit
+from aasce.solvers.shared.confidence import Rule, fit_confidence
 
-PRIOR = (4.0, 1.0)
+PRIOR: Rule = (4.0, 1.0)
+WIDTH: Rule = (4.0, 1.0)
 
 
 def main(
-    solver: str,
-    runs: Path = Path("runs"),
-    weights: Path = Path("aasce/weights"),
-    stage: str = "release",
-    name: str | None = None,
+    run: Annotated[Path, typer.Argument(help="run folder to release")],
+    name: Annotated[str | None, typer.Option(help="of the weights; the solver's own without")] = None,
+    fold: Annotated[list[Path] | None, typer.Option(help="run folder of a fold, repeated for more")] = None,
+    about: Annotated[str | None, typer.Option(help="what it was trained on, in words")] = None,
+    data: Annotated[Path | None, typer.Option(help="folder of the data set; else AASCE_DATA")] = None,
+    weights: Annotated[Path, typer.Option(help="folder of the released weights")] = Path("aasce/weights"),
 ) -> None:
-    """Copies runs/SOLVER/STAGE to aasce/weights/NAME (the solver's own), with paths of this machine taken out."""
-    source, target = runs / solver / stage, weights / (name or solver)
+    """Copies a run to WEIGHTS/NAME, with folders of this machine taken out."""
+    state = read_state(run)
+    target = weights / (name or state.solver)
     target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source / WEIGHTS_FILE, target / WEIGHTS_FILE)
-    config = yaml.safe_load((source / CONFIG_FILE).read_text())
-    (target / CONFIG_FILE).write_text(yaml.safe_dump(below_data(config)))
-    # Read and written once more, so that the file is complete and in the order of the class.
-    settings = load_settings(solver_class(solver).Config, target / CONFIG_FILE)
-    (target / CONFIG_FILE).write_text(dump_settings(settings))
-    manifest = json.loads((source / MANIFEST_FILE).read_text())
-    manifest["commit"] = manifest.get("commit") or commit()
-    if stage == RENDERED:
-        manifest["data"] = f"{manifest['run']['train_films']:,} rendered films alone, no real one"
-    rule = calibration(runs / solver, stage if stage == RENDERED else "fold-*")
-    if rule is not None:
-        manifest["calibration"] = [round(value, 4) for value in rule]
-    (target / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    shutil.copyfile(run / WEIGHTS_FILE, target / WEIGHTS_FILE)
+    config = solver_class(state.target).Config
+    plain = below_data(load_settings(config, run / CONFIG_FILE).model_dump(mode="json"))
+    write_text(target / CONFIG_FILE, dump_settings(config.model_validate_json(json.dumps(plain))))
+    training = below_data(dict(state.training)) | ({} if about is None else {"data": about})
+    learned = dict(state.learned)
+    if fold:
+        rule = calibration(fold, read_challenge(data_root(data)))
+        learned["calibration"] = [round(value, 4) for value in rule]
+    write_state(target, replace(state, learned=learned, training=training))
 
 
 def below_data(value: Any) -> Any:
-    """Settings with absolute folders reduced to their names, which are looked up below AASCE_DATA."""
+    """Settings with absolute folders reduced to their names, which are found below AASCE_DATA."""
     if isinstance(value, dict):
         return {key: below_data(inner) for key, inner in value.items()}
     if isinstance(value, str) and value.startswith("/"):
@@ -59,22 +62,26 @@ def below_data(value: Any) -> Any:
     return value
 
 
-def calibration(folder: Path, runs: str = "fold-*") -> tuple[float, float] | None:
-    """Rule of the confidence from films that their model never saw; None for a solver without corners.
+def calibration(folders: Sequence[Path], films: FilmSet) -> Rule:
+    """Rule of the confidence from films that their model never saw.
 
-    The doubt is the expected tilt error in degrees, read back from the corners' confidence (see
-    `vertebra_field.solver`).
+    The uncertainty of a film is the tilt error in degrees that the network expects, worked out again from its
+    confidence in the corners (see `aasce.solvers.vertebra_field.solver`).
+
+    Args:
+        folders: run folders of folds, with the landmarks of the held-out films.
+        films: labelled.
     """
-    doubt, right = [], []
-    for path in sorted(folder.glob(f"{runs}/oof.json")):
-        for row in json.loads(path.read_text()).values():
-            if row["corner_confidence"] is None:
-                continue
-            sure = np.clip(np.asarray(row["corner_confidence"]), 1e-6, 1 - 1e-9)
+    truth = {film.film_id: film.angles for film in films}
+    tilt_error, right = [], []
+    for folder in folders:
+        angles = read_rows(folder)
+        for name, row in json.loads((folder / LANDMARKS).read_text()).items():
+            sure = np.clip(np.asarray(row["landmark_confidence"]), 1e-6, 1 - 1e-9)
             ratio = -0.1 / np.log1p(-sure)
-            doubt.append(float(np.degrees(np.mean(np.minimum(ratio, 1.0)))))
-            right.append(abs(row["angles"][0] - row["truth"][0]) <= 5.0)
-    return fit_confidence(np.array(doubt), np.array(right), PRIOR, (4.0, 1.0)) if doubt else None
+            tilt_error.append(float(np.degrees(np.mean(np.minimum(ratio, 1.0)))))
+            right.append(bool(abs(angles[name][0] - np.asarray(truth[name])[0]) <= 5.0))
+    return fit_confidence(np.array(tilt_error), np.array(right), PRIOR, WIDTH)
 
 
 if __name__ == "__main__":

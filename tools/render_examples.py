@@ -24,7 +24,7 @@ QUALITY = 88
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One film: everything that `render_film` is told of it."""
+    """One film: the arguments of `render_film`."""
 
     seed: int
     frame: Frame

@@ -106,7 +106,7 @@ def write_tables(
 
 
 def training_median() -> NDArray[np.float64]:
-    """(3,) degrees: the medians of the challenge's training films, which stand in for a film that failed."""
+    """(3,) degrees: the medians of the challenge's training films, which a film that failed gets in a submission."""
     constant = load_solver("constant")
     prediction = constant.predict([Radiograph("", np.zeros((1, 1), np.uint8))])[0]
     assert prediction.angles is not None

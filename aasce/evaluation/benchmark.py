@@ -20,7 +20,7 @@ class Benchmark:
 
     Attributes:
         films: the whole data set.
-        root: its folder, below which solvers look for further films while they train; None leaves that to AASCE_DATA.
+        root: its folder, below which solvers find further films while they train; None leaves that to AASCE_DATA.
         split: how the films are dealt.
         device: that networks are trained on; films are always predicted on the CPU.
         threads: of the CPU while films are predicted and timed.

@@ -1,6 +1,6 @@
 """Predictions of films that a model has not seen: the one way they are made, and the one format they have.
 
-preds.csv is the challenge's table. manifest.json says of what solver, with what settings, on which split they are,
+preds.csv is the challenge's table. manifest.json holds the solver with its settings, the split,
 which films failed or are flagged, and how long a film took; its "folds" holds an entry for each model. Both lie in the
 run folder of a single model, and in a folder of their own (submissions/oof-SOLVER) when several are put together.
 The manifest is written last, so that its presence says that the predictions are whole.
@@ -46,8 +46,8 @@ def unwatched(films: Iterator[MeasuredFilm], paths: Sequence[Path]) -> Iterator[
 def predict_held_out(plan: RunPlan, threads: int = THREADS, watch: Watch = unwatched) -> None:
     """Predicts the films that a finished run was not trained on, by its weights as they are on disk.
 
-    Films are predicted on the CPU, one at a time. A film that fails gets the medians of the training films and stands
-    in the manifest's failures.
+    Films are predicted on the CPU, one at a time. A film that fails gets the medians of the training films and is
+    listed in the manifest's failures.
 
     Args:
         plan: of the run, with films held out.

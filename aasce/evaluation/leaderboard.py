@@ -130,7 +130,7 @@ def shared_films(found: Sequence[HeldOut], films: FilmSet) -> FilmSet:
         labels = held.facts.get("labels", films.labels)
         if labels != films.labels:
             raise AasceError(
-                f"{held.label}: was measured by labels {labels!r}; say --labels {labels}, or leave it out"
+                f"{held.label}: was measured by labels {labels!r}; give --labels {labels}, or leave it out"
             )
     shared = [i for i, film in enumerate(films) if all(film.film_id in held.angles for held in found)]
     if not shared:

@@ -55,10 +55,10 @@ class Split:
         Raises:
             AasceError: there are no such folds, or no such share.
         """
+        folds = self.fold_indices(films) if held else []
         wrong = next((fold for fold in held if not 0 <= fold < self.folds), None)
         if wrong is not None:
             raise AasceError(f"--fold {wrong}: is from 0 to {self.folds - 1} for --folds {self.folds}")
-        folds = self.fold_indices(films) if held else []
         tested = sorted(index for fold in set(held) for index in folds[fold])
         kept = films.subset(sorted(set(range(len(films))) - set(tested)))
         try:

@@ -147,7 +147,7 @@ def fit_midpoints(
     rows, values = [basis((points[:, 1] - top) / run)], [points[:, 0]]
     if end_tilts is not None:
         rows.append(basis(np.array([0.0, 1.0]), 1) * end_weight)
-        values.append(-np.tan(np.radians(limit_tilts(end_tilts, STEEPEST_END))) * run * end_weight)
+        values.append(-np.tan(np.radians(limit_tilts(np.array(end_tilts), STEEPEST_END))) * run * end_weight)
     found = np.linalg.lstsq(np.concatenate(rows), np.concatenate(values), rcond=None)[0]
     return SpineFunction(top, bottom, BSpline(knots, found, degree))
 

@@ -1,4 +1,4 @@
-"""Films set upright, bone bright, and what was found on them led back to the film as read."""
+"""Orientation of films: rotation upright with bone bright, and the way back for points and maps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aasce.types import Array, Orientation, Radiograph
 
 
 def upright_film(film: Radiograph, orientation: Orientation) -> Radiograph:
-    """The film turned upright, bone bright; the very same film where it lies so already."""
+    """The film rotated upright, bone bright; the same object if it is so already."""
     pixels = film.pixels
     if orientation.negative:
         pixels = ~to_uint8(pixels)
@@ -26,11 +26,11 @@ def upright_film(film: Radiograph, orientation: Orientation) -> Radiograph:
 
 
 def points_as_read(points: Array, size: tuple[int, int], orientation: Orientation) -> NDArray[np.float64]:
-    """(..., 2) px of the film set upright to px of the film as read, which has (H, W) `size`."""
+    """(..., 2) px of the upright film to px of the film as read, which has (H, W) `size`."""
     return turn_points(points, turned_size(size, orientation.turns), -orientation.turns)
 
 
 def map_as_read(pixels: Array, orientation: Orientation) -> Array:
-    """An (H, W) map on the film set upright, turned back."""
+    """An (H, W) map of the upright film, rotated back to the film as read."""
     turns = orientation.turns
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels

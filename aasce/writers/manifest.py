@@ -39,15 +39,15 @@ def git_commit() -> str | None:
         return None
     command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip() or None
+    return done.stdout.strip() or None
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What stands in manifest.json.
+    """What manifest.json holds.
 
     Attributes:
         solvers: names or run folders of the solvers, in order.

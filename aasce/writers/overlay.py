@@ -41,7 +41,7 @@ def draw_overlay(film: Radiograph, prediction: SpinePrediction, angles: CobbAngl
     """Film, numbered vertebrae, the lines and text of the three Cobb angles, confidence and flags.
 
     The overlay is not the film's size: films over 1600 rows are shrunk and small ones enlarged, a dark margin
-    is added on the side where lines and text need it, and a strip of text stands above the film. A curve is
+    is added on the side where lines and text need it, and a strip of text is set above the film. A curve is
     drawn by its endplate lines out to their crossing, or by perpendiculars where these meet off the page;
     the number is the measured one and is not read off the drawing (the challenge measures midlines). A film
     with a failure is shown with the reason on it. A film that lies turned is shown upright, with its own greys.
@@ -269,7 +269,7 @@ def _draw_arc(page: Page, curve: Construction, colour: Colour) -> None:
 
 
 def _free_box(page: Page, curve: Construction, title: str) -> Box:
-    """The nearest place beside the vertex, away from the spine, where no other text stands."""
+    """The nearest place beside the vertex, away from the spine, where no other text is."""
     em, side = page.em, curve.side
     x, y = (float(v) for v in page.place(curve.vertex))
     # Past a crossing the lines run on a little; past the tip of two perpendiculars there is room.

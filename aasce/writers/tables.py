@@ -83,7 +83,7 @@ def predictions_frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
     """One row a film, in the order given, in the columns of predictions.csv.
 
     Angles are degrees, NaN for a film that failed; `failure` then says why. The end vertebrae and the apex of each
-    angle stand by name ("T5"), "" where unknown. Flags are parted by ";".
+    angle are given by name ("T5"), "" where unknown. Flags are parted by ";".
 
     Raises:
         ValueError: an angle is negative or not finite.

@@ -135,7 +135,7 @@ def _render(
 ) -> tuple[torch.Tensor, int]:
     """Repaired lengths (..., C, H, W) mm of edges (..., V, 3), and how many pixels were repaired."""
     if not bool(edges.detach().isfinite().all()):
-        raise AasceError("vertices are not all finite numbers; mend the mesh")
+        raise AasceError("vertices are not all finite numbers; correct the mesh")
     maps, repaired = [], 0
     for one in edges.flatten(0, -3) if edges.ndim > 2 else edges[None]:
         depths, signs = signed_depths(one, faces, channel, channels, camera)

@@ -100,7 +100,7 @@ def _check_numbers(mesh: Mesh) -> None:
             f"not {tuple(mesh.vertices.shape)}, {tuple(mesh.faces.shape)}"
         )
     if not bool(mesh.vertices.detach().isfinite().all()):
-        raise AasceError(f"mesh {mesh.name!r}: has vertices that are not finite numbers; mend them")
+        raise AasceError(f"mesh {mesh.name!r}: has vertices that are not finite numbers; correct them")
     if int(mesh.faces.min()) < 0 or int(mesh.faces.max()) >= len(mesh.vertices):
         raise AasceError(
             f"mesh {mesh.name!r}: a face names vertex {int(mesh.faces.max())} of {len(mesh.vertices)}; "

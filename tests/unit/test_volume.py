@@ -1,4 +1,4 @@
-"""A volume's grid: a marker's world position does not move, whatever is done to the grid."""
+"""A volume's grid: world positions do not change by any operation on the grid."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def marked(seed: int, kind: str = "ct") -> tuple[Volume, NDArray[np.float64]]:
 
 
 def centroid(volume: Volume) -> NDArray[np.float64]:
-    """World position of the middle of what is bright."""
+    """World position of the middle of the bright voxels."""
     weight = volume.data.astype(np.float64).clip(0)
     index = np.stack(np.meshgrid(*map(np.arange, volume.shape), indexing="ij"), -1)
     return volume.to_world((index * weight[..., None]).reshape(-1, 3).sum(0) / weight.sum())
@@ -58,7 +58,7 @@ def test_reorient_moves_no_marker(seed: int, pairs: list[str], ends: tuple[int, 
 @settings(max_examples=60, deadline=None)
 def test_resample_moves_no_marker(seed: int, ratio: list[float]) -> None:
     volume, world = marked(seed)
-    # Whole numbers of new voxels, so that the marker is not cut at the far side of the volume.
+    # An integer number of new voxels, so that the marker is not cut at the far side of the volume.
     spacing = volume.spacing * np.array(SHAPE) / np.rint(np.array(SHAPE) / ratio).clip(2)
     new = volume.resample(spacing.tolist(), order=1)
     assert np.allclose(new.spacing, spacing)
@@ -120,7 +120,7 @@ def test_mirrored_affine_names_its_axes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "affine", "kind", "told"),
+    ("data", "affine", "kind", "message"),
     [
         (np.zeros((2, 2)), np.eye(4), "ct", "three axes"),
         (np.zeros((2, 0, 2)), np.eye(4), "ct", "none empty"),
@@ -132,9 +132,9 @@ def test_mirrored_affine_names_its_axes() -> None:
     ],
 )
 def test_what_is_no_volume_is_refused(
-    data: NDArray[np.float64], affine: NDArray[np.float64], kind: str, told: str
+    data: NDArray[np.float64], affine: NDArray[np.float64], kind: str, message: str
 ) -> None:
-    with pytest.raises(AasceError, match=told):
+    with pytest.raises(AasceError, match=message):
         Volume(data, affine, kind)  # type: ignore[arg-type]
 
 

@@ -1,36 +1,29 @@
-"""Training of `centerline`: samples, losses, validation, and what the networks see in a canvas."""
+"""Training of `centerline`: losses, targets and validation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aasce.geometry.cobb import tilts
+from aasce.geometry.cobb import tilt_error
 from aasce.geometry.correction import Correction
-from aasce.preprocess.augment import intensity_pipeline, reseed
-from aasce.preprocess.crop import View
-from aasce.preprocess.intensity import Bytes
-from aasce.solvers.centerline.curve import Reading, curve_angles, read_tangents, to_canvas
-from aasce.solvers.centerline.network import Cascade, Members
+from aasce.preprocess.crop import crop_view
+from aasce.solvers.centerline.inference import curve_angles, sample_tangents
+from aasce.solvers.centerline.network import Cascade
 from aasce.solvers.centerline.settings import CenterlineConfig
-from aasce.solvers.shared.cascade import as_bytes
-from aasce.solvers.shared.regressor import angle_scores, film_order
-from aasce.solvers.shared.samples import Floats, Sample, Warper, canvas_of, to_input
-from aasce.solvers.shared.trainer import native_bf16
-from aasce.solvers.shared.tta import mirrored_back, with_mirror
+from aasce.solvers.shared.film_task import Batch, CanvasTask, angle_scores
+from aasce.solvers.shared.masks import as_bytes
+from aasce.solvers.shared.samples import Drawn, FilmSampler, Floats, Sample, SampleSplit
 from aasce.targets.curves import encode_centerline, encode_spine, row_tilts
 from aasce.targets.mask import Shares
 
-Batch = dict[str, Tensor]
-
 LOST = 20.0
-"""Degrees that a film without a curve counts with in the validation."""
+"""Degrees that count as the error of a film without a curve in the validation."""
 
 
 class CenterlineLoss(nn.Module):
@@ -58,20 +51,21 @@ class CenterlineLoss(nn.Module):
 
 
 def slope_reach(config: CenterlineConfig) -> int:
-    """Rows of the map to each side that a slope is taken over."""
+    """Rows of the map above and below a row between which its slope is taken."""
     return max(1, round(config.target.reach * config.size[0] / config.network.stride))
 
 
 def row_slopes(line: Tensor, reach: int) -> tuple[Tensor, Tensor]:
-    """Tilt of a line between the rows above and below, from its middle in every row.
+    """Tilt of a line in each row, from its middles in the rows above and below.
 
     Args:
-        line: (B, h, w) in [0, 1]. reach: rows above and below.
+        line: (B, h, w) in [0, 1].
+        reach: number of rows above and below.
 
     Returns:
-        (B, h - 2 reach) degrees, and how much of the line both rows hold, in px.
+        (B, h - 2 reach) degrees, and the width of the line in px, the smaller one of the two rows.
     """
-    weight = line**2  # a faint haze over a whole row must not outweigh a thin line
+    weight = line**2  # small values over a whole row must not outweigh a thin line
     total = weight.sum(dim=-1)
     column = torch.arange(line.shape[-1], device=line.device, dtype=line.dtype)
     middle = (weight * column).sum(dim=-1) / total.clamp(min=1e-3)
@@ -81,10 +75,12 @@ def row_slopes(line: Tensor, reach: int) -> tuple[Tensor, Tensor]:
 
 
 def slope_loss(line: Tensor, tilts: Tensor, reach: int) -> Tensor:
-    """Smooth L1 (in tens of degrees) of the slopes where both line and vertebrae are.
+    """Smooth L1 (in tens of degrees) of the slopes, in rows with a line and vertebrae.
 
     Args:
-        line: (B, h, w) in [0, 1]. tilts: (B, h) degrees, NaN off the spine. reach: see `row_slopes`.
+        line: (B, h, w) in [0, 1].
+        tilts: (B, h) degrees, NaN above and below the spine.
+        reach: see `row_slopes`.
     """
     found, held = row_slopes(line, reach)
     wanted = tilts[:, reach:-reach]
@@ -93,93 +89,84 @@ def slope_loss(line: Tensor, tilts: Tensor, reach: int) -> Tensor:
     return (off * known).sum() / known.sum().clamp(min=1.0)
 
 
-class CenterlineTask:
-    """`training.Task` of one cascade; `member` tells its draws from those of the others."""
+class CenterlineTask(CanvasTask):
+    """`trainer.Task` of one cascade.
 
-    def __init__(
-        self,
-        config: CenterlineConfig,
-        net: Cascade,
-        train: list[Sample],
-        validation: list[Sample],
-        member: int,
-    ) -> None:
-        self.config, self.train, self.validation, self.member = config, train, validation, member
+    Args:
+        config: of the solver.
+        net: the cascade.
+        split: its films.
+        member: its number, by which its draws differ from those of the others.
+    """
+
+    def __init__(self, config: CenterlineConfig, net: Cascade, split: SampleSplit, member: int) -> None:
+        sampler = FilmSampler(config.size, config.augment)
+        super().__init__(split, sampler, config.batch, (config.seed, 7, member))
+        self.config = config
         self.module = CenterlineLoss(net, config)
-        self.sampler = Sampler(config)
+        self.plain = Correction.plain(config.curve.levels)
 
-    def steps(self) -> int:
-        return max(1, len(self.train) // self.config.batch)
+    def targets(self, drawn: Sequence[Drawn]) -> Batch:
+        """See `line_targets`."""
+        return line_targets([d.landmarks for d in drawn], self.config)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        rng = np.random.default_rng((self.config.seed, 7, self.member, epoch))
-        for chosen in film_order(len(self.train), self.steps(), self.config.batch, rng):
-            drawn = [self.sampler.draw(self.train[index], rng) for index in chosen]
-            yield make_batch([d[0] for d in drawn], [d[1] for d in drawn], self.config)
-
-    def validate(self, module: nn.Module) -> dict[str, float]:
-        """Mean error of the 17 tilts in degrees as "score": steadier over few films than SMAPE, also told."""
-        if not self.validation:
-            return {}
+    def validation_scores(self, module: nn.Module) -> dict[str, float]:
+        """Mean error of the 17 tilts in degrees as "score", which is steadier on few films than SMAPE, and SMAPE."""
         assert isinstance(module, CenterlineLoss)
-        off, found = [], []
-        plain = Correction.plain(self.config.curve.levels)
-        for item in self.validation:
-            read, curve = read_item(module.net, item, self.config)
-            if read is None:
-                off.append(LOST)
-                found.append(np.zeros(3))
-                continue
-            off.append(
-                float(np.abs(plain.apply(read.tilts) - np.clip(tilts(item.landmarks), -80, 80)).mean())
-            )
-            found.append(
-                curve_angles(item.view.undo(curve), read.tilts, item.height, plain, self.config.curve)
-            )
-        scores = angle_scores(np.stack(found), np.stack([item.angles for item in self.validation]))
-        return {**scores, "smape": scores["score"], "score": float(np.mean(off))}
+        films = self.split.validation
+        found = [self._scored(module.net, film) for film in films]
+        scores = angle_scores(np.stack([f[0] for f in found]), np.stack([film.angles for film in films]))
+        return {**scores, "smape": scores["score"], "score": float(np.mean([error for _, error in found]))}
+
+    def _scored(self, net: Cascade, film: Sample) -> tuple[Floats, float]:
+        """(3,) degrees, and the mean error of the tilts in degrees."""
+        found, curve = sample_tangents(net, film, self.config)
+        if found is None:
+            return np.zeros(3), LOST
+        points = film.view.undo(curve)
+        angles = curve_angles(points, found.tilts, film.height, self.plain, self.config.curve)
+        return angles, tilt_error(self.plain.apply(found.tilts), film.landmarks)
 
 
 def trimmed_rows(top: float, bottom: float, trim: float, rows: int) -> tuple[int, int]:
-    """First row and the row after the last of a spine and `trim` of its height around it, inside `rows`."""
+    """First row, and the row after the last one, of a trimmed film.
+
+    Args:
+        top, bottom: px, rows of the spine's ends.
+        trim: share of the spine's height that is kept above and below.
+        rows: of the film.
+    """
     edge = trim * (bottom - top)
     first = max(0, int(np.floor(top - edge)))
     return first, max(first + 1, min(rows, int(np.ceil(bottom + edge)) + 1))
 
 
-def trimmed(item: Sample, trim: float) -> Sample:
-    """An item cut above T1 and below L5; its height stays that of the film, where angles are measured."""
-    y = item.landmarks[..., 1]
-    first, last = trimmed_rows(float(y.min()), float(y.max()), trim, item.pixels.shape[0])
-    shift = np.array([0.0, float(first)])
-    pixels = np.ascontiguousarray(item.pixels[first:last])
-    matrix = item.view.matrix - np.column_stack([np.zeros((2, 2)), shift])
-    view = View(matrix, (pixels.shape[0], pixels.shape[1]))
-    return replace(item, pixels=pixels, landmarks=item.landmarks - shift, view=view)
+def trimmed(sample: Sample, trim: float) -> Sample:
+    """A film cut above T1 and below L5; its height stays that of the film, on which angles are measured.
+
+    Args:
+        sample: the film.
+        trim: share of the spine's height that is kept above and below.
+    """
+    y = sample.landmarks[..., 1]
+    first, last = trimmed_rows(float(y.min()), float(y.max()), trim, sample.size[0])
+    crop = crop_view((0, first, sample.size[1], last))
+    pixels = np.ascontiguousarray(sample.pixels[first:last])
+    return replace(sample, pixels=pixels, landmarks=crop.apply(sample.landmarks), view=sample.view.then(crop))
 
 
-class Sampler:
-    """Draws augmented films with landmarks."""
+def line_targets(landmarks: Sequence[Floats], config: CenterlineConfig) -> Batch:
+    """What `CenterlineLoss` takes beside the images.
 
-    def __init__(self, config: CenterlineConfig) -> None:
-        self.warper = Warper(config.size, config.augment, small=True)
-        self.intensity = intensity_pipeline(config.augment.intensity)
-
-    def draw(self, item: Sample, rng: np.random.Generator) -> tuple[Bytes, Floats]:
-        """Canvas (H, W) uint8 and its landmarks (17, 4, 2) px."""
-        canvas, landmarks, _ = self.warper.draw(item, rng)
-        reseed(self.intensity, rng)
-        return np.asarray(self.intensity(image=canvas[..., 0])["image"], np.uint8), landmarks
-
-
-def make_batch(canvases: list[Bytes], landmarks: list[Floats], config: CenterlineConfig) -> Batch:
-    """What `CenterlineLoss` takes, of canvases and their landmarks in canvas px."""
+    Args:
+        landmarks: of each film of a batch, (17, 4, 2) px of the canvas.
+        config: of the solver.
+    """
     stride = config.network.stride
     size = (config.size[0] // stride, config.size[1] // stride)
     points = [(p + 0.5) / stride - 0.5 for p in landmarks]
     width = config.target.width * size[0]
     batch = {
-        "image": to_input(np.stack(canvases)),
         "line": _bytes([encode_centerline(p, size, width, config.target.tilt_cutoff) for p in points]),
         "tilts": torch.from_numpy(np.stack([_tilts(p, size[0]) for p in points])),
     }
@@ -195,41 +182,3 @@ def _bytes(shares: list[Shares]) -> Tensor:
 def _tilts(landmarks: Floats, height: int) -> Shares:
     tilt, inside = row_tilts(landmarks, np.arange(height))
     return np.where(inside, tilt, np.nan).astype(np.float32)
-
-
-@torch.inference_mode()
-def see(net: Cascade | Members, canvas: Bytes, fast: bool = False) -> tuple[Shares, Shares]:
-    """What a cascade, or the mean of several, says of an (H, W) canvas and of its mirror image.
-
-    Args:
-        fast: bfloat16 where the device computes it natively; for maps made in bulk, not for answers.
-
-    Returns:
-        (2, h, w) spine and (2, h, w) centreline probabilities, both in the frame of the canvas. A net without
-        the cascade has no map of the spine; the line stands for it.
-    """
-    device = next(net.parameters()).device
-    x = to_input(with_mirror(canvas)).to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=fast and native_bf16(device.type)):
-        spine, line = net.maps(x)
-    found = [np.asarray(m.float().cpu().numpy(), np.float32) for m in (spine, line)]
-    spines, lines = (mirrored_back(m) for m in found)
-    return spines, lines
-
-
-def half(share: Shares, canvas: tuple[int, int]) -> Shares:
-    """A map as (H/2, W/2) of the canvas, whatever the stride of the networks."""
-    size = (canvas[1] // 2, canvas[0] // 2)
-    return np.asarray(cv2.resize(share, size, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def read_item(
-    net: Cascade | Members, item: Sample, config: CenterlineConfig
-) -> tuple[Reading | None, Floats]:
-    """Tangents of a kept film as it is, and its curve (N, 2) item px."""
-    size = (item.pixels.shape[0], item.pixels.shape[1])
-    canvas, view = canvas_of(item.pixels[..., 0], (0, 0, size[1], size[0]), config.size, "none")
-    read = read_tangents(see(net, canvas)[1].mean(axis=0), config)
-    if read is None:
-        return None, np.zeros((0, 2))
-    return read, view.undo(to_canvas(read.curve, config.network.stride))

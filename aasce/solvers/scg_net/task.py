@@ -1,33 +1,39 @@
-"""Training of `scg_net`: the boundary segmenter first, then the regressor on what it drew."""
+"""Training of `scg_net`: the segmenter of the borders first, then the regressor on what it predicts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aasce.preprocess.augment import intensity_pipeline, reseed
 from aasce.preprocess.intensity import Bytes
+from aasce.solvers.scg_net.inference import border_maps, has_film, regressor_input
 from aasce.solvers.scg_net.network import BoundaryNet
-from aasce.solvers.scg_net.settings import InputKind, RegressionSettings, ScgNetConfig
-from aasce.solvers.shared.cascade import BULK, Looks, as_bytes, seen_items, stack_tensor, stacked
-from aasce.solvers.shared.masks import soft_dice
-from aasce.solvers.shared.readout import Readout, sample_angles
-from aasce.solvers.shared.regressor import angle_scores, film_order
+from aasce.solvers.scg_net.settings import RegressionSettings, ScgNetConfig
+from aasce.solvers.shared.cascade import CascadeTask, channels_tensor, predicted_samples, read_channels
+from aasce.solvers.shared.corruption import ChannelAugmenter
+from aasce.solvers.shared.film_task import Batch, CanvasTask
+from aasce.solvers.shared.masks import as_bytes, dice_score, soft_dice
+from aasce.solvers.shared.readout import sample_angles
 from aasce.solvers.shared.row_head import AngleNet, angle_targets, head_losses
-from aasce.solvers.shared.samples import Floats, Sample, Warper, plain_canvas, to_input
-from aasce.solvers.shared.trainer import native_bf16
+from aasce.solvers.shared.samples import (
+    Drawn,
+    FilmSampler,
+    Floats,
+    Sample,
+    SampleSplit,
+    Warper,
+    plain_canvas,
+)
 from aasce.targets.curves import encode_boundaries
-from aasce.targets.mask import Shares
-
-Batch = dict[str, Tensor]
 
 
 class BoundaryLoss(nn.Module):
-    """The segmenter with its losses: cross entropy and Dice of the two curves."""
+    """The segmenter with its losses: cross entropy and Dice of the two borders."""
 
     def __init__(self, net: BoundaryNet, dice: float) -> None:
         super().__init__()
@@ -41,153 +47,84 @@ class BoundaryLoss(nn.Module):
         return {"loss": entropy + self.dice * dice, "entropy": entropy, "dice": dice}
 
 
-class BoundaryTask:
-    """`training.Task` of the segmenter."""
+class BoundaryTask(CanvasTask):
+    """`trainer.Task` of the segmenter."""
 
-    def __init__(
-        self, config: ScgNetConfig, net: BoundaryNet, train: list[Sample], validation: list[Sample]
-    ) -> None:
-        self.config, self.settings = config, config.boundaries
-        self.train, self.validation = train, validation
+    def __init__(self, config: ScgNetConfig, net: BoundaryNet, split: SampleSplit) -> None:
+        self.settings = config.boundaries
+        sampler = FilmSampler(self.settings.size, config.augment)
+        super().__init__(split, sampler, self.settings.batch, (config.seed, 1))
         self.module = BoundaryLoss(net, self.settings.dice)
-        self.warper = Warper(self.settings.size, config.augment, small=True)
-        self.intensity = intensity_pipeline(config.augment.intensity)
 
-    def steps(self) -> int:
-        return max(1, len(self.train) // self.settings.batch)
+    def targets(self, drawn: Sequence[Drawn]) -> Batch:
+        """Area shares of the two borders, "curves" (B, 2, H, W) uint8."""
+        size, thickness = self.settings.size, self.settings.thickness
+        curves = [as_bytes(encode_boundaries(d.landmarks, size, thickness, oversample=2)) for d in drawn]
+        return {"curves": torch.from_numpy(np.stack(curves))}
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        rng = np.random.default_rng((self.config.seed, 1, epoch))
-        for chosen in film_order(len(self.train), self.steps(), self.settings.batch, rng):
-            yield self._batch(chosen, rng)
-
-    def _batch(self, chosen: list[int], rng: np.random.Generator) -> Batch:
-        images, curves = [], []
-        for index in chosen:
-            canvas, landmarks, _ = self.warper.draw(self.train[index], rng)
-            reseed(self.intensity, rng)
-            images.append(self.intensity(image=canvas[..., 0])["image"])
-            drawn = encode_boundaries(landmarks, self.settings.size, self.settings.thickness, oversample=2)
-            curves.append(as_bytes(drawn))
-        return {"image": to_input(np.stack(images)), "curves": torch.from_numpy(np.stack(curves))}
-
-    def validate(self, module: nn.Module) -> dict[str, float]:
-        """1 minus the mean Dice overlap of thresholded curves."""
-        if not self.validation:
-            return {}
+    def validation_scores(self, module: nn.Module) -> dict[str, float]:
+        """1 minus the mean Dice overlap of the thresholded borders as "score"."""
         assert isinstance(module, BoundaryLoss)
         overlap = []
-        for item in self.validation:
-            canvas, landmarks = plain_canvas(item, self.settings.size)
+        for film in self.split.validation:
+            canvas, landmarks = plain_canvas(film, self.settings.size)
             truth = encode_boundaries(landmarks, self.settings.size, self.settings.thickness) > 0.5
-            found = curve_maps(module.net, canvas[None])[0] > 0.5
-            overlap.append(2 * (found & truth).sum() / max(int(found.sum() + truth.sum()), 1))
+            overlap.append(dice_score(border_maps(module.net, canvas[None])[0] > 0.5, truth))
         return {"score": 1 - float(np.mean(overlap))}
 
 
-@torch.inference_mode()
-def curve_maps(net: BoundaryNet, canvases: Bytes, fast: bool = False) -> Shares:
-    """(B, 2, H, W) probabilities of the left and the right border on (B, H, W) canvases.
-
-    Args:
-        net: the segmenter.
-        canvases: uint8.
-        fast: bfloat16 where the device computes it natively; for maps made in bulk, not for answers.
-    """
-    device = next(net.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=fast and native_bf16(device.type)):
-        logits = net(to_input(canvases).to(device))
-    return np.asarray(logits.float().sigmoid().cpu().numpy(), np.float32)
-
-
-def make_stack(canvas: Bytes, curves: Shares, size: tuple[int, int], kind: InputKind) -> Bytes:
-    """(h, w, C) uint8 film, left and right border, as far as `kind` has them."""
-    return stacked(None if kind == "curves" else canvas, [] if kind == "image" else list(curves), size)
-
-
 class RegressionLoss(nn.Module):
-    """The regressor with its head's losses."""
+    """The regressor with the losses of its head."""
 
     def __init__(self, net: AngleNet, settings: RegressionSettings) -> None:
         super().__init__()
         self.net, self.settings = net, settings
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Losses of {"stack" (B, h, w, C) uint8} and the head's targets."""
-        found = self.net(stack_tensor(batch["stack"], self.settings.input.kind != "curves"))
+        """Losses of {"channels" (B, h, w, C) uint8} and the head's targets."""
+        found = self.net(channels_tensor(batch["channels"], has_film(self.settings.input.kind)))
         return head_losses(found, batch, self.settings.head)
 
 
-class RegressionTask:
-    """`training.Task` of the regressor."""
+class RegressionTask(CascadeTask):
+    """`trainer.Task` of the regressor, on the maps of the segmenter as it is."""
 
-    def __init__(
-        self,
-        config: ScgNetConfig,
-        nets: tuple[BoundaryNet, AngleNet],
-        train: list[Sample],
-        validation: list[Sample],
-    ) -> None:
-        self.config, self.settings = config, config.regression
-        self.films = len(train)
-        self.train = self._seen(nets[0], train, self.settings.variants)
-        self.validation = self._seen(nets[0], validation, 1)
-        self.module = RegressionLoss(nets[1], self.settings)
-        self.warper = Warper(self.settings.size, config.augment, small=False)
-        kind, strength = self.settings.input.kind, config.augment.intensity
-        self.looks = Looks(
-            kind != "curves", 0 if kind == "image" else 2, strength, self.settings.input.corrupt, 0.6
+    def __init__(self, config: ScgNetConfig, nets: tuple[BoundaryNet, AngleNet], split: SampleSplit) -> None:
+        self.settings = s = config.regression
+        train = predict_borders(nets[0], split.train, config, s.variants)
+        validation = predict_borders(nets[0], split.validation, config, 1)
+        maps = 0 if s.input.kind == "image" else 2
+        super().__init__(
+            SampleSplit(train, validation),
+            Warper(s.size, config.augment, small=False),
+            ChannelAugmenter(has_film(s.input.kind), maps, config.augment.intensity, s.input.corrupt, 0.6),
+            s.variants,
+            s.batch,
+            (config.seed, 4),
         )
+        self.module = RegressionLoss(nets[1], s)
 
-    def _seen(self, net: BoundaryNet, films: list[Sample], variants: int) -> list[Sample]:
-        size, kind = self.settings.size, self.settings.input.kind
+    def targets(self, drawn: Sequence[Drawn]) -> Batch:
+        """See `row_head.angle_targets`."""
+        landmarks, angles = [d.landmarks for d in drawn], [d.angles for d in drawn]
+        return angle_targets(landmarks, angles, self.settings.size, self.settings.head)
 
-        def read(canvases: Bytes) -> list[Bytes]:
-            curves = curve_maps(net, canvases, fast=True)
-            return [
-                make_stack(canvas, drawn, size, kind) for canvas, drawn in zip(canvases, curves, strict=True)
-            ]
-
-        sizes, strength = (self.config.boundaries.size, size), self.config.augment.intensity
-        return seen_items(read, films, sizes, variants, strength, self.config.seed)
-
-    def steps(self) -> int:
-        return max(1, self.films // self.settings.batch)
-
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        rng = np.random.default_rng((self.config.seed, 4, epoch))
-        for chosen in film_order(self.films, self.steps(), self.settings.batch, rng):
-            yield self._batch(chosen, rng)
-
-    def _batch(self, chosen: list[int], rng: np.random.Generator) -> Batch:
-        drawn = [self._sample(index, rng) for index in chosen]
-        targets = angle_targets(
-            [d[1] for d in drawn], [d[2] for d in drawn], self.settings.size, self.settings.head
-        )
-        return {"stack": torch.from_numpy(np.stack([d[0] for d in drawn])), **targets}
-
-    def _sample(self, index: int, rng: np.random.Generator) -> tuple[Bytes, Floats, Floats]:
-        """Stack, landmarks and angles of one draw; the film's grey values change, the maps are corrupted at times."""
-        item = self.train[index * self.settings.variants + int(rng.integers(self.settings.variants))]
-        stack, landmarks, angles = self.warper.draw(item, rng)
-        return self.looks.change(stack, landmarks, rng), landmarks, angles
-
-    def validate(self, module: nn.Module) -> dict[str, float]:
-        if not self.validation:
-            return {}
-        assert isinstance(module, RegressionLoss)
-        stacks = np.stack([item.pixels for item in self.validation])
-        readout = regress(module.net, stacks, self.settings.input.kind)
-        found = sample_angles(readout, self.validation, self.settings.head)
-        return angle_scores(found, np.stack([item.angles for item in self.validation]))
+    def angles(self, module: Any, samples: Sequence[Sample]) -> Floats:
+        """(N, 3) degrees."""
+        channels = np.stack([sample.pixels for sample in samples])
+        found = read_channels(module.net, channels, has_film(self.settings.input.kind))
+        return sample_angles(found, samples, self.settings.head)
 
 
-@torch.inference_mode()
-def regress(net: AngleNet, stacks: Bytes, kind: InputKind) -> Readout:
-    """What the regressor predicts of (B, h, w, C) uint8 stacks."""
-    device = next(net.parameters()).device
-    found = []
-    for start in range(0, len(stacks), BULK):
-        x = stack_tensor(torch.from_numpy(stacks[start : start + BULK]).to(device), kind != "curves")
-        found.append(Readout.of(net(x)))
-    return Readout.joined(found)
+def predict_borders(
+    net: BoundaryNet, films: list[Sample], config: ScgNetConfig, variants: int
+) -> list[Sample]:
+    """Films with the borders that the segmenter predicts as samples, see `cascade.predicted_samples`."""
+    size, kind = config.regression.size, config.regression.input.kind
+
+    def predict(canvases: Bytes) -> list[Bytes]:
+        borders = border_maps(net, canvases, fast=True)
+        return [regressor_input(*pair, size, kind) for pair in zip(canvases, borders, strict=True)]
+
+    sizes = (config.boundaries.size, size)
+    return predicted_samples(predict, films, sizes, variants, config.augment.intensity, config.seed)

@@ -1,21 +1,28 @@
 """Domain adaptation by a reversed gradient (Ganin & Lempitsky 2015), as Seg4Reg uses it (Lin et al., eq. 1).
 
-A discriminator tells films of the training set from unlabelled target films by their features; the gradient
-that reaches the features is reversed, so that they learn to look alike. Loss = L_y + lambda L_d.
+A discriminator learns to classify films, by their features, as training films or unlabelled target films; the gradient
+that reaches the features is reversed, so that the features of both become alike. Loss = L_y + lambda L_d.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aasce.datasets import FilmSet, data_root, unlabelled_films
-from aasce.solvers.seg4reg.settings import AdaptationSettings
+from aasce.preprocess.augment import reseed
+from aasce.preprocess.intensity import Bytes
+from aasce.solvers.seg4reg.settings import AdaptationSettings, Seg4RegConfig
+from aasce.solvers.shared.samples import canvas_of, random_trunk
 from aasce.types import AasceError
+
+if TYPE_CHECKING:
+    import albumentations as A
 
 
 class GradientReversal(torch.autograd.Function):
@@ -32,13 +39,13 @@ class GradientReversal(torch.autograd.Function):
 
 
 def reverse_gradient(features: Tensor, weight: float) -> Tensor:
-    """Passes features on and turns their gradient round."""
+    """Returns the features, with their gradient reversed and multiplied by `weight`."""
     reversed_: Tensor = GradientReversal.apply(features, weight)
     return reversed_
 
 
 class Discriminator(nn.Module):
-    """Tells the domain of a film from its features; maps are averaged over the film first."""
+    """Predicts the domain of a film from its features; maps are averaged over the film first."""
 
     def __init__(self, width: int, weight: float) -> None:
         super().__init__()
@@ -61,7 +68,7 @@ def target_films(settings: AdaptationSettings | None, data: Path | None = None) 
     """The unlabelled films to adapt to, None when adaptation is off.
 
     Args:
-        settings: names their folder, or leaves it to the data set.
+        settings: names their folder; without one they are aasce19_wide/ of the data set.
         data: folder of the data set; None takes the one that AASCE_DATA names.
 
     Raises:
@@ -74,3 +81,26 @@ def target_films(settings: AdaptationSettings | None, data: Path | None = None) 
         remedy = "set adaptation.films, or adaptation to null"
         raise AasceError(f"{folder}: no such folder of unlabelled films; {remedy}")
     return unlabelled_films(folder)
+
+
+def draw_target_canvas(
+    films: list[Bytes], config: Seg4RegConfig, rng: np.random.Generator, intensity: A.Compose
+) -> Bytes:
+    """A random trunk of a random target film on the segmenter's canvas, augmented like training films.
+
+    Args:
+        films: (H, W) uint8 each.
+        config: of the solver.
+        rng: source of every draw.
+        intensity: grey-value pipeline.
+
+    Returns:
+        (H, W) uint8.
+    """
+    film = films[int(rng.integers(len(films)))]
+    box = random_trunk((film.shape[0], film.shape[1]), rng)
+    canvas, _ = canvas_of(film, box, config.segmentation.size, config.intensity)
+    if rng.random() < config.augment.mirror_share:
+        canvas = np.ascontiguousarray(canvas[:, ::-1])
+    reseed(intensity, rng)
+    return np.asarray(intensity(image=canvas)["image"])

@@ -1,46 +1,45 @@
 """`seg4reg`: segment vertebrae and the gaps between them, then regress the three angles from the mask.
 
-Lin, Zhou, Ma, Yang, Zheng: Seg4Reg Networks for Automated Spinal Curvature Estimation, AASCE 2019. Its parts
-stand here under their names: histogram equalisation; a PSPNet with a dilation pyramid; three classes; a
-classifier that regresses three angles from film, film and mask, or mask; a gradient-reversal discriminator;
-rescaling by 0.85 to 1.25 and turns of 45 degrees under which angles stay true; cosine schedules; angles
-under 4 degrees set to zero.
+Lin, Zhou, Ma, Yang, Zheng: Seg4Reg Networks for Automated Spinal Curvature Estimation, AASCE 2019. Taken from the
+paper: histogram equalisation; a PSPNet with a dilation pyramid; three classes; a classifier that regresses three
+angles from film, film and mask, or mask; a gradient-reversal discriminator; rescaling by 0.85 to 1.25 and rotations of
+45 degrees, under which angles stay the same; cosine schedules; angles under 4 degrees set to zero.
 
-Departures, each a setting, the paper's own choice in configs where it is named: small encoders that train on
-a CPU; a way up to a map of stride 2 (`segmentation.skips`); bent films with angles measured anew
-(`augment.bent`); masks drawn from landmarks (`regression.synthetic`); heads that know tilts and pairs
-(`regression.head`); the answer measured of these tilts by the challenge's rule instead of the angles learned
-(`regression.rows.answer`); AdamW; an automatic crop of whole films, which the paper crops by hand. The challenge's
-second and third angle depend on the film's height; on a cropped whole film they are those of the crop.
+Departures, each a setting (the paper's values are in configs/solvers/paper): small encoders that train on a CPU; a
+decoder to a map of stride 2; bent films, their angles measured again (`augment.bend`); masks drawn from landmarks;
+heads that predict tilts; angles measured on these tilts by the challenge's rule instead of the regressed ones; AdamW;
+an automatic crop of films of the whole body, which the paper crops by hand. The challenge's second and third angle
+depend on the film's height; on a cropped film they are those of the crop.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aasce.datasets import FilmSet
-from aasce.preprocess.intensity import Bytes
+from aasce.preprocess.crop import Box
+from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.solvers.base import FitReport, LearnedState, RunFolder
 from aasce.solvers.seg4reg.adaptation import target_films
-from aasce.solvers.seg4reg.inference import read_film
+from aasce.solvers.seg4reg.inference import SegmentedPass, has_film, regressor_input, segment
 from aasce.solvers.seg4reg.network import Seg4RegNet
-from aasce.solvers.seg4reg.regression import RegressionTask
-from aasce.solvers.seg4reg.segmentation import SegmentationTask
-from aasce.solvers.seg4reg.settings import (
-    Seg4RegConfig,
-)
+from aasce.solvers.seg4reg.settings import Seg4RegConfig
+from aasce.solvers.seg4reg.task import RegressionTask, SegmentationTask
+from aasce.solvers.shared.autocrop import autocrop
+from aasce.solvers.shared.cascade import read_channels
+from aasce.solvers.shared.masks import film_mask
+from aasce.solvers.shared.readout import pass_angles
 from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
-from aasce.solvers.shared.samples import Sample, load_images, load_samples
+from aasce.solvers.shared.samples import Floats, SampleSplit, canvas_of, load_images, load_split
+from aasce.solvers.shared.tta import mirrored_back, with_mirror
+from aasce.targets.mask import decode_mask
 from aasce.types import Radiograph
 
-Floats = NDArray[np.float64]
-Films = tuple[list[Sample], list[Sample], list[Bytes]]
-"""Training films, validation films, unlabelled target films, as they wait in memory."""
+Films = tuple[SampleSplit, list[Bytes]]
+"""Labelled films, and unlabelled target films."""
 
 SMALL = 4.0
 """Degrees under which an angle may be set to zero (Seg4Reg, section 3.2)."""
@@ -57,7 +56,7 @@ class Seg4RegState(LearnedState):
 
 
 class Seg4RegSolver(RegressingSolver):
-    """See the module. Answers angles and a mask, no landmarks."""
+    """See the module. Predicts angles and a mask, no landmarks."""
 
     name: ClassVar[str] = "seg4reg"
     Config: ClassVar[type[Seg4RegConfig]] = Seg4RegConfig
@@ -70,50 +69,35 @@ class Seg4RegSolver(RegressingSolver):
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the segmenter (in seg/ of the run), then the regressor on its masks (in reg/).
 
-        Weights are kept by mean intersection over union and by SMAPE on `validation`; the confidence's rule
-        and whether small angles become zero are set there too.
+        Weights are chosen by mean intersection over union and by SMAPE on `validation`, which also sets the confidence
+        and whether small angles become zero.
         """
-        films = self._films(train, validation, run)
-        first = self._fit_segmentation(films, run)
-        second = self._fit_regression(films, validation, run)
+        films = self.films(train, validation, run)
+        first, second = self.fit_segmentation(films, run), self.fit_regression(films, run)
         epochs, seconds = first.epochs + second.epochs, first.seconds + second.seconds
-        notes = {**first.notes, **second.notes}
+        notes = self.calibrate(validation)
+        if first.best_score is not None:
+            notes["validation_miou"] = 1 - first.best_score
         return FitReport(epochs, second.best_epoch, second.best_score, seconds, notes)
 
-    def fit_segmentation(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
-        """Trains the segmenter alone."""
-        return self._fit_segmentation(self._films(train, validation, run), run)
-
-    def fit_regression(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
-        """Trains the regressor on the masks of the segmenter as it is, and calibrates the answers."""
-        return self._fit_regression(self._films(train, validation, run), validation, run)
-
-    def _films(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> Films:
-        """Decodes everything once for both stages."""
-        held = load_samples(validation, self.config.intensity) if validation is not None else []
+    def films(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> Films:
+        """Reads all films once for both stages."""
         wide = load_images(target_films(self.config.adaptation, run.data))
-        return load_samples(train, self.config.intensity), held, wide
+        return load_split(train, validation, self.config.intensity), wide
 
-    def _fit_segmentation(self, films: Films, run: RunFolder) -> FitReport:
+    def fit_segmentation(self, films: Films, run: RunFolder) -> FitReport:
+        """Trains the segmenter alone."""
         self.begin()
         task = SegmentationTask(self.config, self.module.segmentation, *films)
-        report = self.trained(task, self.config.segmentation.train, run, "seg")
-        if report.best_score is None:
-            return report
-        return replace(report, notes={"validation_miou": 1 - report.best_score})
+        return self.trained(task, self.config.segmentation.train, run, "seg")
 
-    def _fit_regression(self, films: Films, validation: FilmSet | None, run: RunFolder) -> FitReport:
+    def fit_regression(self, films: Films, run: RunFolder) -> FitReport:
+        """Trains the regressor on the masks of the segmenter as it is."""
         task = RegressionTask(self.config, (self.module.segmentation, self.module.regression), *films)
-        report = self.trained(task, self.config.regression.train, run, "reg")
-        return replace(report, notes=self.calibrate(validation))
-
-    def adopt_segmenter(self, other: Seg4RegSolver) -> None:
-        """Takes over the trained segmenter of a solver with the same segmentation settings."""
-        self.begin()
-        self.module.segmentation.load_state_dict(other.module.segmentation.state_dict())
+        return self.trained(task, self.config.regression.train, run, "reg")
 
     def calibrate(self, films: FilmSet | None) -> dict[str, float]:
-        """Sets whether small angles become zero, where the settings leave it open, and the confidence's rule."""
+        """Decides whether small angles become zero, where the settings leave it open, and fits the confidence."""
         if films is None or not len(films):
             return {}
         chosen = self.config.small_angles_to_zero
@@ -126,12 +110,28 @@ class Seg4RegSolver(RegressingSolver):
 
     def read(self, film: Radiograph, spine: Floats | None = None) -> FilmReading | str:
         """Angles and mask of a film, or the reason why there are none."""
-        found = read_film(self.module, film, self.config, spine)
-        if isinstance(found, str):
-            return found
-        flags = () if found.vertebrae >= 17 else ("vertebra_missing",)
-        combined = without_small(found.combined) if self._zeroes() else found.combined
-        return FilmReading(found.angles, found.mask, flags=flags, combined=combined)
+        pixels = to_uint8(film.pixels)
+        found = autocrop(lambda box: self.run(pixels, box), film.size, self.config.crop_below, spine)
+        vertebra = found.mask[1]
+        if float((vertebra > 0.5).mean()) < self.config.min_mask:
+            return "no vertebra found on the film"
+        size, kind = self.config.regression.size, self.config.regression.input.kind
+        # Masks are in the frame of the canvas; the regressor reads the second pass mirrored.
+        pairs = zip(with_mirror(found.canvas), mirrored_back(found.masks), strict=True)
+        channels = np.stack([regressor_input(*pair, size, kind) for pair in pairs])
+        both = read_channels(self.module.regression, channels, has_film(kind))
+        if not both.finite:
+            return "the regressor gave no number"
+        angles, combined = pass_angles(both, found.view, found.box, self.config.regression.head)
+        flags = () if len(decode_mask(vertebra)) >= 17 else ("vertebra_missing",)
+        combined = without_small(combined) if self._zeroes() else combined
+        return FilmReading(angles, film_mask(vertebra, found.view, film.size), flags=flags, combined=combined)
+
+    def run(self, pixels: Bytes, box: Box) -> SegmentedPass:
+        """Segments a rectangle of a film, plain and mirrored."""
+        canvas, view = canvas_of(pixels, box, self.config.segmentation.size, self.config.intensity)
+        masks = mirrored_back(segment(self.module.segmentation, with_mirror(canvas)))
+        return SegmentedPass(canvas, view, box, masks)
 
     def _zeroes(self) -> bool:
         chosen = self.config.small_angles_to_zero

@@ -1,8 +1,8 @@
-"""Automatic crop of whole films, which the papers make by hand.
+"""Automatic crop of films of the whole body, which the papers crop by hand.
 
-The films of the challenge are cropped around T1 to L5. On a whole film the spine is found first; where it fills
-too little of the height, the film is cropped to it with the margins of the training films and passed through the
-network again, with a larger crop where the spine runs on beyond it.
+The films of the challenge are cropped around T1 to L5. On a film of the whole body the spine is found first; if it
+takes too little of the height, the film is cropped to it, with the margins of the training films, and passed through
+the network again, with a larger crop if the spine continues beyond it.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aasce.preprocess.crop import View
-from aasce.solvers.shared.samples import Box
+from aasce.preprocess.crop import Box, View
 from aasce.types import Array
 
 Floats = NDArray[np.float64]
 
 CROPS = 3
-"""Crops tried at most before a film is measured from the last one."""
+"""Largest number of crops; the film is measured from the last one."""
 
 ABOVE, BELOW = 0.03, 0.07
-"""Margins over and under the spine as shares of a crop's height: medians of the training films."""
+"""Margins above and below the spine as shares of a crop's height: medians of the training films."""
 
 FILLED = 0.7
-"""Share of a film's height from which a localized spine fills it: on the challenge's films it fills 0.72 and more, on
-82 whole films 0.68 at most. A spine that a method finds by itself may be torn, hence a setting of its own."""
+"""A film is cropped if its localized spine takes a smaller share of its height: it is 0.72 and more on the challenge's
+films, 0.68 at most on 82 films of the whole body. Spines that a method finds by itself may have gaps, hence their own
+setting (`crop_below`)."""
 
 
 class Pass(Protocol):
-    """What the networks of a method find in a rectangle of a film."""
+    """Output of a method's networks for a rectangle of a film."""
 
     @property
     def box(self) -> Box:
@@ -41,7 +41,7 @@ class Pass(Protocol):
 
     @property
     def spine(self) -> Floats | None:
-        """(x0, y0, x1, y1) film px around the spine, None where none is found."""
+        """(x0, y0, x1, y1) film px around the spine; None if none is found."""
         ...
 
 
@@ -56,8 +56,8 @@ def autocrop(
     Args:
         run: passes a rectangle of the film through the networks.
         film: (H, W) of the film.
-        crop_below: a spine shorter than this share of the film's height is cropped to.
-        spine: (x0, y0, x1, y1) film px around T1 to L5 as localized; None lets the method find it by itself.
+        crop_below: the film is cropped if the spine takes a smaller share of its height.
+        spine: (x0, y0, x1, y1) film px around T1 to L5 as localized; None if the method finds it by itself.
     """
     height, width = film
     whole = (0, 0, width, height)
@@ -70,6 +70,12 @@ def autocrop(
     spine = found.spine
     if spine is None or spine[3] - spine[1] >= crop_below * height:
         return found
+    return _cropped(run, film, found, spine)
+
+
+def _cropped(run: Callable[[Box], P], film: tuple[int, int], whole: P, spine: Floats) -> P:
+    """The pass over a crop that holds all of the spine found on the whole film."""
+    found = whole
     for _ in range(CROPS):
         box = crop_box(spine, film)
         if box == found.box:
@@ -79,15 +85,20 @@ def autocrop(
         if nearer is None:
             break
         found = again
-        grown = _grown(nearer, box, film)
-        if grown is None:
+        longer = _longer(nearer, box, film)
+        if longer is None:
             break
-        spine = grown
+        spine = longer
     return found
 
 
 def crop_box(spine: Floats, film: tuple[int, int]) -> Box:
-    """Rectangle with the training films' margins around a spine, inside the film, half as wide as high."""
+    """Rectangle with the training films' margins around a spine, inside the film, half as wide as high.
+
+    Args:
+        spine: (x0, y0, x1, y1) film px.
+        film: (H, W) of the film.
+    """
     rows = (spine[3] - spine[1]) / (1 - ABOVE - BELOW)
     middle, half = (spine[0] + spine[2]) / 2, max(rows / 2, 1.3 * (spine[2] - spine[0])) / 2
     x0, x1 = max(0, int(middle - half)), min(film[1], int(np.ceil(middle + half)) + 1)
@@ -95,8 +106,8 @@ def crop_box(spine: Floats, film: tuple[int, int]) -> Box:
     return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
 
 
-def _grown(spine: Floats, box: Box, film: tuple[int, int]) -> Floats | None:
-    """The spine drawn longer where it touches the upper or lower edge of a crop that is not the film's."""
+def _longer(spine: Floats, box: Box, film: tuple[int, int]) -> Floats | None:
+    """The spine extended where it touches the upper or lower edge of a crop, but not of the film; None if nowhere."""
     rows = box[3] - box[1]
     up = spine[1] - box[1] < 0.015 * rows and box[1] > 0
     down = box[3] - 1 - spine[3] < 0.03 * rows and box[3] < film[0]
@@ -121,13 +132,18 @@ def largest_part(inside: Array, view: View) -> Floats | None:
 
 
 def longest_part(inside: Array, view: View) -> Floats | None:
-    """`largest_part` of a spine that may be found in pieces, a sixth of the canvas apart at most."""
+    """`largest_part` of a spine that may be found in parts, at most a sixth of the canvas apart."""
     reach = inside.shape[0] // 6 | 1
     return largest_part(joined(inside, (reach, reach // 3 | 1)), view)
 
 
 def joined(inside: Array, reach: tuple[int, int]) -> NDArray[np.uint8]:
-    """A map whose parts are joined across gaps narrower than `reach` (rows, columns); its rim gains nothing."""
+    """A map whose parts are joined across gaps.
+
+    Args:
+        inside: (h, w) true on the parts.
+        reach: rows and columns; wider gaps stay. Gaps between a part and the edge of the map stay, too.
+    """
     rows, columns = reach
     wide = np.pad(np.asarray(inside, np.uint8), ((rows, rows), (columns, columns)))
     closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones(reach, np.uint8))

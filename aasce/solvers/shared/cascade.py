@@ -1,36 +1,41 @@
-"""A second network's samples: films and the maps that a first one made of them, stacked as pictures.
+"""A second network that reads what a first one found: its input channels, its samples, its training task.
 
-Where two networks are trained one after the other, the first reads each training film once, under a few looks;
-what it found is kept and then augmented like any picture, so that the second costs no pass of the first.
+Where two networks are trained one after the other, the input of the second has several channels: the film, where it is
+wanted, and the maps that the first network predicts of it, joined along the last axis of one uint8 array (h, w, C).
+The first network reads each training film once, in a few augmented variants; what it predicts is kept as samples and
+augmented like films, so that training the second network costs no pass of the first.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from aasce.preprocess.augment import intensity_pipeline, mirror_landmarks, reseed
 from aasce.preprocess.crop import View, letterbox, similarity
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.shared.samples import Sample
-from aasce.types import Array, as_float
+from aasce.solvers.shared.corruption import ChannelAugmenter
+from aasce.solvers.shared.film_task import Batch, FilmTask, angle_scores
+from aasce.solvers.shared.readout import Readout
+from aasce.solvers.shared.samples import Drawn, Floats, Sample, SampleSplit, Warper
+from aasce.types import Array
 
-Floats32 = NDArray[np.float32]
 BULK = 8
 """Canvases that a network reads at once where there are many."""
 
 
-def stacked(canvas: Bytes | None, maps: Sequence[Array], size: tuple[int, int]) -> Bytes:
-    """What a second network sees of a film, as bytes.
+def join_channels(canvas: Bytes | None, maps: Sequence[Array], size: tuple[int, int]) -> Bytes:
+    """Input of a second network.
 
     Args:
-        canvas: (H, W) uint8, what the first network saw; None leaves the film out.
+        canvas: (H, W) uint8, what the first network read; None leaves the film out.
         maps: (h', w') probabilities of the same aspect.
         size: (h, w) of the second network's canvas.
 
@@ -38,81 +43,99 @@ def stacked(canvas: Bytes | None, maps: Sequence[Array], size: tuple[int, int]) 
         (h, w, C) uint8: the film, where it is wanted, then the maps.
     """
     to = (size[1], size[0])
-    parts = []
+    channels = []
     if canvas is not None:
-        parts.append(np.asarray(cv2.resize(np.ascontiguousarray(canvas), to, interpolation=cv2.INTER_AREA)))
+        channels.append(
+            np.asarray(cv2.resize(np.ascontiguousarray(canvas), to, interpolation=cv2.INTER_AREA))
+        )
     for probability in maps:
         part = np.ascontiguousarray(probability * 255, dtype=np.float32)
-        resized = np.asarray(
-            part if part.shape == size else cv2.resize(part, to, interpolation=cv2.INTER_LINEAR)
-        )
-        parts.append(np.clip(np.round(resized), 0, 255).astype(np.uint8))
-    return np.stack(parts, axis=-1)
+        resized = part if part.shape == size else cv2.resize(part, to, interpolation=cv2.INTER_LINEAR)
+        channels.append(np.clip(np.round(np.asarray(resized)), 0, 255).astype(np.uint8))
+    return np.stack(channels, axis=-1)
 
 
-def stack_tensor(stacks: Tensor, film: bool) -> Tensor:
-    """(B, h, w, C) uint8 stacks to a (B, C, h, w) float32 tensor, the film standardised, maps in [-1, 1].
+def channels_tensor(channels: Tensor, film: bool) -> Tensor:
+    """(B, h, w, C) uint8 channels to a (B, C, h, w) float32 tensor, the film standardised, maps in [-1, 1].
 
     Args:
-        stacks: what `stacked` made.
-        film: whether their first channel is the film.
+        channels: see `join_channels`.
+        film: whether the first one is the film.
     """
-    x = stacks.float()
+    x = channels.float()
     standard, maps = (x - 127.5) / 64.0, x / 127.5 - 1.0
     x = torch.cat([standard[..., :1], maps[..., 1:]], dim=-1) if film else maps
     return x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
-def seen_items(
-    read: Callable[[Bytes], Sequence[Bytes]],
+@torch.inference_mode()
+def read_channels(net: nn.Module, channels: Bytes, film: bool) -> Readout:
+    """Output of a second network for (B, h, w, C) uint8 channels, in batches of `BULK`.
+
+    Args:
+        net: its input is that of `channels_tensor`.
+        channels: see `join_channels`.
+        film: whether the first one is the film.
+    """
+    device = next(net.parameters()).device
+    found = []
+    for start in range(0, len(channels), BULK):
+        part = torch.from_numpy(channels[start : start + BULK]).to(device)
+        found.append(Readout.of(net(channels_tensor(part, film))))
+    return Readout.joined(found)
+
+
+def predicted_samples(
+    predict: Callable[[Bytes], Sequence[Bytes]],
     films: list[Sample],
     sizes: tuple[tuple[int, int], tuple[int, int]],
     variants: int,
-    strength: float,
+    intensity: float,
     seed: int,
 ) -> list[Sample]:
-    """What a first network saw in films, as items; `variants` of each film, the first of the film as it is.
+    """Samples whose pixels are what a first network predicts of films.
 
-    The others show it through other grey values, smaller, shifted, and every second one mirrored.
+    The first variant shows the film as it is; the others have other grey values, are smaller and shifted, and every
+    second one is mirrored.
 
     Args:
-        read: (B, H, W) canvases to the stacks that the second network sees of them.
+        predict: (B, H, W) canvases to the channels (h, w, C) of each.
         films: what is read.
-        sizes: (H, W) of the first network's canvas and (h, w) of the stacks, of one aspect.
-        variants: of each film.
-        strength: of the grey-value pipeline.
+        sizes: (H, W) of the first network's canvas and (h, w) of the channels, of the same aspect.
+        variants: samples of each film.
+        intensity: strength of the grey-value pipeline.
         seed: of the run.
+
+    Returns:
+        `variants` samples of the first film, then those of the second, and so on.
     """
     rng = np.random.default_rng((seed, 2))
-    intensity = intensity_pipeline(strength)
+    pipeline = intensity_pipeline(intensity)
     found: list[Sample] = []
     for start in range(0, len(films) * variants, BULK):
-        part = range(start, min(start + BULK, len(films) * variants))
-        looks = []
-        for number in part:
-            item, variant = films[number // variants], number % variants
-            canvas, view = _look(item, variant, sizes[0], rng)
+        shown = []
+        for number in range(start, min(start + BULK, len(films) * variants)):
+            film, variant = films[number // variants], number % variants
+            canvas, view = _variant_canvas(film, variant, sizes[0], rng)
             if variant:
-                reseed(intensity, rng)
-                canvas = np.asarray(intensity(image=canvas)["image"])
-            looks.append((item, variant, canvas, view))
-        stacks = read(np.stack([canvas for _, _, canvas, _ in looks]))
-        found += [
-            _item(item, variant, view, stack)
-            for (item, variant, _, view), stack in zip(looks, stacks, strict=True)
-        ]
+                reseed(pipeline, rng)
+                canvas = np.asarray(pipeline(image=canvas)["image"])
+            shown.append((film, variant, view, canvas))
+        predicted = predict(np.stack([canvas for *_, canvas in shown]))
+        found += [_predicted(*of[:3], pixels) for of, pixels in zip(shown, predicted, strict=True)]
     return found
 
 
-def _look(item: Sample, variant: int, size: tuple[int, int], rng: np.random.Generator) -> tuple[Bytes, View]:
-    """Canvas of a kept film, and the view of (mirrored) item px on it."""
-    film = (item.pixels.shape[0], item.pixels.shape[1])
-    pixels = item.pixels[..., 0]
+def _variant_canvas(
+    sample: Sample, variant: int, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[Bytes, View]:
+    """Canvas of a film, and the view of the px of the (mirrored) sample on it."""
+    pixels = sample.pixels[..., 0]
     if variant % 2:
         pixels = np.ascontiguousarray(pixels[:, ::-1])
-    view = letterbox(film, size)
+    view = letterbox(sample.size, size)
     if variant:
-        middle = np.array([(film[1] - 1) / 2, (film[0] - 1) / 2])
+        middle = np.array([(sample.size[1] - 1) / 2, (sample.size[0] - 1) / 2])
         scale = float(rng.uniform(0.9, 1.0))
         room = (1 - scale) / 2 * np.array([size[1], size[0]])
         target = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2]) + rng.uniform(-1, 1, 2) * room
@@ -120,71 +143,71 @@ def _look(item: Sample, variant: int, size: tuple[int, int], rng: np.random.Gene
     return np.asarray(view.render(pixels), np.uint8), view
 
 
-def _item(item: Sample, variant: int, view: View, stack: Bytes) -> Sample:
-    size = (stack.shape[0], stack.shape[1])
-    ratio = size[0] / view.size[0]
-    landmarks = item.landmarks
-    if variant % 2:
-        landmarks = mirror_landmarks(landmarks, item.pixels.shape[1])
-    shrink = View(np.array([[ratio, 0, (ratio - 1) / 2], [0, ratio, (ratio - 1) / 2]]), size)
-    # Columns of a mirrored film stand elsewhere, which no angle and no height depends on.
-    film = item.view.then(view).then(shrink)
-    return replace(item, pixels=stack, landmarks=shrink.apply(view.apply(landmarks)), view=film)
+def _predicted(sample: Sample, variant: int, view: View, channels: Bytes) -> Sample:
+    """The sample of a variant, its landmarks moved to the px of the channels."""
+    size = (channels.shape[0], channels.shape[1])
+    landmarks = mirror_landmarks(sample.landmarks, sample.size[1]) if variant % 2 else sample.landmarks
+    reduce = View.identity(view.size).scaled(size[0] / view.size[0], size)
+    # Mirrored columns are not mirrored back: no angle and no height depends on them.
+    film = sample.view.then(view).then(reduce)
+    return replace(sample, pixels=channels, landmarks=reduce.apply(view.apply(landmarks)), view=film)
 
 
-def corrupt_mask(mask: Floats32, landmarks: Array, strength: float, rng: np.random.Generator) -> Floats32:
-    """Blur, pale vertebrae, blotches and another sharpness, as a segmenter unsure of itself draws them.
+class CascadeTask(FilmTask):
+    """Training of a second network on `predicted_samples`.
 
     Args:
-        mask: (h, w, 2) in [0, 1].
-        landmarks: (V, 4, 2) px of the mask, to know where vertebrae are.
-        strength: 1 for drawn masks, less for predicted ones, which are unsure already.
-        rng: source of chance.
-    """
-    height, width = mask.shape[:2]
-    blurred = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.3, 0.4 + 0.9 * strength)))
-    sureness = np.ones((height, width), np.float32)
-    points = as_float(landmarks)
-    for vertebra in points[rng.random(len(points)) < 0.08 * strength]:
-        x, y = vertebra.mean(axis=0)
-        radius = 0.5 * float(np.linalg.norm(vertebra[1] - vertebra[2]))
-        centre = (round(float(x + rng.normal(0, radius / 2))), round(float(y + rng.normal(0, radius / 2))))
-        reach = max(1, round(radius * rng.uniform(0.5, 1.2)))
-        cv2.circle(sureness, centre, reach, (float(rng.uniform(0, 0.8)),), -1)
-    sureness = np.asarray(cv2.GaussianBlur(sureness, (0, 0), 2.0), np.float32)
-    coarse = rng.normal(0, 0.25 * strength, (max(2, height // 16), max(2, width // 16))).astype(np.float32)
-    sureness = sureness * np.exp(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
-    contrast = float(np.exp(rng.normal(0, 0.3 * strength)))
-    faded = np.clip(blurred * sureness[..., None], 0, 1)
-    sure, unsure = faded**contrast, (1 - faded) ** contrast  # sharper or softer, 0 and 1 stay
-    return np.asarray(sure / (sure + unsure), np.float32)
-
-
-class Looks:
-    """Changes stacks as films and segmenters differ: the film's grey values, and at times what the maps are sure of.
-
-    Args:
-        film: whether the first channel is the film. maps: how many channels the maps have.
-        intensity: strength of the grey-value pipeline.
-        share: of the stacks whose maps are corrupted. strength: see `corrupt_mask`.
+        split: `variants` samples of each training film and one of each validation film, see `predicted_samples`.
+        warper: moves them.
+        augmenter: changes their grey values and maps.
+        variants: samples of each training film.
+        batch, stream, repeats: see `FilmTask`.
     """
 
-    def __init__(self, film: bool, maps: int, intensity: float, share: float, strength: float) -> None:
-        self.film, self.maps, self.share, self.strength = film, maps, share, strength
-        self.intensity = intensity_pipeline(intensity)
+    def __init__(
+        self,
+        split: SampleSplit,
+        warper: Warper,
+        augmenter: ChannelAugmenter,
+        variants: int,
+        batch: int,
+        stream: tuple[int, ...],
+        repeats: int = 1,
+    ) -> None:
+        super().__init__(len(split.train) // variants, batch, stream, repeats)
+        self.split, self.warper, self.augmenter, self.variants = split, warper, augmenter, variants
 
-    def change(self, stack: Bytes, landmarks: Array, rng: np.random.Generator) -> Bytes:
-        """Another (h, w, C) stack; landmarks (V, 4, 2) in its px, to know where vertebrae are."""
-        changed = stack.copy()
-        if self.film:
-            reseed(self.intensity, rng)
-            changed[..., 0] = self.intensity(image=np.ascontiguousarray(stack[..., 0]))["image"]
-        if self.maps and rng.random() < self.share:
-            seen = np.asarray(stack[..., -self.maps :], np.float32) / np.float32(255)
-            changed[..., -self.maps :] = as_bytes(corrupt_mask(seen, landmarks, self.strength, rng))
-        return changed
+    def draw_batch(self, chosen: Sequence[int], rng: np.random.Generator) -> Batch:
+        """Channels (B, h, w, C) uint8, and the targets."""
+        drawn = [self.draw(index, rng) for index in chosen]
+        return {"channels": torch.from_numpy(np.stack([d.image for d in drawn])), **self.targets(drawn)}
 
+    def draw(self, film: int, rng: np.random.Generator) -> Drawn:
+        """One of the variants of a film, augmented."""
+        drawn = self.warped(film, rng)
+        return drawn._replace(image=self.augmenter.change(drawn.image, drawn.landmarks, rng))
 
-def as_bytes(shares: Array) -> Bytes:
-    """Shares in [0, 1] as uint8."""
-    return np.clip(np.round(shares * 255), 0, 255).astype(np.uint8)
+    def warped(self, film: int, rng: np.random.Generator) -> Drawn:
+        """One of the variants of a film, moved."""
+        variant = int(rng.integers(self.variants))
+        return self.warper.draw(self.split.train[film * self.variants + variant], rng)
+
+    @abstractmethod
+    def targets(self, drawn: Sequence[Drawn]) -> Batch:
+        """What the network is taught about each sample of a batch."""
+
+    @abstractmethod
+    def angles(self, module: Any, samples: Sequence[Sample]) -> Floats:
+        """(N, 3) degrees that the network predicts of samples without augmentation.
+
+        Args:
+            module: the network with its losses.
+            samples: N, at least one.
+        """
+
+    def validate(self, module: nn.Module) -> dict[str, float]:
+        """SMAPE of the validation films, as "score", and the mean error of each angle; {} without any."""
+        samples = self.split.validation
+        if not samples:
+            return {}
+        return angle_scores(self.angles(module, samples), np.stack([sample.angles for sample in samples]))

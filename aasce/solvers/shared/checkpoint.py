@@ -1,4 +1,4 @@
-"""Weights on disk, for every solver that is a torch network: safetensors, half precision, no pickle."""
+"""Saving and loading of the weights of torch networks: safetensors, half precision, no pickle."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def _rounds(weight: torch.Tensor) -> bool:
 
 @torch.no_grad()
 def round_weights(module: nn.Module) -> None:
-    """Rounds matrices and kernels to half precision in place: a solver answers as its file will."""
+    """Rounds matrices and kernels to half precision in place, so that a solver predicts as its saved file does."""
     for value in module.state_dict().values():
         if _rounds(value):
             value.copy_(value.half())
 
 
 def save_weights(module: nn.Module, folder: Path) -> None:
-    """Writes the weights: half precision but for norms and biases, whose range half precision lacks."""
+    """Writes the weights in half precision; norms and biases, whose range is larger, in single precision."""
     round_weights(module)
     weights = {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
     part = folder / f"{WEIGHTS_FILE}.part"
@@ -51,22 +51,31 @@ def load_weights(module: nn.Module, folder: Path) -> None:
 
 
 class NetworkSolver(Solver):
-    """A solver that is a torch network with settings.
+    """A solver made of torch networks.
 
     Attributes:
-        module: all networks, under the names their weights are saved by.
+        module: all networks, under the names that their weights are saved by.
+        continues: whether training goes on from the weights of another run.
     """
 
     module: Any
+    continues: bool = False
+
+    def start_from(self, folder: Path) -> None:
+        """Takes the weights of another run, and what it learned until training learns it again."""
+        restore(self, folder)
+        load_weights(self.module, folder)
+        self.training = {}
+        self.continues = True
 
     def save(self, folder: Path) -> None:
-        """Settings, state, and weights: half precision but for norms and biases."""
+        """Writes settings, state and weights, see `save_weights`."""
         write_run(folder, self)
         save_weights(self.module, folder)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
-        """Reads what `save` wrote; no generator and no global flag of torch changes."""
+        """Reads what `save` wrote, without any effect on random generators or global flags."""
         make: Any = cls
         solver: Self = make(read_config(folder, cls.Config), device)
         restore(solver, folder)

@@ -1,4 +1,4 @@
-"""The linear correction of a curve's tangents as part of what training learned."""
+"""The fitted correction of a curve's tangents as part of a solver's learned state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class CorrectionState(Settings):
 
     Attributes:
         matrix: 17 rows, from the tangents of a curve (degrees) to the tilts of vertebrae.
-        places: where the 17 vertebrae stand, as shares of the curve's length.
+        places: positions of the 17 vertebrae, as shares of the curve's length.
     """
 
     matrix: tuple[tuple[float, ...], ...]
@@ -24,18 +24,18 @@ class CorrectionState(Settings):
 
     @classmethod
     def of(cls, correction: Correction) -> Self:
-        """What to keep of a correction."""
+        """The state of a correction."""
         rows = tuple(tuple(float(value) for value in row) for row in correction.matrix)
         return cls(matrix=rows, places=tuple(float(value) for value in correction.places))
 
     @property
     def correction(self) -> Correction:
-        """The correction itself."""
+        """The correction."""
         return Correction(np.array(self.matrix, np.float64), np.array(self.places, np.float64))
 
 
 def correction_of(state: CorrectionState | None, levels: int) -> Correction:
-    """What training learned; plain interpolation from `levels` tangents before."""
+    """The fitted correction; before it is fitted, plain interpolation of `levels` tangents."""
     return Correction.plain(levels) if state is None else state.correction
 
 

@@ -1,4 +1,4 @@
-"""Films localized once, however many solvers ask about them one after another."""
+"""Localizations kept in memory, so that several solvers localize a film once."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from aasce.types import Array, Radiograph
 
 
 class LocalizationCache:
-    """Remembers what was found on a film for as long as its pixels live; keeps no film alive itself."""
+    """Keeps the localization of each film while the film is in memory; it keeps no film in memory itself."""
 
     def __init__(self) -> None:
         self._found: dict[int, tuple[weakref.ref[Array], Localization]] = {}
 
     def get(self, film: Radiograph, localize: Callable[[Radiograph], Localization]) -> Localization:
-        """What was found on this very film before, else what `localize` finds now."""
+        """The localization of this very film.
+
+        Args:
+            film: as read.
+            localize: is called if the film was not localized before.
+        """
         key = id(film.pixels)
         if key not in self._found:
             found = localize(film)

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from aasce.geometry.centerline import arc_lengths
 from aasce.geometry.correction import sliced_angles
-from aasce.preprocess.crop import View
+from aasce.preprocess.crop import Box, View
 from aasce.solvers.shared.heads import HeadSettings, Regressed, RowsHeadSettings
 from aasce.solvers.shared.row_head import row_places
-from aasce.solvers.shared.samples import Box, Floats, Sample
+from aasce.solvers.shared.samples import Floats, Sample
 from aasce.types import Array
 
 STEP = 1e-5
@@ -124,7 +124,7 @@ def pass_angles(both: Readout, view: View, box: Box, head: HeadSettings) -> tupl
 
 
 def sample_angles(readout: Readout, samples: Sequence[Sample], head: HeadSettings) -> Floats:
-    """(N, 3) degrees of N kept films, each read from its own pixels."""
+    """(N, 3) degrees of N kept films, each from its own canvas of the readout."""
     found = [readout.one(k).degrees(sample.view, sample.height, head)[0] for k, sample in enumerate(samples)]
     return np.stack(found)
 

@@ -1,4 +1,4 @@
-"""Films rendered in the background while a network learns: others every epoch, kept nowhere."""
+"""Films rendered in the background while a network trains: new ones every epoch, not written to disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aasce.types import Radiograph
 
 FIRST_SEED = 1_000_000_000
-"""Beyond the seeds of films that anyone writes to disk, so that no test film is ever learned from."""
+"""Larger than the seeds of films that are written to disk, so that no test film is ever trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class RenderedSample:
 
 
 class RenderedFilms:
-    """`count` new films an epoch, the same for the same seed and epoch, whatever was rendered before.
+    """`count` new films for each epoch, which depend on the seed and the epoch alone.
 
     Args:
         count: films an epoch.
         seed: of the run.
         rows: height of a film in px.
-        workers: processes that render the next epoch's films while this one's are learned.
+        workers: processes that render the films of the next epoch meanwhile.
     """
 
     def __init__(self, count: int, seed: int = 0, rows: int = 1024, workers: int = 1) -> None:
@@ -39,14 +39,14 @@ class RenderedFilms:
         self._ordered: dict[int, list[Future[RenderedSample]]] = {}
 
     def take(self, epoch: int) -> list[RenderedSample]:
-        """The films of an epoch; those of the next one are begun."""
+        """The films of an epoch; rendering of those of the next one begins."""
         self._order(epoch)
         films = [job.result() for job in self._ordered.pop(epoch)]
         self._order(epoch + 1)
         return films
 
     def close(self) -> None:
-        """Ends the processes; films ordered and not taken are lost."""
+        """Ends the processes; films not taken yet are lost."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._pool = None

@@ -1,32 +1,25 @@
-"""Training of `top_down`: samples, the loss, validation, and what the network sees in a canvas."""
+"""Training of `top_down`: the loss, targets and validation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aasce.geometry.cobb import tilts
+from aasce.geometry.cobb import tilt_error
 from aasce.geometry.correction import Correction
-from aasce.preprocess.augment import intensity_pipeline, reseed
-from aasce.solvers.shared.cascade import as_bytes
-from aasce.solvers.shared.regressor import angle_scores, film_order
-from aasce.solvers.shared.samples import Sample, Warper, to_input
-from aasce.solvers.shared.trainer import native_bf16
-from aasce.solvers.shared.tta import mirrored_back, with_mirror
+from aasce.solvers.shared.film_task import Batch, CanvasTask, angle_scores
+from aasce.solvers.shared.masks import as_bytes
+from aasce.solvers.shared.samples import Drawn, FilmSampler, Floats, Sample, SampleSplit
+from aasce.solvers.top_down.inference import Rules, fit_spine, measure_spine, sample_scene, spine_maps
 from aasce.solvers.top_down.network import RUNet
-from aasce.solvers.top_down.reading import Rules, measure_scene, read_spine, scene_of_item
 from aasce.solvers.top_down.settings import TopDownConfig
 from aasce.targets.curves import encode_spine
-from aasce.targets.mask import Shares
-from aasce.types import Array
-
-Batch = dict[str, Tensor]
 
 LOST = 20.0
-"""Degrees that a film without a spine counts with in the validation."""
+"""Degrees that count as the error of a film without a spine in the validation."""
 
 
 class TopDownLoss(nn.Module):
@@ -45,66 +38,33 @@ class TopDownLoss(nn.Module):
         return {"loss": entropy}
 
 
-class TopDownTask:
-    """`training.Task` of the network."""
+class TopDownTask(CanvasTask):
+    """`trainer.Task` of the network."""
 
-    def __init__(
-        self, config: TopDownConfig, net: RUNet, train: list[Sample], validation: list[Sample]
-    ) -> None:
-        self.config, self.train, self.validation = config, train, validation
+    def __init__(self, config: TopDownConfig, net: RUNet, split: SampleSplit) -> None:
+        super().__init__(split, FilmSampler(config.size, config.augment), config.batch, (config.seed, 9))
+        self.config = config
         self.module = TopDownLoss(net)
-        self.warper = Warper(config.size, config.augment, small=True)
-        self.intensity = intensity_pipeline(config.augment.intensity)
+        self.rules = Rules(Correction.plain(config.spine_function.levels), 0.0)
 
-    def steps(self) -> int:
-        return max(1, len(self.train) // self.config.batch)
+    def targets(self, drawn: Sequence[Drawn]) -> Batch:
+        """Area shares of the spine, "spine" (B, H, W) uint8."""
+        spines = [as_bytes(encode_spine(d.landmarks, self.config.size, oversample=2)) for d in drawn]
+        return {"spine": torch.from_numpy(np.stack(spines))}
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        rng = np.random.default_rng((self.config.seed, 9, epoch))
-        for chosen in film_order(len(self.train), self.steps(), self.config.batch, rng):
-            yield self._batch(chosen, rng)
-
-    def _batch(self, chosen: list[int], rng: np.random.Generator) -> Batch:
-        images, spines = [], []
-        for index in chosen:
-            canvas, landmarks, _ = self.warper.draw(self.train[index], rng)
-            reseed(self.intensity, rng)
-            images.append(self.intensity(image=canvas[..., 0])["image"])
-            spine = encode_spine(landmarks, self.config.size, oversample=2)
-            spines.append(as_bytes(spine))
-        return {"image": to_input(np.stack(images)), "spine": torch.from_numpy(np.stack(spines))}
-
-    def validate(self, module: nn.Module) -> dict[str, float]:
-        """Mean error of the 17 tilts of the function in degrees as "score"; SMAPE and angles beside it."""
-        if not self.validation:
-            return {}
+    def validation_scores(self, module: nn.Module) -> dict[str, float]:
+        """Mean error of the 17 tilts of the function in degrees as "score"; SMAPE and the angles' errors beside it."""
         assert isinstance(module, TopDownLoss)
-        rules = Rules(Correction.plain(self.config.spine_function.levels), 0.0)
-        off, found = [], []
-        for item in self.validation:
-            scene = scene_of_item(item, self.config.size)
-            read = read_spine(see(module.net, scene.canvas).mean(axis=0), self.config.spine_function)
-            if read is None:
-                off.append(LOST)
-                found.append(np.zeros(3))
-                continue
-            spine = measure_scene(scene, read, rules)
-            off.append(float(np.abs(spine.tilts - np.clip(tilts(item.landmarks), -80, 80)).mean()))
-            found.append(spine.degrees)
-        scores = angle_scores(np.stack(found), np.stack([item.angles for item in self.validation]))
-        return {**scores, "smape": scores["score"], "score": float(np.mean(off))}
+        films = self.split.validation
+        found = [self._scored(module.net, film) for film in films]
+        scores = angle_scores(np.stack([f[0] for f in found]), np.stack([film.angles for film in films]))
+        return {**scores, "smape": scores["score"], "score": float(np.mean([error for _, error in found]))}
 
-
-@torch.inference_mode()
-def see(net: RUNet, canvas: Array, fast: bool = False) -> Shares:
-    """(2, H, W) probability of the spine in an (H, W) canvas and in its mirror image, in the canvas's frame.
-
-    Args:
-        fast: bfloat16 where the device computes it natively; for maps made in bulk, not for answers.
-    """
-    device = next(net.parameters()).device
-    both = to_input(with_mirror(canvas)).to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=fast and native_bf16(device.type)):
-        logits = net(both)
-    spine = np.asarray(logits.float().softmax(dim=1)[:, 1].cpu().numpy(), np.float32)
-    return mirrored_back(spine)
+    def _scored(self, net: RUNet, film: Sample) -> tuple[Floats, float]:
+        """(3,) degrees, and the mean error of the tilts in degrees."""
+        scene = sample_scene(film, self.config.size)
+        fitted = fit_spine(spine_maps(net, scene.canvas).mean(axis=0), self.config.spine_function)
+        if fitted is None:
+            return np.zeros(3), LOST
+        spine = measure_spine(scene, fitted, self.rules)
+        return spine.degrees, tilt_error(spine.tilts, film.landmarks)

@@ -1,4 +1,4 @@
-"""From a film to its column of vertebrae: a coarse pass that finds the spine, fine passes that measure it."""
+"""From a film to its column of vertebrae: a coarse pass finds the spine, fine passes measure it."""
 
 from __future__ import annotations
 
@@ -22,35 +22,38 @@ from aasce.types import Orientation, Radiograph, as_float
 
 Floats = NDArray[np.float64]
 PASSES: tuple[tuple[bool, float], ...] = ((False, 1.0), (True, 1.0), (True, 0.93), (False, 1.07))
-"""(mirrored, scale) of the fine passes; a setting of 1, 2 or 4 passes takes the first ones."""
+"""(mirrored, scale) of the fine passes; with a setting of 1, 2 or 4 passes, of the first ones."""
 
 CLEAR = 60.0
-"""Gain of the first pass's column from which the film is taken as it lies: a negative comes to 58 at most. This and
-what follows was set by the gains of 161 films of the challenge, unseen by their models, and of 41 whole films."""
+"""Gain of the first pass's column from which the film is taken as it lies; negatives reach 58 at most.
+
+This constant and the following ones were set by the gains of 161 films of the challenge, which their models were not
+trained on, and of 41 films of the whole body.
+"""
 
 LOST = 25.0
-"""Gain below which a film may lie turned: upside down it comes to 23 at most, on its side to nothing."""
+"""Gain below which a film may be rotated; upside down it reaches 23 at most, on its side almost 0."""
 
-SEEN = 30.0
-"""Least gain of another orientation of a film that is believed."""
+CREDIBLE = 30.0
+"""Smallest gain for which another orientation of a film is taken."""
 
 NEGATIVE_COST, TURNED_COST = 10.0, 20.0
-"""How much more it has to gain than the film as it lies: rendered films that end in the chest, where little is gained
-either way, gain up to 16 more upside down."""
+"""Difference in gain by which another orientation has to be better: rendered films that end in the chest, which have
+small gains anyway, gain up to 16 more upside down."""
 
 WIDE = (1.25, 4.0)
-"""Between how many widths of a canvas as high as the film a film is passed in parts too. The challenge's films and
-the whole ones are narrower; one more than twice as wide as high rather lies on its side."""
+"""Films between these multiples of the width of a canvas as high as the film are also passed in parts. The films of the
+challenge and of the whole body are narrower; a film more than twice as wide as high more likely lies on its side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A column, and how the film lies.
+    """A column of vertebrae and the orientation of the film.
 
     Attributes:
-        column: corners and `spread` in film px; "from the top" is from the head's side, however the film lies.
-        view: film px to the canvas of the pass that measured it.
-        negative: whether the film shows bone dark.
+        column: corners and `spread` in film px; "from the top" is from the head, also on a rotated film.
+        view: film px to canvas px of the pass that measured the column.
+        negative: whether bone is dark on the film.
     """
 
     column: Column
@@ -59,7 +62,7 @@ class Found:
 
     @property
     def orientation(self) -> Orientation:
-        """How the film lies."""
+        """Orientation of the film."""
         return Orientation(quarter_turns(self.column.corners), self.negative)
 
 
@@ -72,7 +75,7 @@ def find_spine(
         module: the network.
         film: as read.
         views: of the solver's settings.
-        as_it_lies: takes the film to be upright and bone to be bright.
+        as_it_lies: assumes that the film is upright and bone bright.
     """
     pixels = to_uint8(film.pixels)
     first = _first_pass(module, pixels, views, as_it_lies)
@@ -81,14 +84,14 @@ def find_spine(
     if first.negative:
         pixels = ~pixels
     view = spine_view(whole_column(first.column), views.fine, views.spacing)
-    seen = []
+    candidates = []
     for mirrored, scale in PASSES[: views.passes]:
         zoomed = view.then(similarity(_middle(view.size), scale, 0.0, view.size))
         found = _candidates(module, pixels, zoomed, mirrored)
-        seen.append(
+        candidates.append(
             replace(found, corners=view.apply(zoomed.undo(found.corners)), spread=found.spread / scale)
         )
-    fine = choose_column(merge_candidates(seen), room=ROOM)
+    fine = choose_column(merge_candidates(candidates), room=ROOM)
     if fine is None:
         return first
     fine = replace(fine, corners=view.undo(fine.corners), spread=fine.spread / view.scale)
@@ -96,39 +99,41 @@ def find_spine(
 
 
 def first_pass(module: nn.Module, film: Radiograph, views: ViewSettings) -> Found | None:
-    """What a pass over the whole film finds, and how the film lies; None without a column."""
+    """Column and orientation from the coarse pass alone; None if no column is found."""
     return _first_pass(module, to_uint8(film.pixels), views, as_it_lies=False)
 
 
 def _first_pass(module: nn.Module, pixels: Bytes, views: ViewSettings, as_it_lies: bool) -> Found | None:
-    """The whole film as it lies; where no column is clearly found, part by part, as a negative and turned as well."""
+    """The film as it lies; where no column is found clearly, also in parts, then as a negative and rotated."""
     size = (pixels.shape[0], pixels.shape[1])
-
-    def run(canvas: View, negative: bool) -> Found | None:
-        column = _aimed(_candidates(module, ~pixels if negative else pixels, canvas, mirrored=False))
-        if column is None:
-            return None
-        corners, spread = canvas.undo(column.corners), column.spread / canvas.scale
-        return Found(replace(column, corners=corners, spread=spread), canvas, negative)
-
-    plain = run(letterbox(size, views.coarse), False)
+    whole = letterbox(size, views.coarse)
+    plain = _column_on(module, pixels, whole, False)
     if as_it_lies or _gain(plain) >= CLEAR:
         return plain
     parts = wide_parts(size, views.coarse)
-    best = max((plain, *(run(part, False) for part in parts)), key=_gain)
+    best = max((plain, *(_column_on(module, pixels, part, False) for part in parts)), key=_gain)
     most = _gain(best)
     if most >= CLEAR:
         return best
-    ways = [(canvas, True, NEGATIVE_COST) for canvas in (letterbox(size, views.coarse), *parts)]
+    ways = [(canvas, True, NEGATIVE_COST) for canvas in (whole, *parts)]
     if most < LOST:
         for turns, negative in itertools.product((2, 1, 3), (False, True)):
             cost = TURNED_COST + NEGATIVE_COST * negative
             ways.append((letterbox(size, views.coarse, turns), negative, cost))
     for canvas, negative, cost in ways:
-        other = run(canvas, negative)
-        if _gain(other) >= SEEN and _gain(other) - cost > most:
+        other = _column_on(module, pixels, canvas, negative)
+        if _gain(other) >= CREDIBLE and _gain(other) - cost > most:
             best, most = other, _gain(other) - cost
     return best
+
+
+def _column_on(module: nn.Module, pixels: Bytes, canvas: View, negative: bool) -> Found | None:
+    """The column on one canvas of a film, in film px."""
+    column = _aimed(_candidates(module, ~pixels if negative else pixels, canvas, mirrored=False))
+    if column is None:
+        return None
+    corners, spread = canvas.undo(column.corners), column.spread / canvas.scale
+    return Found(replace(column, corners=corners, spread=spread), canvas, negative)
 
 
 def _gain(found: Found | None) -> float:
@@ -136,10 +141,11 @@ def _gain(found: Found | None) -> float:
 
 
 def wide_parts(film: tuple[int, int], canvas: tuple[int, int]) -> list[View]:
-    """Parts as high as the film, which overlap by half at least; none of a film that is not wide.
+    """Views of parts of a wide film, as high as the film, that overlap by at least half; [] if it is not wide.
 
-    A wide film, two views side by side or one with much around the body, is too small on a canvas that holds all of it.
-    Parts are not passed turned: a film cut short is wide too, and would be taken for upside down now and then.
+    A wide film (two radiographs side by side, or one with much around the body) becomes too small on a canvas that
+    holds all of it. Parts are not rotated: a film that is cut short is wide, too, and would sometimes be taken as
+    upside down.
 
     Args:
         film: (H, W).
@@ -161,15 +167,18 @@ def _middle(canvas: tuple[int, int]) -> Floats:
 
 
 def _aimed(candidates: Candidates) -> Column | None:
-    """The column to aim by. One or two vertebrae squeezed in stand for ones that were missed and do no harm; more
-    say that the film ends before the spine, and bring the others too near."""
+    """The column that the fine passes are aimed at.
+
+    One or two vertebrae squeezed in take the place of missed ones and do no harm; with more, the film ends before the
+    spine does, and the squeezed ones would make the spacing too small.
+    """
     column = choose_column(candidates)
     return column if column is None or column.squeezed < 3 else choose_column(candidates, room=ROOM)
 
 
 @torch.inference_mode()
 def _candidates(module: nn.Module, pixels: Bytes, view: View, mirrored: bool) -> Candidates:
-    """Candidates on one canvas, in canvas px of the unmirrored canvas."""
+    """Candidates on one canvas, in px of the unmirrored canvas."""
     assert isinstance(module, VertebraFieldNet)
     canvas = prepare_image(np.asarray(view.render(pixels), np.uint8))
     if mirrored:
@@ -184,10 +193,13 @@ def _candidates(module: nn.Module, pixels: Bytes, view: View, mirrored: bool) ->
 
 
 def merge_candidates(passes: list[Candidates]) -> Candidates:
-    """Joins what several passes found, all in one frame: candidates nearer than half a vertebra are one.
+    """Joins the candidates of several passes; those nearer than half a vertebra are one.
 
-    The joined corners are means weighted by mass and by the inverse square of the expected error; the joined
-    mass is the mean over all passes, so that what one pass alone found weighs less.
+    The joined corners are means weighted by mass and by the inverse square of the expected error; the joined mass is
+    the mean over all passes, so that a candidate of a single pass counts less.
+
+    Args:
+        passes: candidates of each pass, all in one frame.
     """
     corners = np.concatenate([c.corners for c in passes])
     if not len(corners):
@@ -215,7 +227,7 @@ def merge_candidates(passes: list[Candidates]) -> Candidates:
 
 
 def whole_column(column: Column) -> Floats:
-    """(17, 4, 2) the column continued straight on where levels are missing at an end, to aim the fine passes."""
+    """(17, 4, 2) the column, continued in a straight line where levels are missing at an end."""
     corners = as_float(column.corners)
     below = LEVELS - column.first - len(corners)
     step_up, step_down = corners[1] - corners[0], corners[-1] - corners[-2]

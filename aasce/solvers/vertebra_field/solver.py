@@ -1,10 +1,10 @@
 """`vertebra_field`: every pixel near a vertebra votes for its centre, its corners and its level.
 
-A method of this kit. One network runs twice: over the whole film, to find the spine wherever and however small
-it stands, and over the spine brought upright to a fixed size, to measure it. Votes are gathered to candidates,
-and the column T1..L5 is chosen among them by dynamic programming over spacing, smoothness and level evidence
-(`aasce.targets.field`). Votes in the manner of Kendall's and of Yi's vertebra-focused offsets (Yi et al. 2020,
-ISBI), with learned weights of the votes and corner errors the network expects of itself.
+A method of this kit. One network runs twice: on the whole film, to find the spine in any place and size, and on the
+spine brought upright and to a fixed size, to measure it. Votes are gathered to candidates, and the column T1 to L5 is
+chosen among them by dynamic programming over spacing, smoothness and the evidence of the levels
+(`aasce.targets.field`). Votes are offsets as in Yi et al. 2020 (ISBI, vertebra-focused landmark detection), with
+learned weights, and with errors of the corners that the network predicts for itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -31,9 +30,8 @@ from aasce.solvers.base import (
     RunFolder,
     failed,
     merged_flags,
-    restore,
 )
-from aasce.solvers.shared.checkpoint import NetworkSolver, load_weights
+from aasce.solvers.shared.checkpoint import NetworkSolver
 from aasce.solvers.shared.confidence import confidence
 from aasce.solvers.shared.orientation import LocalizationCache
 from aasce.solvers.shared.trainer import Trainer, resolve_device, seeded
@@ -47,19 +45,19 @@ from aasce.types import CobbAngles, Radiograph, SpinePrediction
 Floats = NDArray[np.float64]
 
 CALIBRATION = (4.2, 0.46)
-"""Offset and slope per degree of the confidence's rule while no film outside the training has set them."""
+"""Offset and slope per degree of the confidence's rule before films that were not trained on set them."""
 
 WHOLE = 85.0
-"""Gain of a column to whose confidence nothing is added by more: chosen of seven on half of the 481 films, each by a
-model that had not seen it; on the other half the Brier score of the confidence falls from 0.117 to 0.111."""
+"""Gain of a column above which the confidence grows no further: chosen among seven values on half of the 481 films, by
+models not trained on them; on the other half the Brier score of the confidence falls from 0.117 to 0.111."""
 
 UNCLEAR = 40.0
-"""Gain of a column below which it may be no frontal spine at all: one in a hundred of those films, none of the whole
-ones; rendered lateral films come to 37 at most."""
+"""Gain of a column below which it may be no frontal spine: one in a hundred of these films, no film of the whole body;
+rendered lateral films reach 37 at most."""
 
-UNSEEN = 28.0
-"""The same of the first pass's column: 161 of those films and the 82 whole ones come to 38 at least (unseen by their
-models 480 of 481 come to it), 16 rendered lateral films to 19 at most."""
+UNCLEAR_FIRST = 28.0
+"""The same for the column of the first pass: 161 of these films and 82 films of the whole body reach 38 at least (by
+models not trained on them, 480 of 481), 16 rendered lateral films 19 at most."""
 
 
 class VertebraFieldSolver(NetworkSolver):
@@ -74,27 +72,20 @@ class VertebraFieldSolver(NetworkSolver):
         self.learned = self.Learned()
         self.device = resolve_device(device)
         self.module = self._network(start=False)
-        self.continues = False
         self._localizations = LocalizationCache()
 
     def _network(self, start: bool) -> VertebraFieldNet:
+        """The untrained network; `start` gives its encoder the weights that the settings ask for."""
         with seeded(self.config.seed):
             return VertebraFieldNet(self.config.network, self.config.loss, start).to(self.device).eval()
 
-    def start_from(self, folder: Path) -> None:
-        """Goes on from another run: its weights, and its confidence's rule until another is fitted."""
-        restore(self, folder)
-        load_weights(self.module, folder)
-        self.training = {}
-        self.continues = True
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
-        """Trains on landmarks; keeps the averaged weights with the lowest SMAPE on `validation`."""
+        """Trains on landmarks; weights are chosen by SMAPE on `validation`."""
         if not self.continues and self.config.network.encoder.asks_for_weights:
             self.module = self._network(start=True)
         single = self.config.views.model_copy(update={"passes": 1})
-        measure = functools.partial(_landmarks_of, views=single)
-        scorer = Scorer(validation, measure) if validation is not None and len(validation) else None
+        find = functools.partial(_landmarks_of, views=single)
+        scorer = Scorer(validation, find) if validation is not None and len(validation) else None
         task = FieldTask(self.config, self.module, train, scorer, run.data)
         settings = self.config.train.stage(self.continues)
         report = Trainer(task, settings, run, self.config.seed).fit()
@@ -104,10 +95,10 @@ class VertebraFieldSolver(NetworkSolver):
 
     def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
         """Each film by itself, so that batching changes nothing."""
-        return [self._one(film) for film in films]
+        return [self._predict_one(film) for film in films]
 
     def localize(self, film: Radiograph) -> Localization:
-        """How a film lies and where T1 to L5 are, by the first pass alone; the same film is passed once."""
+        """Orientation of a film and box of T1 to L5, by the first pass alone; a film is passed once."""
         return self._localizations.get(film, self._localize)
 
     def _localize(self, film: Radiograph) -> Localization:
@@ -117,10 +108,10 @@ class VertebraFieldSolver(NetworkSolver):
         orientation = found.orientation
         points = set_upright(whole_column(found.column), film.size, orientation.turns)[0].reshape(-1, 2)
         spine = np.concatenate([points.min(axis=0), points.max(axis=0)])
-        unclear = found.column.gain < UNSEEN
+        unclear = found.column.gain < UNCLEAR_FIRST
         return Localization(orientation, unclear, None if unclear else spine)
 
-    def _one(self, film: Radiograph) -> SpinePrediction:
+    def _predict_one(self, film: Radiograph) -> SpinePrediction:
         if is_blank(film.pixels):
             return failed(film, self.name, BLANK_FILM)
         found = find_spine(self.module, film, self.config.views)
@@ -141,15 +132,18 @@ class VertebraFieldSolver(NetworkSolver):
         )  # fmt: skip
 
     def _angles(self, film: Radiograph, found: Found) -> CobbAngles | None:
-        """The challenge's angles to be expected of the corners' uncertainty; None leaves them to the corners."""
+        """Median angles under the uncertainty of the corners; None if the corners alone decide."""
         if self.config.corner_sd_share == 0:
             return None
         landmarks, (height, _) = set_upright(found.column.corners, film.size, found.orientation.turns)
         return expected_angles(landmarks, self.config.corner_sd_share * found.column.spread, height)
 
     def _confidence(self, found: Found) -> float:
-        """Chance that the major angle is within 5 degrees: by the logistic rule fitted on validation films, and no more
-        than the column is worth. The rule alone knows films of the challenge, and trusts a lateral film."""
+        """Chance that the error of the major angle is within 5 degrees.
+
+        By the logistic rule fitted to validation films, limited by the column's gain: the rule, which is fitted to
+        films of the challenge alone, would trust lateral films.
+        """
         chance = confidence(expected_tilt_error(found), self.learned.calibration or CALIBRATION)
         return min(chance, max(found.column.gain, 0.0) / WHOLE)
 
@@ -160,7 +154,7 @@ def _landmarks_of(module: nn.Module, film: Radiograph, views: ViewSettings) -> F
 
 
 def expected_tilt_error(found: Found) -> float:
-    """Degrees: the tilt error the network expects of its vertebrae, averaged over the column."""
+    """Degrees: error of the tilts that the network predicts for itself, mean of the column."""
     column = found.column
     width = np.linalg.norm(column.corners[:, 1] - column.corners[:, 0], axis=1).clip(min=1)
     return float(np.degrees(np.mean(column.spread.mean(axis=1) / width)))

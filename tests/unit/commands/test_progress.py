@@ -28,8 +28,8 @@ def test_bar_is_taken_away_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(Progress, "start", lambda self: started.append("start"))
     monkeypatch.setattr(Progress, "stop", lambda self: started.append("stop"))
-    items = progress(iter("abc"), 3, "working")
-    assert [next(items), next(items)] == ["a", "b"]
+    values = progress(iter("abc"), 3, "working")
+    assert [next(values), next(values)] == ["a", "b"]
     with pytest.raises(RuntimeError):
-        items.throw(RuntimeError("work failed"))
+        values.throw(RuntimeError("work failed"))
     assert started == ["start", "stop"]

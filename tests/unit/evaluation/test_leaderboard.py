@@ -98,7 +98,7 @@ def test_the_baseline_knows_nothing_of_the_films_own_fold(films: FilmSet) -> Non
     [
         ({"solver": None}, GUESS, r"manifest.json: cannot be read \(it names no solver\)"),
         ({"definition": "clinical"}, GUESS, "bench scores 'challenge'"),
-        ({"labels": "fixed"}, GUESS, "say --labels fixed"),
+        ({"labels": "fixed"}, GUESS, "give --labels fixed"),
         ({}, {"z": (1, 2, 3), **GUESS}, "predicts 1 films that are not in the data set, as 'z'"),
     ],
     ids=["no solver", "definition", "labels", "strange film"],

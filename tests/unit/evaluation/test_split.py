@@ -60,6 +60,7 @@ def test_facts_know_films_and_split(films: FilmSet) -> None:
         (Split(folds=5), (5,), "--fold 5: is from 0 to 4 for --folds 5"),
         (Split(folds=5), (-1,), "--fold -1: is from 0 to 4"),
         (Split(folds=11), (0,), r"--folds 11: folds is from 2 to the number of studies \(10\)"),
+        (Split(folds=0), (0,), "--folds 0: folds is from 2"),
         (Split(validation=1.0), (), r"--validation 1.0: fraction is in \[0, 1\)"),
     ],
 )

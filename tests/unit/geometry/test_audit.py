@@ -1,4 +1,4 @@
-"""Each fault planted in a clean spine is found, named, and repaired or left as stated."""
+"""Each error put into correct labels is found, named, and repaired or left as documented."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 
 def clean() -> Floats:
-    """17 boxes with a gentle double curve: no fault."""
+    """17 boxes with a slight double curve, without errors."""
     return straight_spine(tilt=10.0 * np.sin(np.linspace(0, 5, 17)))
 
 
@@ -152,13 +152,13 @@ def test_boxes_on_discs_in_the_middle_alone_are_left() -> None:
     middle = spine[5:11].mean(axis=1, keepdims=True)
     spine[5:11] = middle + (spine[5:11] - middle) * [1.0, 0.3]
     faults = [f for f in audit_landmarks(spine, SIZE) if f.kind == "on_discs"]
-    # Boxes of 12 px, 38 px apart, from T6 to T11.
+    # Boxes 12 px high with gaps of 38 px, from T6 to T11.
     assert [(f.vertebra, f.repair) for f in faults] == [(5, LEFT)]
     assert disc_runs(spine) == [(5, 9)]
     np.testing.assert_array_equal(fix_landmarks(spine, SIZE), spine)
 
 
-def test_a_vertebra_torn_between_both_ends() -> None:
+def test_a_vertebra_split_between_both_ends() -> None:
     true = straight_spine(18) + np.array([0.0, 40.0])
     stored = np.delete(true.reshape(-1, 2, 2), 16, axis=0)[:34].reshape(-1, 4, 2)
     stored[16, 2:] = true[0, :2] - [0.0, 30.0]
@@ -177,7 +177,7 @@ def test_sizes_out_of_line() -> None:
 def test_a_corner_that_stands_out() -> None:
     spine = straight_spine()
     spine[6, 1] += [40.0, 0.0]
-    # The diagonals' middles part by 20 px; the box measures 80 (mean of 60 and 100) by 40 px.
+    # The diagonals' middles are 20 px from each other; the box measures 80 (mean of 60 and 100) by 40 px.
     assert skewness(spine)[6] == pytest.approx(20 / np.sqrt(80 * np.hypot(40, 20)), rel=0.1)
     assert (6, "shape") in kinds(audit_landmarks(spine, SIZE))
 

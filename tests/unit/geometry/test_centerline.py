@@ -24,7 +24,7 @@ from tests.synthetic import bent_spine
 
 
 def euler(curve: np.ndarray, steps: int, rate: float, ends: str) -> np.ndarray:
-    """The paper's loop, as it stands."""
+    """The paper's loop, step by step."""
     u = np.array(curve, dtype=np.float64)
     for _ in range(steps):
         padded = np.concatenate([u[:1], u, u[-1:]])
@@ -48,7 +48,7 @@ def noisy_curve(points: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("ends", ["fixed", "free"])
 def test_smoothing_equals_65000_euler_steps(ends: Literal["fixed", "free"]) -> None:
-    """To a millionth of the range, and a hundred times as fast at the least."""
+    """To a millionth of the range, and at least a hundred times as fast."""
     curve = noisy_curve(400)
     expected, slow = timed(lambda: euler(curve, 65_000, 0.01, ends))
     found, fast = min(
@@ -109,8 +109,8 @@ def test_slices_have_the_tilts_and_lie_on_the_curve() -> None:
     boxes = slice_landmarks(curve, tilt, at, 50.0)
     assert boxes.shape == (17, 4, 2)
     assert tilts(boxes) == pytest.approx(tilt)
-    apart = np.linalg.norm(endplate_midpoints(boxes)[:, None] - resample(curve, 6000), axis=-1).min(axis=1)
-    assert apart.max() < 1.0
+    distance = np.linalg.norm(endplate_midpoints(boxes)[:, None] - resample(curve, 6000), axis=-1).min(axis=1)
+    assert distance.max() < 1.0
     assert np.diff(endplate_midpoints(boxes)[:, 1]).min() > 0
 
 

@@ -1,4 +1,4 @@
-"""Angles by both definitions: hand-derived curves, analytic arcs, and what must not change them."""
+"""Angles by both definitions: curves derived by hand, arcs, and invariances."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_a_wrong_shape_is_answered_with_the_right_one(shape: tuple[int, ...]) ->
         cobb_angles(np.zeros(shape), 100)
 
 
-def test_other_nonsense_is_refused() -> None:
+def test_other_wrong_input_is_refused() -> None:
     spine = straight_spine()
     with pytest.raises(ValueError, match="'challenge' or 'clinical'"):
         cobb_angles(spine, 100, "lumbar")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Order of vertebrae and names of corners, found again after they were mixed."""
+"""Order of vertebrae and names of corners, restored after they were shuffled."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_vertebra_above_the_first_that_is_stored_last_comes_first(vertebrae: i
     np.testing.assert_array_equal(order_vertebrae(np.roll(spine, -1, axis=0)), spine)
 
 
-def test_a_vertebra_labelled_twice_is_no_matter_of_order() -> None:
+def test_a_vertebra_labelled_twice_does_not_change_the_order() -> None:
     spine = straight_spine()
     spine[16] = spine[15] - [0.0, 3.0]
     np.testing.assert_array_equal(vertebra_order(spine), np.arange(17))
@@ -111,7 +111,7 @@ def test_endplates_are_paired_anew_after_one_was_left_out(vertebra: int) -> None
     np.testing.assert_allclose(paired[vertebra, :2], true[vertebra, :2])
 
 
-def test_a_last_vertebra_torn_between_both_ends_is_seen() -> None:
+def test_a_last_vertebra_split_between_both_ends_is_recognised() -> None:
     true, labels = skipped_endplate(8)
     labels[16, 2:] = true[0, :2] - [0.0, 30.0]
     assert is_split(labels)

@@ -1,4 +1,4 @@
-"""Spines with their placed points, and chests along them, for the tests of ribs, lungs and skin."""
+"""Spines with their named points, for the tests of ribs, lungs and skin."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def scoliotic(cobb: float = 40.0, turn: float = 20.0) -> tuple[SpinePose, Points
 
 
 def points_of(pose: SpinePose) -> Points:
-    """Points of average vertebrae, placed."""
+    """Named points of average vertebrae in the person's frame."""
     return {level: _model(level).placed(pose)[1] for level in LEVELS}
 
 
@@ -52,7 +52,7 @@ def _model(level: str) -> object:
 
 
 def turned(pose: SpinePose, level: int, degrees: float) -> SpinePose:
-    """The pose with one vertebra turned about the upright by so many degrees, counter-clockwise from above."""
+    """The pose with one vertebra rotated about the vertical by some degrees, counter-clockwise from above."""
     zero = torch.zeros(1, dtype=torch.float64)
     turn = axis_rotation(zero, zero, zero + degrees)[0]
     rotation = pose.rotation.clone()
@@ -61,7 +61,7 @@ def turned(pose: SpinePose, level: int, degrees: float) -> SpinePose:
 
 
 def by_name(meshes: list[Mesh]) -> dict[str, Mesh]:
-    """Meshes by name; each name stands once."""
+    """Meshes by name; no name occurs twice."""
     found = {mesh.name: mesh for mesh in meshes}
     assert len(found) == len(meshes)
     return found

@@ -1,4 +1,4 @@
-"""What the tests of the phantom ask of a surface, without a mesh library."""
+"""Checks and measures of surfaces for the phantom's tests, without a mesh library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aasce.xray.mesh import Mesh
 
 
 def assert_closed(mesh: Mesh) -> None:
-    """Every edge is walked once each way by exactly two faces, and the enclosed volume is positive."""
+    """Every edge belongs to exactly two faces that pass it in opposite directions, and the volume is positive."""
     vertices, faces = mesh.vertices.double().numpy(), mesh.faces.numpy()
     assert np.isfinite(vertices).all(), mesh.name
     assert faces.min() == 0, mesh.name

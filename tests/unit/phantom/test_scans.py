@@ -1,4 +1,4 @@
-"""The phantom as a scan: labels where the vertebrae are, and the same X-ray as of its meshes."""
+"""CT scans of a phantom: labels at the vertebrae, and the same radiograph as from its meshes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a rendered film agrees with itself, in the film and in space."""
+"""The ground truth of a rendered film is consistent, on the film and in space."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def stretched_angles(ratio: float) -> list[float]:
 
 
 def sample() -> Sample:
-    """The film as it waits in memory: shrunk to 640 rows."""
+    """The film as it is kept in memory: reduced to 640 rows."""
     view = shrunk(FILM, 640)
     return Sample(np.zeros((*view.size, 1), np.uint8), view.apply(SPINE), np.array(ANGLES), view, FILM[0])
 
@@ -95,7 +95,7 @@ def test_a_stretched_film_has_the_angles_of_the_formula(across: float, down: flo
     stretched = Stretch(((FILM[1] - 1) / 2, (FILM[0] - 1) / 2), (across, down)).apply(SPINE)
     expected = stretched_angles(down / across)
     assert cobb_angles(stretched, FILM[0]).degrees == pytest.approx(expected, abs=1e-4)
-    # So it is on the film that has grown with its picture, and on its own rows.
+    # The same holds on the stretched film with its own number of rows.
     grown = SPINE * np.array([across, down])
     assert cobb_angles(grown, round(FILM[0] * down)).degrees == pytest.approx(expected, abs=1e-4)
     if across != down:
@@ -108,7 +108,7 @@ def test_labels_follow_the_formula_when_films_are_stretched() -> None:
         across, down = change.factors
         assert across * down == pytest.approx(1.0)
         assert label == pytest.approx(stretched_angles(down / across), abs=1e-3)
-        # The landmarks handed on with the label are the ones it was measured on.
+        # The label was measured on the landmarks that come with it.
         assert cobb_angles(landmarks, 512, "clinical").degrees[0] == pytest.approx(label[0], abs=2e-3)
         ratios.append(down / across)
     assert min(ratios) < 0.85

@@ -1,4 +1,4 @@
-"""Bends: landmarks and picture move together, and by the angle that was asked for."""
+"""Bends: landmarks and film move together, and by the wanted angle."""
 
 from __future__ import annotations
 
@@ -53,16 +53,16 @@ def test_source_map_sends_canvas_to_film() -> None:
 
 
 @pytest.mark.parametrize("stretch", [0.0, 0.3])
-def test_picture_and_landmarks_move_together(stretch: float) -> None:
+def test_film_and_landmarks_move_together(stretch: float) -> None:
     """The mask drawn from the moved landmarks is the moved mask, to a thin rim."""
     landmarks = straight_spine(tilt=np.linspace(-15, 15, 17))
-    picture = np.round(encode_mask(landmarks, SIZE)[1:].transpose(1, 2, 0) * 255).astype(np.uint8)
+    film = np.round(encode_mask(landmarks, SIZE)[1:].transpose(1, 2, 0) * 255).astype(np.uint8)
     warp = SpineWarp((512, 256), WarpRanges(stretch=stretch))
     steps, rng = pipeline(warp), np.random.default_rng(3)
     seen = set()
     for _ in range(12):
         reseed(steps, rng)
-        moved, points = augment(steps, picture, landmarks)
+        moved, points = augment(steps, film, landmarks)
         seen.add(warp.get_applied_params()["bent"] is None)
         drawn = encode_mask(points, (512, 256))[1] * 255
         assert points.shape == (17, 4, 2)

@@ -1,4 +1,4 @@
-"""Views: exact inverses, and film content that lands where the matrix says."""
+"""Views: exact inverses, composition, and film content at the positions given by the matrix."""
 
 from __future__ import annotations
 

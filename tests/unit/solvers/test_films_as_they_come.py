@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +18,7 @@ from aasce.solvers.vertebra_field.inference import wide_parts
 from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
 from aasce.types import Radiograph, SpinePrediction
 from aasce.writers.overlay import draw_overlay
-from tools.as_they_come import lateral_film, lateral_view, main, on_a_square
+from tools.orientation_check import lateral_film, lateral_view, on_a_square
 
 
 @pytest.fixture(scope="module")
@@ -176,18 +174,3 @@ def test_a_lateral_film_is_told_and_not_trusted(solver: VertebraFieldSolver) -> 
     said = solver.predict([lateral_film(703)])[0]
     assert said.failure is not None or "spine_unclear" in said.flags
     assert said.confidence < 0.5
-
-
-def test_the_tool_counts_what_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copy(example_films()[2], tmp_path)
-    main(tmp_path)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines.pop(3).startswith("pale: within 1 degree ")
-    assert [line.split(", median")[0] for line in lines] == [
-        "as a negative: told 1 of 1, within 1 degree 1",
-        "upside down: told 1 of 1, within 1 degree 1",
-        "on its side: told 1 of 1, within 1 degree 1",
-        "on a square: within 1 degree 1",
-        "beside a lateral view: within 1 degree 1",
-        "as it is: taken for one of these 0 of 1",
-    ]

@@ -136,8 +136,8 @@ def test_rows_between_two_vertebrae_share_their_tilts() -> None:
     assert inside.tolist() == [False, True, False]
 
 
-def test_a_line_that_strays_leans_like_the_vertebrae() -> None:
-    """Vertebrae tilted one by one on a straight column: a smoothed midline has no tilt, the true line theirs."""
+def test_a_line_that_strays_has_the_tilts_of_the_vertebrae() -> None:
+    """Vertebrae tilted one by one on a straight column: a smoothed midline has no tilt, the tilt line theirs."""
     tilt = 12 * np.cos(np.linspace(0, 2 * np.pi, 17))
     landmarks = straight_spine(17, tilt)
     assert np.array_equal(tilt_line(landmarks, 0.0), midline(landmarks))

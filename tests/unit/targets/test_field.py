@@ -1,4 +1,4 @@
-"""Votes: a round trip from landmarks through perfect and noisy fields back to landmarks."""
+"""A round trip from landmarks through perfect and noisy fields of votes back to landmarks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIZE = (960, 400)
 
 
 def perfect_field(landmarks: np.ndarray, first: int = 0, noise: float = 0.0) -> Field:
-    """The field a network without error would give, its votes blurred by `noise` px."""
+    """The field of a network without error, with noise of `noise` px on its votes."""
     rng = np.random.default_rng(0)
     members = encode_members(landmarks, SIZE)
     shape = members.shape

@@ -1,4 +1,4 @@
-"""The registration experiment: its shape model, and that a short one already comes nearer."""
+"""The registration experiment: its shape model, and a short run that already reduces the errors."""
 
 from __future__ import annotations
 

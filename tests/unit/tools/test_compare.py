@@ -9,18 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from aasce.config import load_settings
 from aasce.datasets import read_challenge
-from aasce.evaluation.held_out import Ground
+from aasce.evaluation.benchmark import Benchmark
+from aasce.evaluation.split import Split
 from aasce.scoring import smape
 from aasce.solvers.registry import SOLVERS, solver_class
 from aasce.types import AasceError
 from tests.synthetic import bent_spine, write_challenge
-from tools.compare import Comparison, Row, Side, compare, entry_of
+from tools.compare import Comparison, ComparisonRun, Side, candidate_of, compare
 from tools.comparisons import COMPARISONS, comparison_of
-from tools.seg4reg_table import grid
 
 STUB = """
 from dataclasses import replace
@@ -43,8 +44,7 @@ class Staged(ConstantSolver):
             TRAINED.append("seg")
         TRAINED.append(self.config.statistic)
         report = super().fit(train, validation, run)
-        self.manifest["validation_miou"] = 0.75
-        return replace(report, seconds=3.0)
+        return replace(report, seconds=3.0, notes={"validation_miou": 0.75})
 """
 
 
@@ -58,13 +58,14 @@ def stub(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Ground:
+def first_fold(tmp_path: Path) -> ComparisonRun:
     bends = [10.0, 12.0, 20.0, 35.0, 40.0, 60.0]
     films = read_challenge(write_challenge(tmp_path / "data", [bent_spine(bend) for bend in bends]))
-    return Ground(films, folds=2, validation=0.0, threads=1)
+    benchmark = Benchmark(films, split=Split(folds=2, validation=0.0), threads=1)
+    return ComparisonRun(benchmark, (0,), tmp_path / "out")
 
 
-def sides(shares: bool = True, answers: bool = False) -> tuple[Side, ...]:
+def sides(shares: bool = True, one_model: bool = False) -> tuple[Side, ...]:
     return (
         Side("median", ("statistic=median",), "SMAPE 1"),
         Side(
@@ -72,27 +73,26 @@ def sides(shares: bool = True, answers: bool = False) -> tuple[Side, ...]:
             ("statistic=mean",),
             "SMAPE 2",
             ("median", "seg") if shares else None,
-            "median" if answers else None,
+            "median" if one_model else None,
         ),
     )
 
 
 def test_sides_meet_the_same_films_and_differences_are_paired(
-    tmp_path: Path, ground: Ground, stub: str
+    tmp_path: Path, first_fold: ComparisonRun, stub: str
 ) -> None:
-    rows = compare(Comparison(stub, "a paper", sides(), ()), ground, (0,), tmp_path / "out")
-    films = ground.films
+    table = compare(Comparison(stub, "a paper", sides(), ()), first_fold)
+    films = first_fold.benchmark.films
     held = films_of(tmp_path / "out" / "median" / "fold-0" / "preds.csv")
     assert held == films_of(tmp_path / "out" / "mean" / "fold-0" / "preds.csv")
     truth = np.array([film.angles for film in films if film.film_id in held])
     learned = np.array([film.angles for film in films if film.film_id not in held])
     expected = [smape(np.tile(f(learned, axis=0), (len(truth), 1)), truth) for f in (np.median, np.mean)]
-    assert [row.smape for row in rows] == pytest.approx(expected, abs=1e-3)
-    assert rows[0].difference == 0
-    assert rows[1].difference == pytest.approx(expected[1] - expected[0], abs=1e-3)
-    assert [row.films for row in rows] == [3, 3]
-    assert [row.miou for row in rows] == [0.75, 0.75]
-    assert rows[0].seconds == 3
+    assert table["smape"].tolist() == pytest.approx(expected, abs=1e-3)
+    assert table["difference"].tolist() == pytest.approx([0, expected[1] - expected[0]], abs=1e-3)
+    assert table["films"].tolist() == [3, 3]
+    assert table["miou"].tolist() == [0.75, 0.75]
+    assert table["seconds"][0] == 3
     # The first stage was trained once.
     assert sys.modules["compare_stub"].TRAINED == ["seg", "median", "mean"]
 
@@ -102,57 +102,60 @@ def films_of(path: Path) -> set[str]:
         return {row["name"] for row in csv.DictReader(stream)}
 
 
-def test_what_is_done_is_not_done_again(tmp_path: Path, ground: Ground, stub: str) -> None:
+def test_what_is_done_is_not_done_again(tmp_path: Path, first_fold: ComparisonRun, stub: str) -> None:
     comparison = Comparison(stub, "a paper", sides(), ())
-    first = compare(comparison, ground, (0,), tmp_path / "out")
+    first = compare(comparison, first_fold)
     trained = sys.modules["compare_stub"].TRAINED
     before = list(trained)
-    assert compare(comparison, ground, (0,), tmp_path / "out") == first
+    pd.testing.assert_frame_equal(compare(comparison, first_fold), first)
     assert trained == before
     with pytest.raises(AasceError, match=r"holds predictions made otherwise \(settings.seed 0, now 5"):
-        compare(replace(comparison, budget=("seed=5",)), ground, (0,), tmp_path / "out")
+        compare(replace(comparison, budget=("seed=5",)), first_fold)
 
 
-def test_sides_that_only_answer_otherwise_share_one_model(tmp_path: Path, ground: Ground, stub: str) -> None:
-    """Weights of the median answer for the "mean", whose own settings stand beside them."""
-    comparison = Comparison(stub, "a paper", sides(shares=False, answers=True), ())
-    rows = compare(comparison, ground, (0, 1)[:1], tmp_path / "out")
+def test_sides_that_differ_in_prediction_alone_share_one_model(
+    tmp_path: Path, first_fold: ComparisonRun, stub: str
+) -> None:
+    """The "mean" predicts with the weights of the median, beside its own settings."""
+    comparison = Comparison(stub, "a paper", sides(shares=False, one_model=True), ())
+    table = compare(comparison, first_fold)
     assert sys.modules["compare_stub"].TRAINED == ["seg", "median"]
-    assert rows[0].smape == rows[1].smape
-    assert rows[1].seconds == 0
-    run = tmp_path / "out" / "mean" / "fold-0" / "run"
+    assert table["smape"][0] == table["smape"][1]
+    assert table["seconds"][1] == 0
+    run = tmp_path / "out" / "mean" / "fold-0"
     assert "statistic: mean" in (run / "config.yaml").read_text()
 
 
-def test_folds_are_held_out_together(tmp_path: Path, ground: Ground, stub: str) -> None:
-    three = replace(ground, folds=3)
-    rows = compare(Comparison(stub, "a paper", sides(), ()), three, (0, 2), tmp_path / "out")
-    assert [row.films for row in rows] == [4, 4]
+def test_folds_are_held_out_together(tmp_path: Path, first_fold: ComparisonRun, stub: str) -> None:
+    benchmark = replace(first_fold.benchmark, split=Split(folds=3, validation=0.0))
+    two_folds = replace(first_fold, benchmark=benchmark, held=(0, 2))
+    table = compare(Comparison(stub, "a paper", sides(), ()), two_folds)
+    assert table["films"].tolist() == [4, 4]
     assert (tmp_path / "out" / "median" / "fold-0-2" / "preds.csv").is_file()
 
 
-def test_the_table_is_written_in_both_forms(tmp_path: Path, ground: Ground, stub: str) -> None:
-    rows = compare(Comparison(stub, "a paper, table 1", sides(), ("seed=0",)), ground, (0,), tmp_path / "out")
+def test_the_table_is_written_in_both_forms(tmp_path: Path, first_fold: ComparisonRun, stub: str) -> None:
+    table = compare(Comparison(stub, "a paper, table 1", sides(), ("seed=0",)), first_fold)
     with (tmp_path / "out" / "table.csv").open(newline="", encoding="utf-8") as stream:
         kept = list(csv.DictReader(stream))
-    assert [float(row["smape"]) for row in kept] == pytest.approx([row.smape for row in rows])
+    assert [float(row["smape"]) for row in kept] == pytest.approx(table["smape"].tolist(), rel=1e-5)
     text = (tmp_path / "out" / "table.md").read_text()
     assert "a paper, table 1. 3 films of fold 0 of 2 (seed 0), labels official, never trained on" in text
     assert "budget seed=0" in text
     first, second = (line for line in text.splitlines() if line.startswith(("| median", "| mean")))
     assert "| 0.7500 |" in first
     assert first.endswith("| SMAPE 1 |")
-    assert f"| {rows[1].difference:+.2f}" in second
+    assert f"| {table['difference'][1]:+.2f}" in second
     assert first.count("|") == second.count("|") == text.splitlines()[2].count("|")
 
 
-def test_an_interrupted_take_over_is_begun_anew(tmp_path: Path, ground: Ground, stub: str) -> None:
+def test_an_interrupted_take_over_is_begun_anew(tmp_path: Path, first_fold: ComparisonRun, stub: str) -> None:
     """A half-copied stage is no stage."""
     comparison = Comparison(stub, "a paper", sides(), ())
-    run = tmp_path / "out" / "mean" / "fold-0" / "run"
+    run = tmp_path / "out" / "mean" / "fold-0"
     (run / "seg.part").mkdir(parents=True)
     (run / "seg.part" / "checkpoint.pt").write_text("half")
-    compare(comparison, ground, (0,), tmp_path / "out")
+    compare(comparison, first_fold)
     assert (run / "seg" / "checkpoint.pt").read_text() == "done"
     assert not (run / "seg.part").exists()
 
@@ -162,25 +165,16 @@ def test_every_comparison_has_settings_that_its_solver_knows(name: str) -> None:
     comparison = comparison_of(name)
     assert comparison.solver in SOLVERS
     cls = solver_class(comparison.solver)
-    entries = [entry_of(comparison, side, 0) for side in comparison.sides]
-    assert len({entry.config.model_dump_json() for entry in entries}) == len(entries) >= 2
-    assert len({entry.name for entry in entries}) == len(entries)
+    candidates = [candidate_of(comparison, side, 0) for side in comparison.sides]
+    assert len({candidate.config.model_dump_json() for candidate in candidates}) == len(candidates) >= 2
+    assert len({candidate.name for candidate in candidates}) == len(candidates)
     for side in comparison.sides:
         load_settings(cls.Config, None, [*comparison.budget, *side.settings])
-        for other in (side.answers_for, side.shares[0] if side.shares else None):
-            assert other is None or comparison.side(other).answers_for is None
-        assert side.answers_for != side.name
+        for other in (side.weights_of, side.shares[0] if side.shares else None):
+            assert other is None or comparison.side(other).weights_of is None
+        assert side.weights_of != side.name
 
 
 def test_an_unknown_comparison_is_answered_with_the_nearest() -> None:
     with pytest.raises(AasceError, match=r"did you mean 'seg4reg_inputs'\?"):
         comparison_of("seg4reg_input")
-
-
-def test_grid_of_seg4reg() -> None:
-    def row(side: str, value: float) -> Row:
-        return Row(side, "", value, 1.0, 2.0, 0, None, None, 0, 0, 0, 0, 3, None, 0, 0, "")
-
-    text = grid([row("mask, without adaptation", 14.57), row("image, with adaptation", 24.67)])
-    assert "| mask | 14.57 (1.00 to 2.00) |  |" in text
-    assert "| image |  | 24.67 (1.00 to 2.00) |" in text

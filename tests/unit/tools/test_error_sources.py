@@ -1,4 +1,4 @@
-"""Errors are told by level and by branch of the rule."""
+"""Errors are grouped by level and by branch of the rule."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from aasce.datasets import read_challenge
+from aasce.writers import write_submission
 from tests.conftest import straight_spine
 from tests.synthetic import write_repeated
 from tools.error_sources import branch, level_shift, main
 
 
 @pytest.mark.parametrize("shift", [-2, -1, 0, 1, 2])
-def test_a_column_that_begins_elsewhere_is_told_by_how_much(shift: int) -> None:
+def test_a_column_that_begins_elsewhere_is_off_by_so_much(shift: int) -> None:
     label = straight_spine()
     step = label[1] - label[0]
     assert level_shift(label + shift * step, 0, label) == shift
@@ -36,18 +37,17 @@ def test_branches_of_the_rule() -> None:
 
 def test_films_are_grouped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     films = read_challenge(write_repeated(tmp_path / "data"))
-    rows = {}
+    rows, angles = {}, {}
     for index, film in enumerate(films):
         assert film.landmarks is not None
         lower = film.landmarks + (index == 1) * (film.landmarks[1] - film.landmarks[0])
-        angles = np.asarray(film.angles) + np.array([index, 0, 0])
-        rows[film.film_id] = {"landmarks": lower.tolist(), "first_level": 0, "angles": angles.tolist()}
-    run = tmp_path / "runs" / "fold-0"
-    run.mkdir(parents=True)
-    (run / "oof.json").write_text(json.dumps(rows))
-    main(tmp_path / "runs", tmp_path / "data")
-    said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("all: 3 films")
+        angles[film.film_id] = np.asarray(film.angles) + np.array([index, 0, 0])
+        rows[film.film_id] = {"landmarks": lower.tolist(), "first_level": 0}
+    write_submission(tmp_path / "fold-0" / "preds.csv", angles)
+    (tmp_path / "fold-0" / "predictions.json").write_text(json.dumps(rows))
+    main([tmp_path / "fold-0"], tmp_path / "data")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("all: 3 films")
     off = 100 / (2 * np.sum(films[1].angles) + 1)
-    assert f"one vertebra off: 1 films, SMAPE {off:.2f}" in said
-    assert not any(line.startswith("farther off") for line in said)
+    assert f"one vertebra off: 1 films, SMAPE {off:.2f}" in lines
+    assert not any(line.startswith("farther off") for line in lines)

@@ -24,15 +24,15 @@ def test_both_labellings_are_compared_and_joined_studies_left_out(
     rows = [f"{f.film_id},{a[0] + 2},{a[1]},{a[2]}" for f, a in zip(films, angles, strict=True)]
     preds.write_text("\n".join([",".join(HEADER), *rows, ""]))
     main(preds, tmp_path / "data")
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "1 pairs of films show one exposure; 1 of them are predicted"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "1 pairs of films show one exposure; 1 of them are predicted"
     noise = smape(angles[[0]], angles[[2]])
-    assert f"SMAPE {noise:.2f}" in said[1]
-    assert f"an1 {abs(angles[0, 0] - angles[2, 0]):.2f} degrees; 1 comparisons" in said[1]
+    assert f"SMAPE {noise:.2f}" in lines[1]
+    assert f"an1 {abs(angles[0, 0] - angles[2, 0]):.2f} degrees; 1 comparisons" in lines[1]
     lean = np.abs(tilts(films[0].landmarks) - tilts(films[2].landmarks))
-    assert f"{lean.mean():.2f} degrees" in said[2]
-    assert said[2].endswith("17 vertebrae")
-    assert "an1 2.00 degrees; 2 comparisons" in said[3]
+    assert f"{lean.mean():.2f} degrees" in lines[2]
+    assert lines[2].endswith("17 vertebrae")
+    assert "an1 2.00 degrees; 2 comparisons" in lines[3]
     # Both studies of the pair are one patient: no film is left.
-    assert said[-1].startswith("without 2 joined studies")
-    assert said[-1].endswith("no films")
+    assert lines[-1].startswith("without 2 joined studies")
+    assert lines[-1].endswith("no films")

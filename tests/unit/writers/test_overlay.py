@@ -33,43 +33,43 @@ def bent() -> Array:
     return straight_spine(17, tilt)
 
 
-def count(picture: Array, colour: tuple[int, int, int]) -> int:
-    return int((picture == np.array(colour)).all(axis=2).sum())
+def count(overlay: Array, colour: tuple[int, int, int]) -> int:
+    return int((overlay == np.array(colour)).all(axis=2).sum())
 
 
-def corner(picture: Array, height: int, width: int) -> tuple[int, int]:
-    """Row and column of the film's corner on a picture of scale 1 whose margins are even."""
-    return picture.shape[0] - height, (picture.shape[1] - width) // 2
+def corner(overlay: Array, height: int, width: int) -> tuple[int, int]:
+    """Row and column of the film's corner on a overlay of scale 1 whose margins are even."""
+    return overlay.shape[0] - height, (overlay.shape[1] - width) // 2
 
 
 def test_film_of_one_grey_is_shown_as_it_is() -> None:
     pixels = np.arange(400 * 1000, dtype=np.uint32).reshape(1000, 400).astype(np.uint8)
-    picture = draw_overlay(Radiograph("x", pixels), prediction(), None)
-    top, left = corner(picture, 1000, 400)
-    assert picture.dtype == np.uint8
-    assert (picture[top:, left : left + 400] == pixels[..., None]).all()
+    overlay = draw_overlay(Radiograph("x", pixels), prediction(), None)
+    top, left = corner(overlay, 1000, 400)
+    assert overlay.dtype == np.uint8
+    assert (overlay[top:, left : left + 400] == pixels[..., None]).all()
 
 
 def test_outlines_lie_on_the_vertebrae() -> None:
     points = straight_spine()
-    picture = draw_overlay(film(), prediction(points), None)
-    top, left = corner(picture, 1000, 400)
+    overlay = draw_overlay(film(), prediction(points), None)
+    top, left = corner(overlay, 1000, 400)
     for upper_left, upper_right, lower_left, lower_right in points:
         for pair in ((upper_left, upper_right), (lower_left, lower_right), (upper_left, lower_left)):
             x, y = np.mean(pair, axis=0).astype(int)
-            assert picture[top + y, left + x].mean() > 150
-    assert (picture[top + 60, left + 200] == 60).all()  # the middle of T1 stays visible
+            assert overlay[top + y, left + x].mean() > 150
+    assert (overlay[top + 60, left + 200] == 60).all()  # the middle of T1 stays visible
 
 
 def test_three_curves_have_three_colours_and_their_lines_run_along_the_endplates() -> None:
     points = bent()
     angles = cobb_angles(points, 1000)
-    picture = draw_overlay(film(), prediction(points), angles)
+    overlay = draw_overlay(film(), prediction(points), angles)
     plain = draw_overlay(film(), prediction(points), None)
     for j, colour in enumerate(COLOURS[region] for region in angles.regions):
         ends = angles.end_vertebrae[j]
         if ends is not None and ends[0] != ends[1]:
-            assert count(picture, colour) > 200
+            assert count(overlay, colour) > 200
         assert count(plain, colour) == 0
 
 
@@ -78,15 +78,15 @@ def test_endplate_line_passes_the_middle_of_the_endplate() -> None:
     angles = CobbAngles(
         np.array([30.0, 0.0, 0.0]), "challenge", ((0, 16), None, None), (8, None, None), ("MT", "", "")
     )
-    picture = draw_overlay(film(), prediction(points), angles).astype(int)
-    rows = np.argwhere((np.abs(picture - np.array(COLOURS["MT"])).sum(axis=2)) < 30)
-    top = picture.shape[0] - 1000
+    overlay = draw_overlay(film(), prediction(points), angles).astype(int)
+    rows = np.argwhere((np.abs(overlay - np.array(COLOURS["MT"])).sum(axis=2)) < 30)
+    top = overlay.shape[0] - 1000
     for plate in (points[0, [0, 1]], points[16, [2, 3]]):
         y = top + plate[:, 1].mean()
         assert (np.abs(rows[:, 0] - y) < 2).any()
 
 
-def test_picture_is_wide_enough_for_a_crossing_beside_the_film() -> None:
+def test_overlay_is_wide_enough_for_a_crossing_beside_the_film() -> None:
     """Endplates about 850 px apart, each at 45 degrees: they meet 425 px beside the spine, at x = 625."""
     points = straight_spine(17, np.linspace(45.0, -45.0, 17))
     with_angles = draw_overlay(film(), prediction(points), cobb_angles(points, 1000))
@@ -96,17 +96,17 @@ def test_picture_is_wide_enough_for_a_crossing_beside_the_film() -> None:
 @pytest.mark.parametrize(
     ("height", "width"), [(1, 1), (973, 355), (3755, 1427), (30000, 60), (60, 9000), (2000, 2000)]
 )
-def test_any_size_gives_a_picture_of_at_most_1600_rows(height: int, width: int) -> None:
+def test_any_size_gives_a_overlay_of_at_most_1600_rows(height: int, width: int) -> None:
     scale = np.array([width / 400, height / 1000])
     points = bent() * scale
     blank = Radiograph("x", np.zeros((height, width), dtype=np.uint16))
-    picture = draw_overlay(
+    overlay = draw_overlay(
         blank, replace(prediction(points), size=(height, width)), cobb_angles(points, height)
     )
-    assert picture.ndim == 3
-    assert picture.shape[2] == 3
-    assert picture.shape[0] <= 1600
-    assert picture.shape[1] >= 300
+    assert overlay.ndim == 3
+    assert overlay.shape[2] == 3
+    assert overlay.shape[0] <= 1600
+    assert overlay.shape[1] >= 300
 
 
 def test_many_flags_do_not_crowd_out_the_film() -> None:
@@ -117,9 +117,9 @@ def test_many_flags_do_not_crowd_out_the_film() -> None:
 def test_failed_film_carries_its_reason_and_no_angle() -> None:
     points = bent()
     angles = cobb_angles(points, 1000)
-    picture = draw_overlay(film(), prediction(points, failure="no spine was found " * 20), angles)
-    assert count(picture, RED) > 200
-    assert all(count(picture, colour) == 0 for colour in COLOURS.values())
+    overlay = draw_overlay(film(), prediction(points, failure="no spine was found " * 20), angles)
+    assert count(overlay, RED) > 200
+    assert all(count(overlay, colour) == 0 for colour in COLOURS.values())
     assert count(draw_overlay(film(), prediction(points), angles), RED) == 0
 
 
@@ -134,21 +134,21 @@ def test_flags_of_the_prediction_are_written_and_no_others() -> None:
 
 def test_angles_without_landmarks_are_written_only() -> None:
     angles = CobbAngles(np.array([43.2, 20.0, 10.0]), "challenge")
-    picture = draw_overlay(film(), prediction(), angles)
-    assert all(count(picture, colour) > 30 for colour in COLOURS.values())
-    top, left = corner(picture, 1000, 400)
-    assert (picture[top:, left : left + 400] == 60).all()
+    overlay = draw_overlay(film(), prediction(), angles)
+    assert all(count(overlay, colour) > 30 for colour in COLOURS.values())
+    top, left = corner(overlay, 1000, 400)
+    assert (overlay[top:, left : left + 400] == 60).all()
 
 
 def test_mask_and_centreline_are_drawn_where_there_are_no_landmarks() -> None:
     mask = np.zeros((1000, 400), dtype=np.uint8)
     mask[100:200, 100:200] = 1
     line = np.array([[300.0, 10.0], [300.0, 900.0]])
-    picture = draw_overlay(film(), prediction(mask=mask, centerline=line), None)
-    top, left = corner(picture, 1000, 400)
-    assert picture[top + 100, left + 150].mean() > 120
-    assert picture[top + 500, left + 300].max() > 200
-    assert (picture[top + 150, left + 150] == 60).all()
+    overlay = draw_overlay(film(), prediction(mask=mask, centerline=line), None)
+    top, left = corner(overlay, 1000, 400)
+    assert overlay[top + 100, left + 150].mean() > 120
+    assert overlay[top + 500, left + 300].max() > 200
+    assert (overlay[top + 150, left + 150] == 60).all()
 
 
 def test_landmarks_that_cannot_be_drawn_do_no_harm() -> None:
@@ -161,8 +161,8 @@ def test_landmarks_that_cannot_be_drawn_do_no_harm() -> None:
 
 def test_ends_that_no_landmark_has_are_left_out() -> None:
     angles = CobbAngles(np.array([5.0, 5.0, 5.0]), "clinical", ((0, 30), (2, 2), None), (20, 2, None))
-    picture = draw_overlay(film(), prediction(bent()), angles)
-    assert picture.shape[0] > 1000
+    overlay = draw_overlay(film(), prediction(bent()), angles)
+    assert overlay.shape[0] > 1000
 
 
 def test_sixteen_bits_are_stretched_over_their_percentiles() -> None:
@@ -181,24 +181,24 @@ def test_text_is_wrapped_to_its_width() -> None:
     assert text_width("43°", 14) > text_width("43", 14)
 
 
-def test_picture_is_saved_by_its_suffix(tmp_path: Path) -> None:
-    picture = draw_overlay(film(), prediction(bent()), None)
+def test_overlay_is_saved_by_its_suffix(tmp_path: Path) -> None:
+    overlay = draw_overlay(film(), prediction(bent()), None)
     for name, form in (("a.png", "PNG"), ("a.jpg", "JPEG"), ("b.JPEG", "JPEG")):
-        save_overlay(tmp_path / name, picture)
+        save_overlay(tmp_path / name, overlay)
         with Image.open(tmp_path / name) as image:
             assert image.format == form
-            assert image.size == (picture.shape[1], picture.shape[0])
+            assert image.size == (overlay.shape[1], overlay.shape[0])
     with Image.open(tmp_path / "a.png") as image:
-        assert (np.array(image) == picture).all()
+        assert (np.array(image) == overlay).all()
 
 
-def test_picture_that_cannot_be_saved_is_one_line(tmp_path: Path) -> None:
-    picture = np.zeros((4, 4, 3), dtype=np.uint8)
+def test_overlay_that_cannot_be_saved_is_one_line(tmp_path: Path) -> None:
+    overlay = np.zeros((4, 4, 3), dtype=np.uint8)
     with pytest.raises(AasceError, match=r"a\.bmp: an overlay is a JPEG or PNG"):
-        save_overlay(tmp_path / "a.bmp", picture)
+        save_overlay(tmp_path / "a.bmp", overlay)
     (tmp_path / "file").touch()
     with pytest.raises(AasceError, match="cannot be written"):
-        save_overlay(tmp_path / "file" / "a.png", picture)
+        save_overlay(tmp_path / "file" / "a.png", overlay)
     assert os.listdir(tmp_path) == ["file"]
 
 

@@ -124,7 +124,7 @@ def test_development_moves_no_pixel(style: Style) -> None:
 
 @pytest.mark.parametrize("dark", [0.05, 0.3])
 def test_window_sends_its_quantiles_to_its_greys(dark: float) -> None:
-    """A hard window burns its share of the body out; the quantiles are those of every fourth pixel."""
+    """A hard window makes its share of the body black; the quantiles are those of every fourth pixel."""
     image, behind = -np.log(body()), body() < 0.8
     grey = processing.to_grey(image, behind, quiet(window={"dark": dark}).window)
     assert np.mean(grey[behind] <= 0) == pytest.approx(dark, abs=0.03)

@@ -51,7 +51,7 @@ def cameras(size: tuple[int, int] = (48, 48)) -> list[ConeBeam | SlotScanner]:
 
 
 def cast(shape: object, camera: ConeBeam | SlotScanner) -> np.ndarray:
-    """Path lengths by trimesh's ray casting: exits less entries."""
+    """Path lengths by trimesh's ray casting: exits minus entries."""
     pytest.importorskip("rtree")
     origin, direction = (array.reshape(-1, 3).numpy() for array in camera.rays())
     face, ray, place = shape.ray.intersects_id(  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Closedness of meshes, and the repair of pixels that it leaves unsound."""
+"""Checks that meshes are closed, and repair of pixels of open ones."""
 
 from __future__ import annotations
 

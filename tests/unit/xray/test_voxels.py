@@ -47,7 +47,7 @@ def test_box_through_voxel_centres_neither_leaks_nor_doubles() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_touching_boxes_share_every_voxel_once(seed: int) -> None:
-    """Two boxes with a common face: no voxel lost and none in both, wherever the face lies."""
+    """Two boxes with a common face: no voxel is lost and none is in both, for any position of the face."""
     rng = np.random.default_rng(seed)
     cut = float(np.round(rng.uniform(-5, 5) * 4) / 4)
     left = box((10 + cut, 12, 12), ((cut - 10) / 2, 0.5, 0))
@@ -101,7 +101,7 @@ def test_mesh_beyond_the_grid_is_cut() -> None:
 
 
 def test_overlap_within_one_mesh_stays_filled() -> None:
-    """Deformed templates may fold into themselves; winding, unlike parity, leaves no hole there."""
+    """Deformed templates may intersect themselves; winding numbers, unlike parity, give no hole there."""
     double = trimesh.util.concatenate([box((10, 10, 10)), box((10, 10, 10), (5, 0, 0))])
     labels = voxelise([mesh(double)], 1.0, BOUNDS, lambda _: 1, kind="label")
     assert int(labels.data.sum()) == 15 * 10 * 10

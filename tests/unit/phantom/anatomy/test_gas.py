@@ -1,4 +1,4 @@
-"""Gas: closed, within the belly, no more than a gut holds, level where there is fluid."""
+"""Gas: closed surfaces inside the abdomen, in natural amounts, with a horizontal fluid level."""
 
 from __future__ import annotations
 

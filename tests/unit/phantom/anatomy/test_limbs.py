@@ -1,4 +1,4 @@
-"""Limb bones: closed, of the published sizes, heads in their sockets, arms where the joints are."""
+"""Limb bones: closed, of the published sizes, femoral heads in the acetabula, arms at the joints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hip bones: closed, of the published sizes, rigid with the sacrum, with a joint space on either side."""
+"""Hip bones: closed, of the published sizes, attached to the sacrum, with a joint space on either side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The body's outline: closed, nested over everything it covers, of the breadths it is drawn with."""
+"""The body's outline: closed, around everything it covers, and of the drawn breadths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The head: closed, of the published sizes, upright on a leaning neck, its jaw over the upper neck."""
+"""The head: closed, of the published sizes, upright on an inclined neck, with the jaw in front of the upper neck."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_missing_and_filled_teeth() -> None:
     gaps = build_skull(SkullRecord(pitch=0.0, missing=(0, 1, 20), fillings=(5, 20)), pose)
     faces = [sum(len(m.faces) for m in meshes if m.name.endswith("teeth")) for meshes in (full, gaps)]
     assert faces[1] == faces[0] * 25 // 28
-    assert len(named(gaps, "fillings").faces) == 20  # tooth 20 is gone, and its filling with it
+    assert len(named(gaps, "fillings").faces) == 20  # tooth 20 is missing, and so is its filling
 
 
 def test_same_draw_same_head() -> None:

@@ -1,4 +1,4 @@
-"""The chest: closed surfaces within their budgets, anatomical sizes, and how it follows the spine."""
+"""The chest: closed surfaces with limited numbers of faces, anatomical sizes, and its dependence on the spine."""
 
 from __future__ import annotations
 

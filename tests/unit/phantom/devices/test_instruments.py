@@ -1,4 +1,4 @@
-"""Implants and belongings: closed, within the budget, on the vertebrae or on the skin, rare."""
+"""Implants and small objects: closed, few faces, on the vertebrae or on the skin, rare."""
 
 from __future__ import annotations
 

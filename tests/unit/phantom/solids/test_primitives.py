@@ -1,4 +1,4 @@
-"""Simple bodies: closed, and of the volume that their formulas give; stored bones within one small file."""
+"""Simple bodies: closed, and of the volume by their formulas; stored bones in one small file."""
 
 from __future__ import annotations
 

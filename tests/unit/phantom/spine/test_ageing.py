@@ -1,4 +1,4 @@
-"""Signs of age: rates that rise, records that hold."""
+"""Changes with age: increasing rates, valid records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curve types: their Cobb angles, their balance and what they do to the other planes."""
+"""Curve types: their Cobb angles, their balance and their effect in the other planes."""
 
 from __future__ import annotations
 

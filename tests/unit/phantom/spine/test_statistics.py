@@ -1,4 +1,4 @@
-"""The chain of frames, and spines that vary as scanned ones do."""
+"""The chain of frames, and spines that vary like scanned ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TestAxisRotation:
         assert turned[:, 1].tolist() == pytest.approx([-1, 0, 0], abs=1e-6)
 
 
-class TestStack:
+class TestPoseFromAngles:
     def test_spacing_is_kept(self) -> None:
         steps = (average_pose().centre[:-1] - average_pose().centre[1:]).norm(dim=1).numpy()
         assert steps == pytest.approx(scan_statistics().spacing_mean)

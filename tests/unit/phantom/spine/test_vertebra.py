@@ -1,4 +1,4 @@
-"""Closed surfaces of the right sizes, deformed as their records say."""
+"""Vertebrae: closed surfaces of the right sizes, deformed according to their records."""
 
 from __future__ import annotations
 

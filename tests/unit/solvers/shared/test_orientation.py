@@ -17,7 +17,7 @@ from aasce.solvers.scg_net.solver import ScgNetSolver
 from aasce.solvers.shared.orientation import LocalizationCache
 from aasce.types import Orientation, Radiograph
 from aasce.weights import with_localizer
-from tools.as_they_come import lateral_film
+from tools.orientation_check import lateral_film
 
 WAYS = [
     (0, True, ("film_negative",)),

@@ -1,7 +1,7 @@
-"""Masks drawn from landmarks and spoilt until they look like predicted ones.
+"""Masks drawn from landmarks, which `shared.corruption` then makes similar to predicted ones.
 
-A departure from the paper, whose regressor sees predicted masks alone: a mask needs no film, so that any
-number of curves can be drawn whose angles are exact.
+A departure from the paper, whose regressor is trained on predicted masks alone: a mask needs no film, so that any
+number of curves with exactly known angles can be drawn.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ Floats32 = NDArray[np.float32]
 
 
 def shake_vertebrae(landmarks: Array, rng: np.random.Generator) -> Floats:
-    """Each vertebra turned (by about 1.5 degrees), scaled (5 %) and moved (3 % of its height) by itself.
+    """Rotates (about 1.5 degrees), scales (5 %) and moves (3 % of its height) each vertebra independently.
 
     Args:
         landmarks: (V, 4, 2) px.
-        rng: source of chance.
+        rng: source of every draw.
+
+    Returns:
+        (V, 4, 2) px.
     """
     points = as_float(landmarks)
     centres = points.mean(axis=1, keepdims=True)
@@ -37,7 +40,7 @@ def shake_vertebrae(landmarks: Array, rng: np.random.Generator) -> Floats:
 
 
 def draw_mask(landmarks: Array, size: tuple[int, int], rng: np.random.Generator) -> Floats32:
-    """(h, w, 2) shares of vertebra and gap; now and then with the neighbours that no label knows (C7, S1)."""
+    """(h, w, 2) area shares of vertebra and gap, sometimes with C7 and S1, which are on films but have no labels."""
     points = as_float(landmarks)
     if rng.random() < 0.25:
         points = np.concatenate([2 * points[:1] - points[1:2], points])
