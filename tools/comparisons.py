@@ -23,6 +23,9 @@ from aasce.evaluation.timing import THREADS
 from aasce.types import AasceError
 from tools.compare import Comparison, ComparisonRun, Side, compare, markdown
 
+RESNET = "encoder={name: resnet50, options: {channels: [16, 32, 64, 128], layers: [3, 4, 6, 3]}}"
+"""The narrow ResNet of the comparison of encoders."""
+
 SEG4REG_BUDGET = ("segmentation.train.epochs=16", "regression.train.epochs=50")
 SEG4REG_INPUTS = (("mask", "4.71 5.80 5.66"), ("image+mask", "5.45 6.46 5.85"), ("image", "6.08 7.34 6.76"))
 
@@ -31,11 +34,11 @@ def _seg4reg_inputs(adapted: bool) -> tuple[Side, ...]:
     """Inputs of the regressor on one segmenter; of the film alone the segmenter sees nothing, so that its row needs
     the regressor adapted too."""
     kind = "with" if adapted else "without"
-    common = (f"adaptation.enabled={str(adapted).lower()}", *(["adaptation.stages=both"] if adapted else []))
+    common = "adaptation.stages=both" if adapted else "adaptation=null"
     return tuple(
         Side(
             f"{name}, {kind} adaptation",
-            (f"regression.input={name}", *common),
+            (f"regression.input.kind={name}", common),
             "" if adapted else f"MAE {paper}",
             None if name == "mask" else (f"mask, {kind} adaptation", "seg"),
         )
@@ -48,8 +51,8 @@ COMPARISONS: dict[str, Comparison] = {
         "centerline",
         "Dubost et al., section 2.2",
         (
-            Side("one U-net", ("network.cascade=false",), "parts of the line missing"),
-            Side("cascade", ("network.cascade=true",)),
+            Side("one U-net", ("network.cascade=null",), "parts of the line missing"),
+            Side("cascade", ()),
         ),
         ("train.epochs=20",),
     ),
@@ -82,17 +85,17 @@ COMPARISONS: dict[str, Comparison] = {
         "multitask_pyramid",
         "Wang, Wang, Liu, table 1",
         (
-            Side("angle", ("output=angle", "pyramid=false"), "SMAPE 16.6, MAE 7.78"),
+            Side("angle", ("mask=null",), "SMAPE 16.6, MAE 7.78"),
             Side(
                 "angle, ResNet",
-                ("output=angle", "pyramid=false", "network.encoder=resnet"),
+                ("mask=null", RESNET),
                 "SMAPE 23.16, MAE 11.01",
             ),
-            Side("angle + mask", ("output=angle+mask", "pyramid=false"), "SMAPE 14.55, MAE 6.85"),
-            Side("angle + mask + pyramid", ("output=angle+mask", "pyramid=true"), "SMAPE 12.97, MAE 6.69"),
+            Side("angle + mask", ("mask.pyramid=false",), "SMAPE 14.55, MAE 6.85"),
+            Side("angle + mask + pyramid", ("mask.pyramid=true",), "SMAPE 12.97, MAE 6.69"),
             Side(
-                "its angles as learned",
-                ("output=angle+mask", "pyramid=true", "head.answer=learned"),
+                "its regressed angles",
+                ("mask.pyramid=true", "head.angles=regressed"),
                 "as in the paper",
                 weights_of="angle + mask + pyramid",
             ),
@@ -103,11 +106,11 @@ COMPARISONS: dict[str, Comparison] = {
         "scg_net",
         "Wang, Huang, Wang, section 2 (no table)",
         (
-            Side("image", ("regression.input=image",), "", ("image + curve map", "curves")),
-            Side("image + curve map", ("regression.input=image+curves",), "hidden test 22.18"),
+            Side("image", ("regression.input.kind=image",), "", ("image + curve map", "curves")),
+            Side("image + curve map", ("regression.input.kind=image+curves",), "hidden test 22.18"),
             Side(
-                "its angles as learned",
-                ("regression.input=image+curves", "regression.head.answer=learned"),
+                "its regressed angles",
+                ("regression.input.kind=image+curves", "regression.head.angles=regressed"),
                 "as in the paper",
                 weights_of="image + curve map",
             ),
@@ -130,7 +133,7 @@ COMPARISONS: dict[str, Comparison] = {
             *_seg4reg_inputs(adapted=False),
             Side(
                 "mask, 512x256",
-                ("regression.input=mask", "regression.size=[512, 256]"),
+                ("regression.input.kind=mask", "regression.size=[512, 256]"),
                 "1024x512: MAE 4.94 7.24 6.73",
                 ("mask, without adaptation", "seg"),
             ),
@@ -161,12 +164,11 @@ COMPARISONS: dict[str, Comparison] = {
         "top_down",
         "Zhao et al., section 2.3 (no table)",
         (
-            Side("spine function", ("correction=false",), "", weights_of="vertebra angle correction"),
-            Side("vertebra angle correction", ("correction=true",), "hidden test 26.05"),
+            Side("spine function", ("edges=null",), "", weights_of="vertebra angle correction"),
+            Side("vertebra angle correction", (), "hidden test 26.05"),
             Side(
                 "correction by the strongest response",
                 (
-                    "correction=true",
                     "edges.at=curvature",
                     "edges.gain=1.0",
                     "edges.range=90.0",
