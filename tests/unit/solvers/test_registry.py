@@ -1,4 +1,4 @@
-"""The registry: every solver of the kit, read without torch; a wrong name is answered with the nearest right one."""
+"""The registry: every solver of the kit, read without torch; an error names the nearest right name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_order_of_the_hidden_test_is_the_leaderboards() -> None:
     assert sorted(scores, key=lambda name: scores[name]) == ["seg4reg", "scg_net", "centerline", "top_down"]
 
 
-def test_a_figure_reads_as_one_would_say_it() -> None:
+def test_figures_as_text() -> None:
     assert str(Figure(3.18, "MAE an1", "61 films")) == "MAE an1 3.18°"
     assert str(Figure(21.71, "SMAPE", HIDDEN)) == "SMAPE 21.71"
     assert Figure(1.0, "SMAPE", "x", "cropped").films == "x [cropped]"
@@ -64,7 +64,9 @@ def test_measuring_by_the_default_solver_loads_nothing_that_training_alone_needs
 
 def test_class_of_another_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = "from aasce.solvers.base import Solver\n"
-    (tmp_path / "my_method.py").write_text(f"{base}class Mine(Solver):\n    name = 'mine'\nclass Other:\n    pass\n")
+    (tmp_path / "my_method.py").write_text(
+        f"{base}class Mine(Solver):\n    name = 'mine'\nclass Other:\n    pass\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     assert solver_class("my_method:Mine").name == "mine"
     with pytest.raises(AasceError, match="holds no class 'Yours'"):

@@ -14,7 +14,7 @@ from tools.export_encoder import main
 
 @pytest.fixture
 def exported(tmp_path: Path) -> tuple[VertebraFieldSolver, BackboneSettings]:
-    solver = VertebraFieldSolver(VertebraFieldSolver.tiny())
+    solver = VertebraFieldSolver(VertebraFieldSolver.Config.tiny())
     solver.save(tmp_path / "run")
     main(tmp_path / "run", tmp_path / "encoder.safetensors")
     net = solver.config.network
