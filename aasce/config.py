@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from aasce.types import AasceError
 
@@ -40,6 +40,16 @@ Positive = Annotated[float, Field(gt=0, le=1e6)]
 
 Degrees = Annotated[float, Field(ge=0, le=180)]
 """An angle, or the spread of one."""
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the smaller number comes first")
+    return pair
+
+
+Range = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+"""Least and largest of a number that is drawn between them."""
 
 Side = Annotated[int, Field(ge=32, le=8192)]
 Size = tuple[Side, Side]
@@ -95,7 +105,20 @@ def _over(default: Any, given: Any) -> Any:
 
 def dump_settings(settings: Settings) -> str:
     """YAML of all settings in the class's order; `load_settings` reads it back to an equal object."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    body = settings.model_dump(mode="json")
+    return str(yaml.dump(body, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Safe YAML with a line for each key and a list of plain values in one line."""
+
+
+def _represent_list(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
+    plain = not any(isinstance(value, list | dict) for value in data)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=plain)
+
+
+_Dumper.add_representer(list, _represent_list)
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

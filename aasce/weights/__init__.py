@@ -16,6 +16,8 @@ from pathlib import Path
 from aasce.config import nearest
 from aasce.solvers.base import CONFIG_FILE, STATE_FILE, WEIGHTS_FILE, Solver, read_state
 from aasce.solvers.registry import DEFAULT_SOLVER, SOLVERS, matching_torchvision, solver_class
+from aasce.solvers.shared.released import PACKAGE
+from aasce.solvers.shared.released import released as released
 from aasce.types import AasceError
 
 FILES = (CONFIG_FILE, WEIGHTS_FILE, STATE_FILE)
@@ -25,23 +27,6 @@ UNSEEN_LOCALIZER = "vertebra_field_rendered"
 """Weights that have seen rendered films alone, so that they localize the films of any fold as unseen ones."""
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Ends of the names of a norm's statistics, which are kept with the weights."""
-
-
-PACKAGE = Path(__file__).parent
-
-
-def released() -> dict[str, Path]:
-    """Name -> folder of the weights inside the package and of those in the folder AASCE_WEIGHTS."""
-    homes = [PACKAGE]
-    if os.environ.get("AASCE_WEIGHTS"):
-        homes.append(Path(os.environ["AASCE_WEIGHTS"]))
-    found: dict[str, Path] = {}
-    for home in homes:
-        folders = sorted(home.iterdir()) if home.is_dir() else []
-        for folder in folders:
-            if (folder / STATE_FILE).is_file():
-                found.setdefault(folder.name, folder)
-    return found
 
 
 def packaged(name: str) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aasce.api import Ensemble, check_device, load, load_ensemble, load_single
 from aasce import api as members
+from aasce.api import Ensemble, check_device, load, load_ensemble, load_single
 from aasce.config import dump_settings
 from aasce.ensemble import EnsembleMember, EnsembleSettings
 from aasce.solvers.constant.solver import ConstantSolver

@@ -126,8 +126,8 @@ def read_curve(share: Array, config: CenterlineConfig) -> Floats | None:
         (points, 2) map px from the top.
     """
     s = config.curve
-    rough = decode_centerline(share, s.threshold, s.least)
-    if rough is None or len(rough) < s.shortest * share.shape[0]:
+    rough = decode_centerline(share, s.threshold, s.min_part)
+    if rough is None or len(rough) < s.min_length * share.shape[0]:
         return None
     guide = heat_smooth(resample(rough, _GUIDE), _GUIDE_STEPS, 0.01)
     line = resample(follow_ridge(share, guide, config.target.width * share.shape[0], s.threshold), _GUIDE)
@@ -162,17 +162,19 @@ def curve_angles(
         curve: (N, 2) px of the film (or of its crop).
         tangents: (levels,) degrees along it.
         height: rows of the film (or crop); the challenge's rule depends on it.
-        correction: used where the settings ask for it.
+        correction: used where the settings have one.
         settings: which angles, and whether tangents are corrected.
     """
     length = float(arc_lengths(curve)[-1])
-    if settings.correct:
+    if settings.correction is not None:
         tilts, positions = correction.apply(tangents), correction.places * length
     else:
         tilts, positions = as_float(tangents), levels_on(curve, len(tangents))
     if settings.angles == "paper":
         return upper_major_lower(tilts)[0]
-    return np.asarray(sliced_angles(curve, tilts, positions, height, settings.doubt).degrees, np.float64)
+    return np.asarray(
+        sliced_angles(curve, tilts, positions, height, settings.tilt_sd_deg).degrees, np.float64
+    )
 
 
 def sample_tangents(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aasce.solvers.centerline.settings import CenterlineConfig, NetworkSettings
-from aasce.solvers.shared.encoders import BackboneSettings, UpStage, make_encoder
+from aasce.solvers.shared.encoders import EncoderSettings, UpStage, make_encoder
 
 
 class UNet(nn.Module):
@@ -47,9 +47,9 @@ def _pair(inner: int, outer: int, norm: bool) -> nn.Sequential:
 
 
 class EncodedUNet(nn.Module):
-    """A U-net whose way down is a timm network; (B, 1, H, W) film to features (B, widths[0], H/4, W/4)."""
+    """A U-net whose way down is an encoder by name; (B, 1, H, W) film to features (B, widths[0], H/4, W/4)."""
 
-    def __init__(self, encoder: BackboneSettings, widths: Sequence[int], start: bool) -> None:
+    def __init__(self, encoder: EncoderSettings, widths: Sequence[int], start: bool) -> None:
         super().__init__()
         self.encoder, channels = make_encoder(encoder, 1, 4, 32, start)
         fine = widths[: len(channels) - 1]
@@ -73,38 +73,37 @@ class Cascade(nn.Module):
         super().__init__()
         s = settings
         self.settings = s
-        film, fine, norm = s.fold**2, (s.fold // s.stride) ** 2, s.norm == "all"
+        film, fine, norm = s.unshuffle**2, (s.unshuffle // s.stride) ** 2, s.norm == "all"
         self.spine: nn.Module | None = None
         inner = film
-        if s.cascade:
+        if s.cascade is not None:
+            encoder, seen = s.cascade.encoder, s.cascade.input
             self.spine = (
-                UNet(film, s.widths, norm) if s.encoder is None else EncodedUNet(s.encoder, s.widths, start)
+                UNet(film, s.widths, norm) if encoder is None else EncodedUNet(encoder, s.widths, start)
             )
             self.spine_out = nn.Conv2d(s.widths[0], fine, 1)
-            inner = (
-                fine + (0 if s.sees == "mask" else film) + (s.widths[0] if s.sees == "mask+features" else 0)
-            )
+            inner = fine + (0 if seen == "mask" else film) + (s.widths[0] if seen == "mask+features" else 0)
         self.line = UNet(inner, s.widths, norm)
         self.line_out = nn.Conv2d(s.widths[0], fine, 1)
         nn.init.constant_(self.line_out.bias, -2.0)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor) -> tuple[Tensor | None, Tensor]:
         """Logits (B, h, w) of spine and centreline of a (B, 1, H, W) film; no spine without the cascade."""
-        film = F.pixel_unshuffle(image, self.settings.fold)
-        if self.spine is None:
-            return None, self._unfolded(self.line_out(self.line(film)))
-        features = self.spine(film if self.settings.encoder is None else image)
+        film, cascade = F.pixel_unshuffle(image, self.settings.unshuffle), self.settings.cascade
+        if self.spine is None or cascade is None:
+            return None, self._shuffled(self.line_out(self.line(film)))
+        features = self.spine(film if cascade.encoder is None else image)
         logits = self.spine_out(features)
         shown = [logits.sigmoid()]
-        if self.settings.sees != "mask":
+        if cascade.input != "mask":
             shown.append(film)
-        if self.settings.sees == "mask+features":
+        if cascade.input == "mask+features":
             shown.append(features)
         line = self.line_out(self.line(torch.cat(shown, dim=1)))
-        return self._unfolded(logits), self._unfolded(line)
+        return self._shuffled(logits), self._shuffled(line)
 
-    def _unfolded(self, logits: Tensor) -> Tensor:
-        return F.pixel_shuffle(logits, self.settings.fold // self.settings.stride)[:, 0]
+    def _shuffled(self, logits: Tensor) -> Tensor:
+        return F.pixel_shuffle(logits, self.settings.unshuffle // self.settings.stride)[:, 0]
 
     def maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (B, h, w) of spine and centreline; without the cascade the line stands for both."""

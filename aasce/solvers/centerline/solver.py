@@ -10,10 +10,10 @@ points; major, upper and lower angle (`curve.angles` "paper"). Maps are averaged
 `aasce.ensemble`, which makes the paper's ensemble of ensembles.
 
 Departures, each a setting (the paper's values are in configs/solvers/paper): the second network also reads the film
-and the features of the first (`network.sees`); the target centreline is inclined towards the tilts of the vertebrae,
-since the angles of a plain midline are 4 degrees off even where it is labelled (`target.stray`), and a loss on its
-slope (`target.slope`); maps of half the canvas (`network.stride`); straight tips (`curve.tip`); a linear correction
-from tangents to tilts (`curve.correct`), fitted to training films; the challenge's rule on these tilts
+and the features of the first (`network.cascade.input`); the target centreline is inclined towards the tilts of the
+vertebrae, since the angles of a plain midline are 4 degrees off even where it is labelled (`target.tilt_cutoff`), and
+a loss on its slope (`target.slope`); maps of half the canvas (`network.stride`); straight tips (`curve.tip`); a linear
+correction from tangents to tilts (`curve.correction`), fitted to training films; the challenge's rule on these tilts
 (`curve.angles`); bent films; AdamW in place of Adadelta; an automatic crop of films of the whole body, which the paper
 crops by hand. The challenge's second and third angle depend on the film's height; on a cropped film they are those of
 the crop.
@@ -77,10 +77,6 @@ class CenterlineSolver(RegressingSolver):
     def networks(self, start: bool) -> Members:
         return Members(self.config, start)
 
-    def pretrained(self) -> bool:
-        encoder = self.config.network.encoder
-        return encoder is not None and encoder.asked
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains each member (in member-0/, member-1/, ... of the run), then fits the correction.
 
@@ -95,8 +91,8 @@ class CenterlineSolver(RegressingSolver):
             reports.append(self.trained(task, self.config.train, run, f"member-{member}"))
         last = reports[-1]
         epochs, seconds = sum(r.epochs for r in reports), sum(r.seconds for r in reports)
-        if self.config.curve.correct:
-            self.fit_correction(split.train)
+        if self.config.curve.correction is not None:
+            self.fit_correction(split.train, self.config.curve.correction.ridge)
         notes = self.calibrate(validation)
         if last.best_score is not None:
             notes["validation_tilt"] = last.best_score
@@ -116,7 +112,7 @@ class CenterlineSolver(RegressingSolver):
         folds = grouped_folds(train.studies, self.config.subsets, self.config.seed)
         return [sorted(kept) for kept, _ in folds[: self.config.members]]
 
-    def fit_correction(self, samples: list[Sample]) -> None:
+    def fit_correction(self, samples: list[Sample], ridge: float) -> None:
         """Fits tilts to tangents on augmented training films, on which the networks are less certain."""
         rng = np.random.default_rng((self.config.seed, 8))
         sampler, rows = FilmSampler(self.config.size, self.config.augment), []
@@ -129,7 +125,7 @@ class CenterlineSolver(RegressingSolver):
                 rows.append((found.tilts, wanted, places_on(curve, drawn.landmarks)))
         if rows:
             tangents, wanted, places = (np.stack(column) for column in zip(*rows, strict=True))
-            correction = Correction.fitted(tangents, wanted, places, self.config.curve.ridge)
+            correction = Correction.fitted(tangents, wanted, places, ridge)
             self.learned = self.learned.model_copy(update={"correction": CorrectionState.of(correction)})
 
     def tangents(self, lines: Shares) -> Tangents | None:

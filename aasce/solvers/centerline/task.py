@@ -167,10 +167,10 @@ def line_targets(landmarks: Sequence[Floats], config: CenterlineConfig) -> Batch
     points = [(p + 0.5) / stride - 0.5 for p in landmarks]
     width = config.target.width * size[0]
     batch = {
-        "line": _bytes([encode_centerline(p, size, width, config.target.stray) for p in points]),
+        "line": _bytes([encode_centerline(p, size, width, config.target.tilt_cutoff) for p in points]),
         "tilts": torch.from_numpy(np.stack([_tilts(p, size[0]) for p in points])),
     }
-    if config.network.cascade:
+    if config.network.cascade is not None:
         batch["spine"] = _bytes([encode_spine(p, size) for p in points])
     return batch
 

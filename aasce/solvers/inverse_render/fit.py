@@ -13,7 +13,7 @@ from aasce.preprocess.intensity import clahe, to_uint8
 from aasce.solvers.inverse_render.chain import best_chain, gradients_of
 from aasce.solvers.inverse_render.model import FILM_MM, Fitted, SpineModel, camera, landmarks, render, size_of
 from aasce.solvers.inverse_render.prior import LEANS, TILTS, TURNS, shapes
-from aasce.solvers.inverse_render.settings import InverseRenderConfig, PriorSettings, Stage
+from aasce.solvers.inverse_render.settings import BlindStart, InverseRenderConfig, LandmarkStart, Stage
 from aasce.solvers.inverse_render.slide import laid_spines
 from aasce.types import Array
 from aasce.xray.similarity import local_gradient_correlation
@@ -55,17 +55,17 @@ def agreement(model: SpineModel, film: Tensor, size: tuple[int, int], config: In
 
 
 def penalty(
-    model: SpineModel, prior: PriorSettings, start: SpineModel | None, size: tuple[int, int]
+    model: SpineModel, config: InverseRenderConfig, start: SpineModel | None, size: tuple[int, int]
 ) -> Tensor:
-    """How unlikely the spine is, see `PriorSettings`."""
-    total = prior.shape * model.shape.square().mean()
-    total = total + prior.spacing * (model.step.square().mean() + model.wide.square().mean())
-    if start is not None and prior.start > 0:
+    """How unlikely the spine is, by the weights of the settings."""
+    total = config.start.shape * model.shape.square().mean()
+    total = total + config.spacing * (model.step.square().mean() + model.wide.square().mean())
+    if start is not None and isinstance(config.start, LandmarkStart) and config.start.weight > 0:
         seen = camera(512, size)
         goal = landmarks(start, seen).detach()
         width = (goal[:, 1] - goal[:, 0]).norm(dim=-1).mean()
         off = (landmarks(model, seen) - goal) / (0.1 * width)
-        total = total + prior.start * off.square().mean()
+        total = total + config.start.weight * off.square().mean()
     return total
 
 
@@ -85,7 +85,7 @@ def descend(
     for step in range(stage.steps + 1):
         optimiser.zero_grad()
         alike = agreement(current, film, size, config)
-        loss = penalty(current, config.prior, start, size) - alike
+        loss = penalty(current, config, start, size) - alike
         if float(loss.detach()) < lowest:
             best, lowest, found = current.copy(), float(loss.detach()), float(alike.detach())
         if step == stage.steps:
@@ -97,12 +97,11 @@ def descend(
     return Fitted(best, found)
 
 
-def blind_starts(pixels: Array, config: InverseRenderConfig) -> list[Fitted]:
+def blind_starts(pixels: Array, search: BlindStart, seed: int) -> list[Fitted]:
     """The best chains of vertebrae of every size on a film, then the best spines laid over it.
 
     The agreement is that of the search; those of chains and of whole spines do not compare.
     """
-    search = config.search
     film = film_at(pixels, search.rows, 1.0).numpy()
     gradients = gradients_of(film)
     found: list[Fitted] = []
@@ -115,7 +114,7 @@ def blind_starts(pixels: Array, config: InverseRenderConfig) -> list[Fitted]:
             # By chance alone a smaller spine, of fewer pixels, agrees better.
             found.append(Fitted(model, chain.score * length**0.5))
     small = gradients_of(film_at(pixels, search.laid_rows, 1.0).numpy())
-    laid = laid_spines(small, search.sizes, search.spines, config.seed) if search.laid else []
+    laid = laid_spines(small, search.sizes, search.spines, seed) if search.laid else []
     return [*_apart(_ranked(found), search.kept), *_apart(laid, search.laid)]
 
 
@@ -138,10 +137,9 @@ def _distance(first: SpineModel, second: SpineModel) -> float:
 
 def fit_blind(pixels: Array, config: InverseRenderConfig) -> Fitted | None:
     """The whole fit of a film nothing is known of: many starts, of which ever fewer go on; None without a start."""
-    search = config.search
-    prior = config.prior.model_copy(update={"shape": search.shape})
-    config = config.model_copy(update={"prior": prior})
-    fits = blind_starts(pixels, config)
+    search = config.start
+    assert isinstance(search, BlindStart)
+    fits = blind_starts(pixels, search, config.seed)
     if not config.stages:
         return fits[0] if fits else None
     quick = config.stages[0].model_copy(update={"steps": search.explored})
@@ -159,7 +157,8 @@ def stepped(fits: list[Fitted], pixels: Array, stage: Stage, config: InverseRend
 
     Vertebrae look much like their neighbours, and gradient descent never steps over one.
     """
-    search = config.search
+    search = config.start
+    assert isinstance(search, BlindStart)
     quick = stage.model_copy(update={"steps": search.explored})
     for _ in range(search.rounds):
         tried = [

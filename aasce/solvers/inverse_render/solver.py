@@ -35,11 +35,10 @@ from aasce.solvers.base import (
 )
 from aasce.solvers.inverse_render.fit import descend, fit_blind, model_of
 from aasce.solvers.inverse_render.model import Fitted, camera, landmarks
-from aasce.solvers.inverse_render.settings import InverseRenderConfig
+from aasce.solvers.inverse_render.settings import BlindStart, InverseRenderConfig
 from aasce.solvers.shared.confidence import Rule, confidence
 from aasce.types import AasceError, Orientation, Radiograph, SpinePrediction
 
-BLIND = "blind"
 CALIBRATION: Rule = (4.3, 5.0)
 """Offset and slope of the confidence's logistic rule over 1 - agreement, from fits of 36 rendered films."""
 
@@ -87,10 +86,12 @@ class InverseRenderSolver(Solver):
         return self._prediction(film, found, fitted)
 
     def _fitted(self, film: Radiograph) -> Fitted | None:
-        if self.config.start == BLIND:
+        if isinstance(self.config.start, BlindStart):
             return fit_blind(film.pixels, self.config)
         if self.localizer is None:
-            raise AasceError("inverse_render: has no localizer to start from; use aasce.load or start=blind")
+            raise AasceError(
+                "inverse_render: has no localizer to start from; use aasce.load or start.kind=blind"
+            )
         seen = self.localizer.predict([film])[0]
         if seen.landmarks is None or seen.orientation != Orientation():
             return None  # the phantom stands upright, its bone bright

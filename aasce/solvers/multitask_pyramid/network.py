@@ -4,46 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from timm.models.vgg import cfgs as VGG_PLANS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig
-from aasce.solvers.shared.encoders import UpStage, conv, make_encoder
+from aasce.solvers.shared.encoders import UpStage, make_encoder
 from aasce.solvers.shared.heads import Regressed
 from aasce.solvers.shared.row_head import AngleHead
-
-
-class VggEncoder(nn.Module):
-    """VGG-11 with batch norm (Simonyan & Zisserman 2015), its classifier left away.
-
-    Features before each pooling and after the last: strides 1, 2, 4, 8, 16, 32.
-
-    Args:
-        width: channels as a share of the original's.
-    """
-
-    def __init__(self, width: float) -> None:
-        super().__init__()
-        self.stages = nn.ModuleList()
-        self.channels: list[int] = []
-        layers: list[nn.Module] = []
-        inner = 1
-        for step in (*VGG_PLANS["vgg11"], "end"):
-            if isinstance(step, int):
-                outer = max(8, round(step * width))
-                layers.append(conv(inner, outer))
-                inner = outer
-            else:
-                self.stages.append(nn.Sequential(*layers))
-                self.channels.append(inner)
-                layers = [nn.MaxPool2d(2)]
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        features = [image]
-        for stage in self.stages:
-            features.append(stage(features[-1]))
-        return features[1:]
 
 
 class MultitaskNet(nn.Module):
@@ -51,22 +18,17 @@ class MultitaskNet(nn.Module):
 
     def __init__(self, config: MultitaskPyramidConfig, start: bool = False) -> None:
         super().__init__()
-        s = config.network
-        if s.encoder == "vgg":
-            self.encoder: nn.Module = VggEncoder(s.vgg_width)
-            channels = self.encoder.channels
-        else:
-            self.encoder, channels = make_encoder(s.resnet, 1, 5, 32, start, finest=2)
+        self.encoder, channels = make_encoder(config.encoder, 1, 6, 32, start, finest=1)
         self.stages = nn.ModuleList()
         pooled = [channels[-1]]
-        if config.output == "angle+mask":
+        self.pyramid = config.mask is not None and config.mask.pyramid
+        if config.mask is not None:
             inner, skips = channels[-1], [*reversed(channels[:-1]), 0]
-            for skip, outer in zip(skips, s.decoder, strict=False):
+            for skip, outer in zip(skips, config.mask.decoder, strict=False):
                 self.stages.append(UpStage(inner, skip, outer))
                 inner = outer
             self.classify = nn.Conv2d(inner, 2, 1)
-            pooled += s.decoder[:-1] if config.pyramid else ()
-        self.pyramid = config.pyramid
+            pooled += config.mask.decoder[:-1] if self.pyramid else ()
         self.head = AngleHead(pooled, config.head)
 
     def forward(self, image: Tensor) -> tuple[Tensor | None, Regressed]:

@@ -4,12 +4,12 @@ Wang, Wang, Liu: A Multi-task Learning Method for Direct Estimation of Spinal Cu
 paper, under its names: a VGG-11 or ResNet-50 encoder, trained from scratch; a U-Net decoder whose largest map gives the
 mask of the vertebrae by a softmax; the three angles regressed from the pooled maps of the encoder's last stage and of
 all stages of the decoder but the last; Dice and SMAPE losses; films resized with their aspect kept, and padded.
-`output` and `pyramid` are the paper's own comparisons.
+`mask` and `mask.pyramid` are the paper's own comparisons.
 
 Departures, each a setting (the paper's values are in configs/solvers/paper): a narrower encoder that trains on a CPU;
-pooling row by row instead of averages over the film (`head.pooling`); a head that predicts the tilts and places of the
-vertebrae and is trained on them (`head.head`); angles measured on these tilts by the challenge's rule instead of the
-regressed ones (`head.answer`); smooth L1 of the angles and cross entropy of the mask beside SMAPE and Dice; films that
+pooling row by row instead of averages over the film (`head`); a head that predicts the tilts and places of the
+vertebrae and is trained on them; angles measured on these tilts by the challenge's rule instead of the
+regressed ones (`head.angles`); smooth L1 of the angles and cross entropy of the mask beside SMAPE and Dice; films that
 are bent (their angles measured again), rotated and scaled, with other grey values, where the paper shifts them
 (`augment`); AdamW; an automatic crop of films of the whole body. The challenge's second and third angle depend on the
 film's height; on a cropped film they are those of the crop.
@@ -47,9 +47,6 @@ class MultitaskPyramidSolver(RegressingSolver):
     def networks(self, start: bool) -> MultitaskNet:
         return MultitaskNet(self.config, start)
 
-    def pretrained(self) -> bool:
-        return self.config.network.resnet.asked and self.config.network.encoder == "resnet"
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the network; weights are chosen by SMAPE on `validation`, which also sets the confidence."""
         self.begin()
@@ -63,11 +60,12 @@ class MultitaskPyramidSolver(RegressingSolver):
         found = autocrop(lambda box: self.run(pixels, box), film.size, self.config.crop_below, spine)
         if not found.both.finite:
             return "the network gave no number"
-        if found.vertebra is not None and float((found.vertebra > 0.5).mean()) < self.config.least_mask:
+        mask = self.config.mask
+        if mask and found.vertebra is not None and float((found.vertebra > 0.5).mean()) < mask.min_share:
             return "no vertebra found on the film"
-        mask = None if found.vertebra is None else film_mask(found.vertebra, found.view, film.size)
+        drawn = None if found.vertebra is None else film_mask(found.vertebra, found.view, film.size)
         angles, combined = pass_angles(found.both, found.view, found.box, self.config.head)
-        return FilmReading(angles, mask, combined=combined)
+        return FilmReading(angles, drawn, combined=combined)
 
     def run(self, pixels: Bytes, box: Box) -> MaskPass:
         """Passes a rectangle of a film through the network, plain and mirrored."""

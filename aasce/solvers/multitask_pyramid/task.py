@@ -30,12 +30,13 @@ class MultitaskLoss(nn.Module):
         """Losses of {"image" (B, 1, H, W), "vertebra" (B, H/2, W/2) uint8} and the head's targets."""
         logits, found = self.net(batch["image"])
         losses = head_losses(found, batch, self.config.head)
-        if logits is not None:
+        settings = self.config.mask
+        if logits is not None and settings is not None:
             share = batch["vertebra"].float()[:, None] / 255.0
             shares = torch.cat([1 - share, share], dim=1)
             losses["dice"] = soft_dice(logits.softmax(dim=1)[:, 1:], share)
             losses["entropy"] = -(shares * logits.log_softmax(dim=1)).sum(dim=1).mean()
-            mask = self.config.dice * losses["dice"] + self.config.entropy * losses["entropy"]
+            mask = settings.dice * losses["dice"] + settings.entropy * losses["entropy"]
             losses["loss"] = losses["loss"] + mask
         return losses
 

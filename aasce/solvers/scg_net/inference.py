@@ -11,7 +11,7 @@ import torch
 from aasce.preprocess.crop import Box, View
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.scg_net.network import BoundaryNet
-from aasce.solvers.scg_net.settings import Inputs
+from aasce.solvers.scg_net.settings import InputKind
 from aasce.solvers.shared.autocrop import joined, largest_part
 from aasce.solvers.shared.cascade import join_channels
 from aasce.solvers.shared.samples import Floats, to_input
@@ -38,12 +38,12 @@ def border_maps(net: BoundaryNet, canvases: Bytes, fast: bool = False) -> Shares
     return np.asarray(logits.float().sigmoid().cpu().numpy(), np.float32)
 
 
-def has_film(kind: Inputs) -> bool:
+def has_film(kind: InputKind) -> bool:
     """Whether the first channel of the regressor's input is the film."""
     return kind != "curves"
 
 
-def regressor_input(canvas: Bytes, borders: Shares, size: tuple[int, int], kind: Inputs) -> Bytes:
+def regressor_input(canvas: Bytes, borders: Shares, size: tuple[int, int], kind: InputKind) -> Bytes:
     """Input channels of the regressor, see `shared.cascade`.
 
     Args:

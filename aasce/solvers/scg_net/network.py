@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aasce.solvers.scg_net.settings import SKIPS, BoundarySettings, RegressionSettings, ScgNetConfig
-from aasce.solvers.shared.encoders import conv, make_encoder
-from aasce.solvers.shared.heads import Regressed
+from aasce.solvers.scg_net.settings import SKIPS, BoundarySettings, ScgNetConfig
+from aasce.solvers.shared.encoders import conv
 from aasce.solvers.shared.pyramid_pooling import Pyramids
-from aasce.solvers.shared.row_head import AngleHead
+from aasce.solvers.shared.row_head import AngleNet
 
 CHANNELS: dict[str, int] = {"image": 1, "image+curves": 3, "curves": 2}
 """Channels of the regressor's input: the film, and the maps of the left and of the right border."""
@@ -54,26 +51,11 @@ class BoundaryNet(nn.Module):
         return logits.float()
 
 
-class CurveRegressor(nn.Module):
-    """A DenseNet that sees film and curve maps, and a head on its deepest maps."""
-
-    def __init__(self, settings: RegressionSettings, start: bool = False) -> None:
-        super().__init__()
-        s = settings
-        self.encoder, channels = make_encoder(s.backbone, CHANNELS[s.input], 4, 32, start)
-        self.maps = s.maps
-        self.head = AngleHead(channels[-s.maps :], s.head)
-
-    def forward(self, stack: Tensor) -> Regressed:
-        features: Sequence[Tensor] = self.encoder(stack)
-        found: Regressed = self.head(features[-self.maps :])
-        return found
-
-
 class ScgNet(nn.Module):
-    """Both networks, under the names their weights are saved by."""
+    """The segmenter, and a regressor that sees film and curve maps, under the names their weights are saved by."""
 
     def __init__(self, config: ScgNetConfig, start: bool = False) -> None:
         super().__init__()
         self.boundaries = BoundaryNet(config.boundaries)
-        self.regression = CurveRegressor(config.regression, start)
+        s = config.regression
+        self.regression = AngleNet(s.encoder, CHANNELS[s.input.kind], s.head, 4, s.maps, start)

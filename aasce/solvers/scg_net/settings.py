@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from aasce.config import Settings
+from aasce.config import KIND, Count, Positive, Settings, Share, Size, Weight
 from aasce.solvers.base import SolverConfig
-from aasce.solvers.shared.encoders import BackboneSettings
-from aasce.solvers.shared.row_head import HeadSettings
-from aasce.solvers.shared.samples import AugmentSettings
+from aasce.solvers.shared.encoders import EncoderSettings
+from aasce.solvers.shared.heads import Head, RowsHeadSettings
+from aasce.solvers.shared.samples import AugmentSettings, Intensity
 from aasce.solvers.shared.trainer import TrainSettings
 
-Inputs = Literal["image", "image+curves", "curves"]
+InputKind = Literal["image", "image+curves", "curves"]
 
 SKIPS = (0, 2)
-"""Levels of the encoder that the decoder looks back at: 1X and 4X, halvings of the canvas."""
+"""Levels of the encoder whose maps reach the decoder: 1X and 4X, halvings of the canvas."""
 
 
 class BoundarySettings(Settings):
@@ -32,41 +32,62 @@ class BoundarySettings(Settings):
         batch: films a step.
     """
 
-    channels: tuple[int, ...] = (12, 24, 48, 96, 128)
-    pools: tuple[int, ...] = (1, 2, 3, 6)
-    width: int = 96
-    decoder: tuple[int, int] = (48, 16)
-    size: tuple[int, int] = (256, 128)
-    thickness: float = 4.0
-    dice: float = 1.0
-    batch: int = 8
+    channels: tuple[Count, ...] = (12, 24, 48, 96, 128)
+    pools: tuple[Count, ...] = (1, 2, 3, 6)
+    width: Count = 96
+    decoder: tuple[Count, Count] = (48, 16)
+    size: Size = (256, 128)
+    thickness: Positive = 4.0
+    dice: Weight = 1.0
+    batch: Count = 8
     train: TrainSettings = TrainSettings(epochs=25, lr=2e-3, ema=0.99, validate_every=5)
+
+
+class ImageInput(Settings):
+    """The film alone."""
+
+    kind: Literal["image"] = "image"
+
+    @property
+    def corrupt(self) -> float:
+        """There are no maps to corrupt."""
+        return 0.0
+
+
+class CurvesInput(Settings):
+    """The curve maps, beside the film or alone.
+
+    Attributes:
+        corrupt: share of samples whose curve maps are corrupted a little, since a segmenter errs less on films it
+            knows.
+    """
+
+    kind: Literal["image+curves", "curves"] = "image+curves"
+    corrupt: Share = 0.3
 
 
 class RegressionSettings(Settings):
     """The angle regressor.
 
     Attributes:
-        backbone: a DenseNet of timm's, or any network of its; the paper's is a DenseNet without options.
-        input: what it sees: the film, the film and the curve maps, or the curve maps.
+        encoder: a DenseNet, or any other; the paper's is a DenseNet without options.
         maps: how many of its maps, from the deepest up, the head reads; the paper's regressor ends in the deepest.
-        head: how they become angles; the paper's is pooling average, head direct.
+        input: what it sees: the film, the film and the curve maps, or the curve maps.
+        head: how maps become angles; the paper's is direct.
         size: (H, W) of its canvas, of the same aspect as the segmenter's.
-        variants: curve maps kept of each training film, each of another look.
-        spoil: share of samples whose curve maps are spoilt a little, since a segmenter errs less on films it knows.
+        variants: curve maps kept of each training film, each of another augmented view.
         batch: films a step.
     """
 
-    backbone: BackboneSettings = BackboneSettings(
+    encoder: EncoderSettings = EncoderSettings(
         name="densenet121", options={"growth_rate": 16, "block_config": [3, 6, 8, 8], "bn_size": 2}
     )
-    input: Inputs = "image+curves"
-    maps: int = 3
-    head: HeadSettings = HeadSettings(rows=32)
-    size: tuple[int, int] = (256, 128)
-    variants: int = 4
-    spoil: float = 0.3
-    batch: int = 16
+    maps: int = Field(default=3, ge=1, le=4)
+    input: Annotated[ImageInput | CurvesInput, Field(discriminator=KIND)] = CurvesInput()
+    head: Head = RowsHeadSettings(rows=32)
+    size: Size = (256, 128)
+    variants: int = Field(default=4, ge=1, le=64)
+    batch: Count = 16
     train: TrainSettings = TrainSettings(epochs=120, lr=2e-3, ema=0.995, validate_every=15)
 
 
@@ -77,16 +98,16 @@ class ScgNetConfig(SolverConfig):
         intensity: how films are evened out before anything else.
         boundaries, regression: the two networks.
         augment: how samples differ from the films; the paper crops and resizes at random.
-        crop_below: a spine shorter than this share of the picture is cropped to and looked at again.
-        least_rows: share of the canvas's rows that must show both curves for a film to be measured.
+        crop_below: a spine shorter than this share of the film is cropped to and passed again.
+        min_rows: share of the canvas's rows that must show both curves for a film to be measured.
     """
 
-    intensity: Literal["equalize", "clahe", "none"] = "equalize"
+    intensity: Intensity = "equalize"
     boundaries: BoundarySettings = BoundarySettings()
     regression: RegressionSettings = RegressionSettings()
     augment: AugmentSettings = AugmentSettings()
-    crop_below: float = 0.6
-    least_rows: float = 0.05
+    crop_below: Share = 0.6
+    min_rows: Share = 0.05
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -111,7 +132,7 @@ class ScgNetConfig(SolverConfig):
                 channels=(8, 16, 24, 24), width=16, decoder=(16, 8), size=(128, 64), thickness=3, batch=2, train=train
             ),
             regression=RegressionSettings(
-                backbone=BackboneSettings(name="densenet121", options=options), head=HeadSettings(rows=32, width=24),
+                encoder=EncoderSettings(name="densenet121", options=options), head=RowsHeadSettings(rows=32, width=24),
                 size=(128, 64), variants=2, batch=2, train=train,
             ),
         )  # fmt: skip

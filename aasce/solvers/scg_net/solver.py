@@ -30,7 +30,6 @@ from aasce.solvers.scg_net.settings import ScgNetConfig
 from aasce.solvers.scg_net.task import BoundaryTask, RegressionTask
 from aasce.solvers.shared.autocrop import autocrop
 from aasce.solvers.shared.cascade import read_channels
-from aasce.solvers.shared.encoders import BackboneSettings
 from aasce.solvers.shared.readout import pass_angles
 from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
 from aasce.solvers.shared.samples import Floats, SampleSplit, canvas_of, load_split
@@ -48,10 +47,6 @@ class ScgNetSolver(RegressingSolver):
 
     def networks(self, start: bool) -> ScgNet:
         return ScgNet(self.config, start)
-
-    def pretrained(self) -> bool:
-        backbone: BackboneSettings = self.config.regression.backbone
-        return backbone.asked
 
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the segmenter (in curves/ of the run), then the regressor on its maps (in reg/).
@@ -83,9 +78,9 @@ class ScgNetSolver(RegressingSolver):
         pixels = to_uint8(film.pixels)
         found = autocrop(lambda box: self.run(pixels, box), film.size, self.config.crop_below, spine)
         middle = found.middle
-        if len(middle) < max(2, self.config.least_rows * len(found.canvas)):
+        if len(middle) < max(2, self.config.min_rows * len(found.canvas)):
             return "no spine found on the film"
-        size, kind = self.config.regression.size, self.config.regression.input
+        size, kind = self.config.regression.size, self.config.regression.input.kind
         pairs = zip(with_mirror(found.canvas), found.curves, strict=True)
         channels = np.stack([regressor_input(*pair, size, kind) for pair in pairs])
         both = read_channels(self.module.regression, channels, has_film(kind))

@@ -12,14 +12,14 @@ from torch.nn import functional as F
 
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.scg_net.inference import border_maps, has_film, regressor_input
-from aasce.solvers.scg_net.network import BoundaryNet, CurveRegressor
+from aasce.solvers.scg_net.network import BoundaryNet
 from aasce.solvers.scg_net.settings import RegressionSettings, ScgNetConfig
 from aasce.solvers.shared.cascade import CascadeTask, channels_tensor, predicted_samples, read_channels
 from aasce.solvers.shared.corruption import ChannelAugmenter
 from aasce.solvers.shared.film_task import Batch, CanvasTask
 from aasce.solvers.shared.masks import as_bytes, dice_score, soft_dice
-from aasce.solvers.shared.readout import item_angles
-from aasce.solvers.shared.row_head import angle_targets, head_losses
+from aasce.solvers.shared.readout import sample_angles
+from aasce.solvers.shared.row_head import AngleNet, angle_targets, head_losses
 from aasce.solvers.shared.samples import (
     Drawn,
     FilmSampler,
@@ -76,30 +76,28 @@ class BoundaryTask(CanvasTask):
 class RegressionLoss(nn.Module):
     """The regressor with the losses of its head."""
 
-    def __init__(self, net: CurveRegressor, settings: RegressionSettings) -> None:
+    def __init__(self, net: AngleNet, settings: RegressionSettings) -> None:
         super().__init__()
         self.net, self.settings = net, settings
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of {"channels" (B, h, w, C) uint8} and the head's targets."""
-        found = self.net(channels_tensor(batch["channels"], has_film(self.settings.input)))
+        found = self.net(channels_tensor(batch["channels"], has_film(self.settings.input.kind)))
         return head_losses(found, batch, self.settings.head)
 
 
 class RegressionTask(CascadeTask):
     """`trainer.Task` of the regressor, on the maps of the segmenter as it is."""
 
-    def __init__(
-        self, config: ScgNetConfig, nets: tuple[BoundaryNet, CurveRegressor], split: SampleSplit
-    ) -> None:
+    def __init__(self, config: ScgNetConfig, nets: tuple[BoundaryNet, AngleNet], split: SampleSplit) -> None:
         self.settings = s = config.regression
         train = predict_borders(nets[0], split.train, config, s.variants)
         validation = predict_borders(nets[0], split.validation, config, 1)
-        maps = 0 if s.input == "image" else 2
+        maps = 0 if s.input.kind == "image" else 2
         super().__init__(
             SampleSplit(train, validation),
-            Warper(s.size, config.augment, 0.0),
-            ChannelAugmenter(has_film(s.input), maps, config.augment.intensity, s.spoil, 0.6),
+            Warper(s.size, config.augment, small=False),
+            ChannelAugmenter(has_film(s.input.kind), maps, config.augment.intensity, s.input.corrupt, 0.6),
             s.variants,
             s.batch,
             (config.seed, 4),
@@ -114,15 +112,15 @@ class RegressionTask(CascadeTask):
     def angles(self, module: Any, samples: Sequence[Sample]) -> Floats:
         """(N, 3) degrees."""
         channels = np.stack([sample.pixels for sample in samples])
-        found = read_channels(module.net, channels, has_film(self.settings.input))
-        return item_angles(found, samples, self.settings.head)
+        found = read_channels(module.net, channels, has_film(self.settings.input.kind))
+        return sample_angles(found, samples, self.settings.head)
 
 
 def predict_borders(
     net: BoundaryNet, films: list[Sample], config: ScgNetConfig, variants: int
 ) -> list[Sample]:
     """Films with the borders that the segmenter predicts as samples, see `cascade.predicted_samples`."""
-    size, kind = config.regression.size, config.regression.input
+    size, kind = config.regression.size, config.regression.input.kind
 
     def predict(canvases: Bytes) -> list[Bytes]:
         borders = border_maps(net, canvases, fast=True)

@@ -64,7 +64,7 @@ class Discriminator(nn.Module):
         return F.binary_cross_entropy_with_logits(logits.float(), target.float())
 
 
-def target_films(settings: AdaptationSettings, data: Path | None = None) -> FilmSet | None:
+def target_films(settings: AdaptationSettings | None, data: Path | None = None) -> FilmSet | None:
     """The unlabelled films to adapt to, None when adaptation is off.
 
     Args:
@@ -74,11 +74,11 @@ def target_films(settings: AdaptationSettings, data: Path | None = None) -> Film
     Raises:
         AasceError: the folder is missing or holds no film.
     """
-    if not settings.enabled:
+    if settings is None:
         return None
     folder = Path(settings.films).expanduser() if settings.films else data_root(data) / "aasce19_wide"
     if not folder.is_dir():
-        remedy = "set adaptation.films, or adaptation.enabled to false"
+        remedy = "set adaptation.films, or adaptation to null"
         raise AasceError(f"{folder}: no such folder of unlabelled films; {remedy}")
     return unlabelled_films(folder)
 
@@ -100,7 +100,7 @@ def draw_target_canvas(
     film = films[int(rng.integers(len(films)))]
     box = random_trunk((film.shape[0], film.shape[1]), rng)
     canvas, _ = canvas_of(film, box, config.segmentation.size, config.intensity)
-    if rng.random() < config.augment.mirror:
+    if rng.random() < config.augment.mirror_share:
         canvas = np.ascontiguousarray(canvas[:, ::-1])
     reseed(intensity, rng)
     return np.asarray(intensity(image=canvas)["image"])

@@ -10,7 +10,7 @@ import torch
 from aasce.preprocess.crop import Box, View
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.seg4reg.network import SegmentationNet
-from aasce.solvers.seg4reg.settings import Inputs
+from aasce.solvers.seg4reg.settings import InputKind
 from aasce.solvers.shared.autocrop import largest_part
 from aasce.solvers.shared.cascade import join_channels
 from aasce.solvers.shared.samples import Floats, to_input
@@ -37,12 +37,12 @@ def segment(net: SegmentationNet, canvases: Bytes, fast: bool = False) -> Shares
     return np.asarray(logits.float().softmax(dim=1).cpu().numpy(), np.float32)
 
 
-def has_film(kind: Inputs) -> bool:
+def has_film(kind: InputKind) -> bool:
     """Whether the first channel of the regressor's input is the film."""
     return kind != "mask"
 
 
-def regressor_input(canvas: Bytes, probabilities: Array, size: tuple[int, int], kind: Inputs) -> Bytes:
+def regressor_input(canvas: Bytes, probabilities: Array, size: tuple[int, int], kind: InputKind) -> Bytes:
     """Input channels of the regressor, see `shared.cascade`.
 
     Args:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from aasce.config import Settings
+from aasce.config import KIND, Count, Settings, Share, Size, Weight
 from aasce.solvers.base import SolverConfig
-from aasce.solvers.shared.encoders import BackboneSettings
-from aasce.solvers.shared.row_head import HeadSettings
-from aasce.solvers.shared.samples import AugmentSettings
+from aasce.solvers.shared.encoders import EncoderSettings
+from aasce.solvers.shared.heads import Head, RowsHeadSettings
+from aasce.solvers.shared.samples import AugmentSettings, Intensity
 from aasce.solvers.shared.trainer import TrainSettings
 
-Inputs = Literal["image", "image+mask", "mask"]
+InputKind = Literal["image", "image+mask", "mask"]
 
 
 class SegmentationSettings(Settings):
@@ -33,60 +33,83 @@ class SegmentationSettings(Settings):
         batch: films a step.
     """
 
-    encoder: BackboneSettings = BackboneSettings(
+    encoder: EncoderSettings = EncoderSettings(
         options={"channels": [32, 64, 128, 256], "layers": [2, 2, 2, 2], "stem_width": 16}
     )
-    stages: int = 3
+    stages: int = Field(default=3, ge=1, le=4)
     output_stride: Literal[8, 16, 32] = 32
-    size: tuple[int, int] = (512, 256)
-    pools: tuple[int, ...] = (1, 2, 3, 6)
-    dilations: tuple[int, ...] = (2, 4, 6)
-    width: int = 96
-    decoder: int = 48
+    size: Size = (512, 256)
+    pools: tuple[Count, ...] = (1, 2, 3, 6)
+    dilations: tuple[Count, ...] = (2, 4, 6)
+    width: Count = 96
+    decoder: Count = 48
     skips: bool = True
-    dice: float = 0.5
-    batch: int = 8
+    dice: Weight = 0.5
+    batch: Count = 8
     train: TrainSettings = TrainSettings(epochs=22, lr=2e-3, ema=0.99, validate_every=5)
+
+
+class ImageInput(Settings):
+    """The film alone."""
+
+    kind: Literal["image"] = "image"
+
+    @property
+    def corrupt(self) -> float:
+        """There are no masks to corrupt."""
+        return 0.0
+
+
+class ImageMaskInput(Settings):
+    """The film, and the segmenter's soft probabilities of vertebra and gap.
+
+    Attributes:
+        corrupt: share of predicted masks that are corrupted a little, since a segmenter errs less on films it knows.
+    """
+
+    kind: Literal["image+mask"] = "image+mask"
+    corrupt: Share = 0.3
+
+
+class MaskInput(Settings):
+    """The probabilities alone.
+
+    Attributes:
+        corrupt: share of predicted masks that are corrupted a little, since a segmenter errs less on films it knows.
+        synthetic: share of samples whose mask is drawn from (bent, shaken) landmarks and then corrupted, instead of
+            predicted.
+    """
+
+    kind: Literal["mask"] = "mask"
+    corrupt: Share = 0.3
+    synthetic: Share = 0.3
 
 
 class RegressionSettings(Settings):
     """From film, mask or both to the three angles.
 
     Attributes:
-        backbone: the paper's are densenet169 and efficientnet_b5.
-        input: what it sees; masks are the segmenter's soft probabilities of vertebra and gap.
-        head: "direct" is the classifier's own pooling and three outputs, as in the paper; "pairs" predicts
-            the tilts of the levels and takes each angle as a learned soft choice among all pairs of them;
-            "rows" does so from the tilt of the spine in every row, see `solvers.rows`.
-        rows: settings and loss weights of the head "rows".
-        levels: how many tilts the "pairs" head knows.
+        encoder: the paper's are densenet169 and efficientnet_b5.
+        stages: how many of its features, from stride 4 down.
+        maps: how many of these, from the deepest up, the head reads; the paper's classifier ends in the deepest.
+        input: what it sees.
+        head: how maps become angles; the paper's is direct.
         size: (H, W) of its canvas, of the same aspect as the segmenter's; the paper's is (512, 256).
-        variants: predictions of the segmenter kept of each training film, each under another look.
-        synthetic: share of samples whose mask is drawn from (bent, shaken) landmarks and then spoilt, instead
-            of predicted; only where the input is the mask alone.
-        spoil: share of predicted masks that are spoilt a little, since a segmenter errs less on films it
-            knows.
-        smape, tilt: weights of those terms beside the smooth L1 of the angles.
-        drop: dropout before the outputs.
+        variants: predictions of the segmenter kept of each training film, each of another augmented view.
         batch: films a step. repeats: draws of each film in an epoch.
     """
 
-    backbone: BackboneSettings = BackboneSettings(
+    encoder: EncoderSettings = EncoderSettings(
         options={"channels": [32, 64, 128, 192], "layers": [2, 2, 2, 2], "stem_width": 16}
     )
-    input: Inputs = "mask"
-    head: Literal["direct", "pairs", "rows"] = "rows"
-    rows: HeadSettings = HeadSettings(rows=32)
-    levels: int = 17
-    size: tuple[int, int] = (256, 128)
-    variants: int = 4
-    synthetic: float = 0.3
-    spoil: float = 0.3
-    smape: float = 3.0
-    tilt: float = 1.0
-    drop: float = 0.1
-    batch: int = 16
-    repeats: int = 1
+    stages: int = Field(default=3, ge=1, le=4)
+    maps: int = Field(default=3, ge=1, le=4)
+    input: Annotated[ImageInput | ImageMaskInput | MaskInput, Field(discriminator=KIND)] = MaskInput()
+    head: Head = RowsHeadSettings(rows=32)
+    size: Size = (256, 128)
+    variants: int = Field(default=4, ge=1, le=64)
+    batch: Count = 16
+    repeats: int = Field(default=1, ge=1, le=1000)
     train: TrainSettings = TrainSettings(epochs=90, lr=2e-3, ema=0.995, validate_every=10)
 
 
@@ -94,18 +117,16 @@ class AdaptationSettings(Settings):
     """Gradient-reversal domain adaptation (Ganin & Lempitsky 2015) to unlabelled target films.
 
     Attributes:
-        enabled: whether it takes part.
-        films: folder of the target films; None takes aasce19_wide/ of the data set that AASCE_DATA names.
+        films: folder of the target films; null takes aasce19_wide/ of the data set that AASCE_DATA names.
         stages: the segmenter's features alone, or the regression's too.
         weight: lambda of the paper's loss.
         share: target films a step, as a share of the batch.
     """
 
-    enabled: bool = False
     films: str | None = None
     stages: Literal["segmentation", "both"] = "segmentation"
-    weight: float = 1.0
-    share: float = 0.5
+    weight: Weight = 1.0
+    share: Annotated[float, Field(gt=0, le=10)] = 0.5
 
 
 class Seg4RegConfig(SolverConfig):
@@ -113,19 +134,20 @@ class Seg4RegConfig(SolverConfig):
 
     Attributes:
         intensity: how films are evened out before anything else; the paper equalises histograms.
-        crop_below: a spine shorter than this share of the picture is cropped to and looked at again.
-        least_mask: share of the canvas that vertebrae must cover for a film to be measured.
-        small_angles_to_zero: angles under 4 degrees become 0; None chooses on the validation part (no,
+        adaptation: to films of another kind; null leaves it out.
+        crop_below: a spine shorter than this share of the film is cropped to and passed again.
+        min_mask: share of the canvas that vertebrae must cover for a film to be measured.
+        small_angles_to_zero: angles under 4 degrees become 0; null chooses on the validation part (no,
             without one).
     """
 
-    intensity: Literal["equalize", "clahe", "none"] = "equalize"
+    intensity: Intensity = "equalize"
     segmentation: SegmentationSettings = SegmentationSettings()
     regression: RegressionSettings = RegressionSettings()
     augment: AugmentSettings = AugmentSettings()
-    adaptation: AdaptationSettings = AdaptationSettings()
-    crop_below: float = 0.7
-    least_mask: float = 0.004
+    adaptation: AdaptationSettings | None = None
+    crop_below: Share = 0.7
+    min_mask: Share = 0.004
     small_angles_to_zero: bool | None = None
 
     @model_validator(mode="after")
@@ -142,13 +164,14 @@ class Seg4RegConfig(SolverConfig):
     @classmethod
     def tiny(cls) -> Self:
         """Settings that train in seconds, for tests."""
-        backbone = BackboneSettings(options={"channels": [8, 16, 24, 24], "layers": [1] * 4, "stem_width": 8})
+        encoder = EncoderSettings(options={"channels": [8, 16, 24, 24], "layers": [1] * 4, "stem_width": 8})
         train = TrainSettings(epochs=2, validate_every=2, precision="32-true")
         return cls(
             segmentation=SegmentationSettings(
-                encoder=backbone, size=(128, 64), width=16, decoder=16, batch=2, train=train
+                encoder=encoder, size=(128, 64), width=16, decoder=16, batch=2, train=train
             ),
             regression=RegressionSettings(
-                backbone=backbone, head="pairs", size=(64, 32), variants=2, batch=2, train=train
+                encoder=encoder, head=RowsHeadSettings(rows=32, width=24), size=(64, 32), variants=2, batch=2,
+                train=train,
             ),
-        )
+        )  # fmt: skip

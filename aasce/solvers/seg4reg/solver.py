@@ -6,7 +6,7 @@ angles from film, film and mask, or mask; a gradient-reversal discriminator; res
 45 degrees, under which angles stay the same; cosine schedules; angles under 4 degrees set to zero.
 
 Departures, each a setting (the paper's values are in configs/solvers/paper): small encoders that train on a CPU; a
-decoder to a map of stride 2; bent films, their angles measured again (`augment.bent`); masks drawn from landmarks;
+decoder to a map of stride 2; bent films, their angles measured again (`augment.bend`); masks drawn from landmarks;
 heads that predict tilts; angles measured on these tilts by the challenge's rule instead of the regressed ones; AdamW;
 an automatic crop of films of the whole body, which the paper crops by hand. The challenge's second and third angle
 depend on the film's height; on a cropped film they are those of the crop.
@@ -66,10 +66,6 @@ class Seg4RegSolver(RegressingSolver):
     def networks(self, start: bool) -> Seg4RegNet:
         return Seg4RegNet(self.config.segmentation, self.config.regression, start)
 
-    def pretrained(self) -> bool:
-        wanted = (self.config.segmentation.encoder, self.config.regression.backbone)
-        return any(backbone.asked for backbone in wanted)
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the segmenter (in seg/ of the run), then the regressor on its masks (in reg/).
 
@@ -117,16 +113,16 @@ class Seg4RegSolver(RegressingSolver):
         pixels = to_uint8(film.pixels)
         found = autocrop(lambda box: self.run(pixels, box), film.size, self.config.crop_below, spine)
         vertebra = found.mask[1]
-        if float((vertebra > 0.5).mean()) < self.config.least_mask:
+        if float((vertebra > 0.5).mean()) < self.config.min_mask:
             return "no vertebra found on the film"
-        size, kind = self.config.regression.size, self.config.regression.input
+        size, kind = self.config.regression.size, self.config.regression.input.kind
         # Masks are in the frame of the canvas; the regressor reads the second pass mirrored.
         pairs = zip(with_mirror(found.canvas), mirrored_back(found.masks), strict=True)
         channels = np.stack([regressor_input(*pair, size, kind) for pair in pairs])
         both = read_channels(self.module.regression, channels, has_film(kind))
         if not both.finite:
             return "the regressor gave no number"
-        angles, combined = pass_angles(both, found.view, found.box, self.config.regression.rows)
+        angles, combined = pass_angles(both, found.view, found.box, self.config.regression.head)
         flags = () if len(decode_mask(vertebra)) >= 17 else ("vertebra_missing",)
         combined = without_small(combined) if self._zeroes() else combined
         return FilmReading(angles, film_mask(vertebra, found.view, film.size), flags=flags, combined=combined)

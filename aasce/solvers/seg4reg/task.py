@@ -20,15 +20,15 @@ from aasce.preprocess.intensity import Bytes
 from aasce.solvers.seg4reg.adaptation import Discriminator, draw_target_canvas
 from aasce.solvers.seg4reg.drawn_masks import draw_mask, shake_vertebrae
 from aasce.solvers.seg4reg.inference import has_film, regressor_input, segment
-from aasce.solvers.seg4reg.network import Regressor, SegmentationNet
-from aasce.solvers.seg4reg.settings import Seg4RegConfig
+from aasce.solvers.seg4reg.network import SegmentationNet
+from aasce.solvers.seg4reg.settings import MaskInput, Seg4RegConfig
 from aasce.solvers.shared.cascade import CascadeTask, channels_tensor, predicted_samples, read_channels
 from aasce.solvers.shared.corruption import ChannelAugmenter, corrupt_mask
 from aasce.solvers.shared.film_task import Batch, CanvasTask
-from aasce.solvers.shared.heads import Regressed, angle_losses
+from aasce.solvers.shared.heads import Regressed
 from aasce.solvers.shared.masks import ClassOverlap, as_bytes, half_map, soft_dice
-from aasce.solvers.shared.readout import item_angles
-from aasce.solvers.shared.row_head import angle_targets, head_losses
+from aasce.solvers.shared.readout import sample_angles
+from aasce.solvers.shared.row_head import AngleNet, angle_targets, head_losses
 from aasce.solvers.shared.samples import (
     Drawn,
     FilmSampler,
@@ -49,8 +49,8 @@ class SegmentationLoss(nn.Module):
         super().__init__()
         self.net = net
         self.dice = config.segmentation.dice
-        adapts = config.adaptation.enabled
-        self.discriminator = Discriminator(net.width, config.adaptation.weight) if adapts else None
+        adaptation = config.adaptation
+        self.discriminator = None if adaptation is None else Discriminator(net.width, adaptation.weight)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of {"image" (B, 1, H, W), "shares" (B, 2, H/2, W/2) uint8, "wide" (T, 1, H, W)}."""
@@ -106,7 +106,7 @@ class SegmentationTask(CanvasTask):
     def draw_batch(self, chosen: Sequence[int], rng: np.random.Generator) -> Batch:
         """Images, targets, and target films as "wide" (T, 1, H, W) float32."""
         batch = super().draw_batch(chosen, rng)
-        if self.wide:
+        if self.wide and self.config.adaptation is not None:
             pipeline = self.sampler.intensity
             count = max(1, round(self.config.adaptation.share * len(chosen)))
             drawn = [draw_target_canvas(self.wide, self.config, rng, pipeline) for _ in range(count)]
@@ -133,24 +133,20 @@ class SegmentationTask(CanvasTask):
 class RegressionLoss(nn.Module):
     """The regressor with its losses: those of its head, and that of the domains."""
 
-    def __init__(self, net: Regressor, config: Seg4RegConfig) -> None:
+    def __init__(self, net: AngleNet, config: Seg4RegConfig) -> None:
         super().__init__()
         self.net = net
-        self.settings = config.regression
-        adapts = config.adaptation.enabled and config.adaptation.stages == "both"
-        self.discriminator = Discriminator(net.width, config.adaptation.weight) if adapts else None
+        self.settings, adaptation = config.regression, config.adaptation
+        self.discriminator: Discriminator | None = None
+        if adaptation is not None and adaptation.stages == "both":
+            self.discriminator = Discriminator(net.head.width, adaptation.weight)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of {"channels" (B, h, w, C) uint8, "wide" (T, h, w, C)} and `row_head.angle_targets`."""
         channels, wide = batch["channels"], batch.get("wide")
         both = channels if wide is None else torch.cat([channels, wide])
-        found: Regressed = self.net(channels_tensor(both, has_film(self.settings.input)))
-        kept = found.first(len(channels))
-        s = self.settings
-        if s.head == "rows":
-            losses = head_losses(kept, batch, s.rows)
-        else:
-            losses = angle_losses(kept, batch["angles"], batch["tilts"], s.smape, s.tilt)
+        found: Regressed = self.net(channels_tensor(both, has_film(self.settings.input.kind)))
+        losses = head_losses(found.first(len(channels)), batch, self.settings.head)
         return _with_domain(losses, self.discriminator, found.features, len(channels))
 
 
@@ -167,7 +163,7 @@ class RegressionTask(CascadeTask):
     def __init__(
         self,
         config: Seg4RegConfig,
-        nets: tuple[SegmentationNet, Regressor],
+        nets: tuple[SegmentationNet, AngleNet],
         split: SampleSplit,
         wide: list[Bytes],
     ) -> None:
@@ -175,11 +171,11 @@ class RegressionTask(CascadeTask):
         s = self.settings
         train = predict_masks(nets[0], split.train, config, s.variants)
         validation = predict_masks(nets[0], split.validation, config, 1)
-        maps = 0 if s.input == "image" else 2
+        maps = 0 if s.input.kind == "image" else 2
         super().__init__(
             SampleSplit(train, validation),
-            Warper(s.size, config.augment, 0.0),
-            ChannelAugmenter(has_film(s.input), maps, config.augment.intensity, s.spoil, 0.4),
+            Warper(s.size, config.augment, small=False),
+            ChannelAugmenter(has_film(s.input.kind), maps, config.augment.intensity, s.input.corrupt, 0.4),
             s.variants,
             s.batch,
             (config.seed, 4),
@@ -192,7 +188,7 @@ class RegressionTask(CascadeTask):
     def draw_batch(self, chosen: Sequence[int], rng: np.random.Generator) -> Batch:
         """Channels, targets, and target films as "wide" (T, h, w, C) uint8."""
         batch = super().draw_batch(chosen, rng)
-        if self.wide:
+        if self.wide and self.config.adaptation is not None:
             count = max(1, round(self.config.adaptation.share * len(chosen)))
             shown = rng.integers(len(self.wide), size=count)
             batch["wide"] = torch.from_numpy(np.stack([self.wide[int(k)] for k in shown]))
@@ -201,30 +197,29 @@ class RegressionTask(CascadeTask):
     def draw(self, film: int, rng: np.random.Generator) -> Drawn:
         """A predicted mask, augmented, or a mask drawn from the same landmarks."""
         drawn = self.warped(film, rng)
-        if self.settings.input == "mask" and rng.random() < self.settings.synthetic:
+        shown = self.settings.input
+        if isinstance(shown, MaskInput) and rng.random() < shown.synthetic:
             mask = draw_mask(shake_vertebrae(drawn.landmarks, rng), self.settings.size, rng)
             return drawn._replace(image=as_bytes(corrupt_mask(mask, drawn.landmarks, 1.0, rng)))
         return drawn._replace(image=self.augmenter.change(drawn.image, drawn.landmarks, rng))
 
     def targets(self, drawn: Sequence[Drawn]) -> Batch:
         """See `row_head.angle_targets`."""
-        s = self.settings
-        # The head "pairs" has a number of levels of its own, the head "rows" that of its settings.
-        head = s.rows if s.head == "rows" else s.rows.model_copy(update={"levels": s.levels})
-        return angle_targets([d.landmarks for d in drawn], [d.angles for d in drawn], s.size, head)
+        landmarks, angles = [d.landmarks for d in drawn], [d.angles for d in drawn]
+        return angle_targets(landmarks, angles, self.settings.size, self.settings.head)
 
     def angles(self, module: Any, samples: Sequence[Sample]) -> Floats:
         """(N, 3) degrees."""
         channels = np.stack([sample.pixels for sample in samples])
-        found = read_channels(module.net, channels, has_film(self.settings.input))
-        return item_angles(found, samples, self.settings.rows)
+        found = read_channels(module.net, channels, has_film(self.settings.input.kind))
+        return sample_angles(found, samples, self.settings.head)
 
 
 def predict_masks(
     net: SegmentationNet, films: list[Sample], config: Seg4RegConfig, variants: int
 ) -> list[Sample]:
     """Films with the masks that the segmenter predicts as samples, see `cascade.predicted_samples`."""
-    size, kind = config.regression.size, config.regression.input
+    size, kind = config.regression.size, config.regression.input.kind
 
     def predict(canvases: Bytes) -> list[Bytes]:
         masks = segment(net, canvases, fast=True)
@@ -242,5 +237,5 @@ def predict_targets(net: SegmentationNet, wide: list[Bytes], config: Seg4RegConf
     for _ in range(4 * len(wide)):
         canvas = draw_target_canvas(wide, config, rng, pipeline)
         mask = segment(net, canvas[None], fast=True)[0]
-        found.append(regressor_input(canvas, mask, config.regression.size, config.regression.input))
+        found.append(regressor_input(canvas, mask, config.regression.size, config.regression.input.kind))
     return found

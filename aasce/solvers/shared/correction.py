@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
+from pydantic import Field
 
 from aasce.config import Settings
 from aasce.geometry.correction import Correction
@@ -36,3 +37,13 @@ class CorrectionState(Settings):
 def correction_of(state: CorrectionState | None, levels: int) -> Correction:
     """The fitted correction; before it is fitted, plain interpolation of `levels` tangents."""
     return Correction.plain(levels) if state is None else state.correction
+
+
+class CorrectionSettings(Settings):
+    """A linear map from the tilts along a curve to those of 17 vertebrae, fitted to training films.
+
+    Attributes:
+        ridge: how strongly the map is held to plain interpolation, in square degrees per film.
+    """
+
+    ridge: float = Field(default=50.0, ge=0, le=1e9)

@@ -1,8 +1,8 @@
-"""What a regressor says of a canvas, and the answer made of it: the angles it learned, or those of its tilts.
+"""What a head predicts of a canvas, and the angles made of it: those it regresses, or those of its tilts.
 
-A head with rows (`solvers.rows`) says where each vertebra stands and how it is tilted, and has learned besides which
+The head "rows" (`row_head`) predicts where each vertebra is and how it is tilted, and has learned besides which
 differences of tilts the challenge calls its first, second and third angle. That rule is known, though, and so is what
-doubt does to it: measured by it, the same tilts give the better answer (the learned angles come out too small).
+uncertain tilts do to it: by the rule, the same tilts give better angles (regressed ones come out too small).
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from torch import Tensor
 from aasce.geometry.centerline import arc_lengths
 from aasce.geometry.correction import sliced_angles
 from aasce.preprocess.crop import Box, View
-from aasce.solvers.shared.heads import Regressed
-from aasce.solvers.shared.row_head import HeadSettings, row_places
+from aasce.solvers.shared.heads import HeadSettings, Regressed, RowsHeadSettings
+from aasce.solvers.shared.row_head import row_places
 from aasce.solvers.shared.samples import Floats, Sample
 from aasce.types import Array
 
-APART = 1e-5
+STEP = 1e-5
 """Least step from a level to the next, as a share of the canvas's height: arc lengths have to ascend."""
 
 
 @dataclass(frozen=True, slots=True)
 class Readout:
-    """What a head says of B canvases.
+    """What a head predicts of B canvases.
 
     Attributes:
-        angles: (B, 3) degrees, not negative, as it learned them.
+        angles: (B, 3) degrees, not negative, as regressed.
         tilts: (B, levels) degrees.
-        places: (B, levels, 2) where the levels stand, as shares (x, y) of the canvas, from the top. Tilts and places
-            are None from a head without rows.
+        places: (B, levels, 2) where the levels are, as shares (x, y) of the canvas, from the top. Tilts and places are
+            None from a head without rows.
     """
 
     angles: Floats
@@ -48,7 +48,7 @@ class Readout:
         if found.tilts is None or found.places is None or found.columns is None:
             return cls(angles)
         y = np.maximum.accumulate(_numbers(found.places), axis=1)
-        y = y + APART * np.arange(y.shape[1])
+        y = y + STEP * np.arange(y.shape[1])
         columns = (_numbers(found.columns).mean(axis=1) + 1) / 2
         rows = row_places(columns.shape[1]).double().numpy()
         x = np.stack([np.interp(at, rows, column) for at, column in zip(y, columns, strict=True)])
@@ -69,20 +69,22 @@ class Readout:
         return all(np.isfinite(part).all() for part in parts if part is not None)
 
     def degrees(self, view: View, height: int, head: HeadSettings, origin: Array | None = None) -> Floats:
-        """(B, 3) the answer to each canvas, all of one film.
+        """(B, 3) the angles of each canvas, all of one film.
 
         Args:
             view: film px to canvas px.
             height: rows of the film, or of the rectangle of it that is measured.
-            head: says whether angles are measured or those learned.
+            head: its settings, which say whether the angles are those of the tilts or the regressed ones.
             origin: (x, y) film px of the rectangle.
         """
-        if head.answer == "learned" or self.tilts is None or self.places is None:
+        if not isinstance(head, RowsHeadSettings) or self.tilts is None or self.places is None:
+            return self.angles
+        if head.angles == "regressed":
             return self.angles
         points = view.undo(self.places * [view.size[1], view.size[0]] - 0.5)
         points = points if origin is None else points - origin
         return np.stack([
-            np.asarray(sliced_angles(p, t, arc_lengths(p), height, head.doubt).degrees, np.float64)
+            np.asarray(sliced_angles(p, t, arc_lengths(p), height, head.tilt_sd_deg).degrees, np.float64)
             for t, p in zip(self.tilts, points, strict=True)
         ])  # fmt: skip
 
@@ -108,7 +110,7 @@ class Readout:
 
 
 def pass_angles(both: Readout, view: View, box: Box, head: HeadSettings) -> tuple[Floats, Floats]:
-    """Angles of a canvas and of its mirror image, (2, 3) degrees, and of both together, (3,), the answer.
+    """Angles of a canvas and of its mirror image, (2, 3) degrees, and of both together, (3,).
 
     Args:
         both: of the two canvases, each in its own frame.
@@ -121,9 +123,9 @@ def pass_angles(both: Readout, view: View, box: Box, head: HeadSettings) -> tupl
     return each, upright.mean().degrees(view, height, head, origin)[0]
 
 
-def item_angles(said: Readout, items: Sequence[Sample], head: HeadSettings) -> Floats:
-    """(N, 3) degrees of N kept films, each read from its own pixels."""
-    found = [said.one(index).degrees(item.view, item.height, head)[0] for index, item in enumerate(items)]
+def sample_angles(readout: Readout, samples: Sequence[Sample], head: HeadSettings) -> Floats:
+    """(N, 3) degrees of N kept films, each from its own canvas of the readout."""
+    found = [readout.one(k).degrees(sample.view, sample.height, head)[0] for k, sample in enumerate(samples)]
     return np.stack(found)
 
 

@@ -26,6 +26,7 @@ from aasce.solvers.base import (
 )
 from aasce.solvers.shared.checkpoint import NetworkSolver, round_weights
 from aasce.solvers.shared.confidence import confidence, fit_confidence
+from aasce.solvers.shared.encoders import encoders_in
 from aasce.solvers.shared.samples import Floats
 from aasce.solvers.shared.trainer import Trainer, TrainSettings, resolve_device, seeded
 from aasce.types import Array, CobbAngles, Radiograph, SpinePrediction
@@ -89,10 +90,6 @@ class RegressingSolver(NetworkSolver):
         """
 
     @abstractmethod
-    def pretrained(self) -> bool:
-        """Whether the settings ask for pretrained weights."""
-
-    @abstractmethod
     def read(self, film: Radiograph, spine: Floats | None = None) -> FilmReading | str:
         """Angles of a film, or the reason why there are none.
 
@@ -108,7 +105,7 @@ class RegressingSolver(NetworkSolver):
 
     def begin(self) -> None:
         """Before training: loads the pretrained weights of the settings, unless `start_from` gave others."""
-        if not self.continues and self.pretrained():
+        if not self.continues and any(encoder.asks_for_weights for encoder in encoders_in(self.config)):
             self.module = self._placed(start=True)
 
     def trained(self, task: Any, settings: TrainSettings, run: RunFolder, stage: str = "") -> FitReport:

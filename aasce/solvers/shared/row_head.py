@@ -1,30 +1,32 @@
-"""From feature maps to angles: pooled over the film, or row by row, and read by one of two heads.
+"""From feature maps to angles: pooled over the film, or row by row, and read by one of the heads.
 
-Global average pooling, as papers have it, forgets where on the film a feature stands, and a Cobb angle is a
+Global average pooling, as papers have it, forgets where on the film a feature is, and a Cobb angle is a
 difference between two places. "rows" is of this kit: a learned weight along x finds the spine in every row of a
-map, convolutions along y tell the tilt of the spine in each row, and each vertebra reads the tilt where it finds
-itself. What a row says then does not depend on where the film was cut.
+map, convolutions along y predict the tilt of the spine in each row, and each vertebra takes the tilt of the row where
+it is found. What is read from a row then does not depend on where the film was cut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aasce.config import Settings
+from aasce.solvers.shared.encoders import EncoderSettings, make_encoder
 from aasce.solvers.shared.heads import (
     ANGLE_SCALE,
     DirectHead,
-    HeadName,
+    DirectHeadSettings,
+    HeadSettings,
     PairsHead,
+    PairsHeadSettings,
     Regressed,
+    RowsHeadSettings,
     angle_losses,
     level_tilts,
     per_level,
@@ -37,41 +39,8 @@ VECTOR = 256
 Floats32 = NDArray[np.float32]
 
 
-class HeadSettings(Settings):
-    """How feature maps become angles, and what the angles are taught by.
-
-    Attributes:
-        pooling: of each map, over the film ("average") or row by row ("rows").
-        head: a dense layer with three outputs, or tilts and pairs of levels, see `angle_head`.
-        levels: vertebrae.
-        rows: that every map is brought to; width: channels there.
-        drop: dropout before the outputs.
-        near, smape, tilt, place: weights of the smooth L1 and of the SMAPE of the angles, of the tilts of levels
-            and rows, and of the places of the levels and of the spine in the rows.
-        local: weight of the tilt that every pixel of the spine is asked for in each map, before rows are pooled;
-            it teaches the maps themselves and takes no part in the answer. 0 leaves it out.
-        answer: the angles of the tilts and places of the levels by the challenge's rule ("measured"), where the head
-            knows them, or the angles that it learned, as the papers have it ("learned"); see `readout`.
-        doubt: standard deviation of a measured tilt, degrees, see `correction.sliced_angles`.
-    """
-
-    pooling: Literal["average", "rows"] = "rows"
-    head: HeadName = "pairs"
-    levels: int = 17
-    rows: int = 48
-    width: int = 64
-    drop: float = 0.1
-    near: float = 1.0
-    smape: float = 3.0
-    tilt: float = 1.0
-    place: float = 1.0
-    local: float = 0.0
-    answer: Literal["measured", "learned"] = "measured"
-    doubt: float = Field(default=2.0, ge=0)
-
-
 class RowPool(nn.Module):
-    """(B, C, h, w) to features at the spine in each row, (B, width, rows), and where it stands there, (B, rows).
+    """(B, C, h, w) to features at the spine in each row, (B, width, rows), and where it is there, (B, rows).
 
     Beside them the tilt at every pixel, (B, h, w) degrees, where `local` asks for it.
     """
@@ -98,33 +67,24 @@ class RowPool(nn.Module):
 class RowsHead(nn.Module):
     """(B, inner, rows) to angles; convolutions along y with dilations, so that each row knows the whole spine."""
 
-    def __init__(self, inner: int, settings: HeadSettings) -> None:
+    def __init__(self, inner: int, settings: RowsHeadSettings) -> None:
         super().__init__()
         s = settings
         self.enter = nn.Conv1d(inner, s.width, 1)
         self.where = nn.Parameter(torch.zeros(1, s.width, s.rows))
         self.mix = nn.ModuleList(_along(s.width, dilation) for dilation in (1, 2, 4, 8))
         self.narrow = nn.Conv1d(s.width, 12, 1)
-        self.describe = nn.Sequential(nn.Linear(12 * s.rows, VECTOR), nn.GELU(), nn.Dropout(s.drop))
-        self.direct = s.head == "direct"
-        self.output: DirectHead | PairsHead
-        if self.direct:
-            self.output = DirectHead(VECTOR, s.drop)
-        else:
-            self.output = PairsHead(VECTOR, s.levels, reads_tilts=False)
-            self.along = nn.Conv1d(s.width, 1, 1)
-            self.find = nn.Conv1d(s.width, s.levels, 1, bias=False)
-            self.register_buffer("usual", usual_places(s.levels, s.rows), persistent=False)
+        self.describe = nn.Sequential(nn.Linear(12 * s.rows, VECTOR), nn.GELU(), nn.Dropout(s.dropout))
+        self.output = PairsHead(VECTOR, s.levels, reads_tilts=False)
+        self.along = nn.Conv1d(s.width, 1, 1)
+        self.find = nn.Conv1d(s.width, s.levels, 1, bias=False)
+        self.register_buffer("usual", usual_places(s.levels, s.rows), persistent=False)
 
     def forward(self, rows: Tensor) -> Regressed:
         x = self.enter(rows) + self.where
         for layer in self.mix:
             x = x + layer(x)
         vector = self.describe(self.narrow(x).flatten(1))
-        if self.direct:
-            found: Regressed = self.output(vector)
-            return found
-        assert isinstance(self.output, PairsHead)
         share = (self.find(x) + self.usual).softmax(dim=-1)
         along = self.along(x)
         tilts = (share * along).sum(dim=-1)
@@ -143,9 +103,9 @@ def row_places(rows: int) -> Tensor:
 
 
 def usual_places(levels: int, rows: int) -> Tensor:
-    """(levels, rows) how likely a level stands in a row before a film was seen: evenly down the film.
+    """(levels, rows) how likely a level lies in a row before a film is seen: evenly down the film.
 
-    Flat beyond a few rows, since spines also stand small or cut.
+    Flat beyond a few rows, since spines are also shown small or cut.
     """
     expected = (torch.arange(levels) + 0.5) / levels * 0.9 + 0.03
     off = (row_places(rows)[None] - expected[:, None]) * rows
@@ -153,20 +113,26 @@ def usual_places(levels: int, rows: int) -> Tensor:
 
 
 class AngleHead(nn.Module):
-    """Feature maps of any sizes to angles, by the pooling and the head of the settings."""
+    """Feature maps of any sizes to angles, by the head of the settings.
+
+    Attributes:
+        width: length of `Regressed.features`.
+    """
 
     def __init__(self, channels: Sequence[int], settings: HeadSettings) -> None:
         super().__init__()
         s = settings
         self.pools = nn.ModuleList()
         self.head: RowsHead | DirectHead | PairsHead
-        if s.pooling == "rows":
+        self.width = sum(channels)
+        if isinstance(s, RowsHeadSettings):
             self.pools = nn.ModuleList(RowPool(c, s.width, s.rows, s.local > 0) for c in channels)
             self.head = RowsHead(s.width * len(channels), s)
-        elif s.head == "pairs":
-            self.head = PairsHead(sum(channels), s.levels)
+            self.width = VECTOR
+        elif isinstance(s, PairsHeadSettings):
+            self.head = PairsHead(self.width, s.levels)
         else:
-            self.head = DirectHead(sum(channels), s.drop)
+            self.head = DirectHead(self.width, s.dropout)
 
     def forward(self, maps: Sequence[Tensor]) -> Regressed:
         """Angles from (B, C_i, h_i, w_i) maps, computed in 32 bit."""
@@ -181,28 +147,63 @@ class AngleHead(nn.Module):
             return found._replace(columns=columns, local=local or None)
 
 
+class AngleNet(nn.Module):
+    """An encoder and a head on its deepest maps: film, maps or both to angles.
+
+    Args:
+        encoder: settings of the encoder.
+        channels: of the input.
+        head: settings of the head.
+        stages: of the encoder, from stride 4 down.
+        maps: how many of them the head reads, from the deepest up.
+        start: give the encoder the weights that its settings ask for.
+    """
+
+    def __init__(
+        self, encoder: EncoderSettings, channels: int, head: HeadSettings, stages: int, maps: int, start: bool
+    ) -> None:
+        super().__init__()
+        made, widths = make_encoder(encoder, channels, stages, 32, start)
+        self.encoder: Any = made
+        self.maps = maps
+        self.head = AngleHead(widths[-maps:], head)
+
+    def forward(self, image: Tensor) -> Regressed:
+        """(B, channels, H, W) to angles."""
+        features: Sequence[Tensor] = self.encoder(image)
+        found: Regressed = self.head(features[-self.maps :])
+        return found
+
+
 def head_losses(found: Regressed, batch: dict[str, Tensor], settings: HeadSettings) -> dict[str, Tensor]:
-    """`angle_losses`, and where the head has rows, the L1 of places and of the rows' tilts and columns.
+    """`angle_losses`, and of a head with rows the L1 of places and of the rows' tilts and columns.
 
     Args:
         found: of a batch of B.
         batch: what `angle_targets` made.
-        settings: the weights.
+        settings: of the head.
     """
-    s = settings
-    losses = angle_losses(found, batch["angles"], batch["tilts"], s.smape, s.tilt, s.near)
+    losses = angle_losses(found, batch, settings)
+    return _row_losses(losses, found, batch, settings) if isinstance(settings, RowsHeadSettings) else losses
+
+
+def _row_losses(
+    losses: dict[str, Tensor], found: Regressed, batch: dict[str, Tensor], settings: RowsHeadSettings
+) -> dict[str, Tensor]:
+    """The same terms and those of the rows, all added up in "loss"."""
+    s, total = settings, losses["loss"]
     if found.places is not None and found.along is not None:
         losses["along"] = _known_l1(found.along, batch["along"]) / 5
         losses["place"] = (found.places - batch["places"]).abs().mean() * s.levels
-        losses["loss"] = losses["loss"] + s.tilt * losses["along"] + s.place * losses["place"]
+        total = total + s.tilt * losses["along"] + s.place * losses["place"]
     if found.columns is not None:
         losses["column"] = _known_l1(found.columns, batch["columns"][:, None].expand_as(found.columns)) * 10
-        losses["loss"] = losses["loss"] + s.place * losses["column"]
+        total = total + s.place * losses["column"]
     if found.local is not None:
         off = [_known_l1(tilt, local_tilts(batch, tilt.shape[-2:])) for tilt in found.local]
         losses["local"] = torch.stack(off).mean() / 5
-        losses["loss"] = losses["loss"] + s.local * losses["local"]
-    return losses
+        total = total + s.local * losses["local"]
+    return {**losses, "loss": total}
 
 
 def local_tilts(batch: dict[str, Tensor], size: Sequence[int]) -> Tensor:
@@ -234,23 +235,31 @@ def angle_targets(
         settings: of the head.
 
     Returns:
-        "angles" (B, 3) degrees, "tilts" (B, levels) degrees, "places" (B, levels) shares of the height, "along"
-        (B, rows) degrees, "columns" (B, rows) in [-1, 1] and "halves" (B, rows), half a vertebra's width in the same
-        unit; NaN above and below the spine.
+        "angles" (B, 3) degrees. For a head with tilts "tilts" (B, levels) degrees. For one with rows also "places"
+        (B, levels) shares of the height, "along" (B, rows) degrees, "columns" (B, rows) in [-1, 1] and "halves"
+        (B, rows), half a vertebra's width in the same unit; NaN above and below the spine.
     """
-    s = settings
-    tilts = [level_tilts(points, s.levels) for points in landmarks]
-    centres = [level_places(points, size, s.levels) for points in landmarks]
-    rows = row_places(s.rows).numpy()
-    halves = [level_halves(points, size, s.levels) for points in landmarks]
+    targets: dict[str, Sequence[Array]] = {"angles": angles}
+    if not isinstance(settings, DirectHeadSettings):
+        targets["tilts"] = [level_tilts(points, settings.levels) for points in landmarks]
+    if isinstance(settings, RowsHeadSettings):
+        targets |= _row_targets(landmarks, targets["tilts"], size, settings)
+    return {name: torch.from_numpy(np.stack(films).astype(np.float32)) for name, films in targets.items()}
+
+
+def _row_targets(
+    landmarks: Sequence[Array], tilts: Sequence[Array], size: tuple[int, int], settings: RowsHeadSettings
+) -> dict[str, list[Array]]:
+    centres = [level_places(points, size, settings.levels) for points in landmarks]
+    halves = [level_halves(points, size, settings.levels) for points in landmarks]
+    rows = row_places(settings.rows).numpy()
     between = [(c[:, 1], 2 * c[:, 0] - 1, h, t) for c, h, t in zip(centres, halves, tilts, strict=True)]
-    targets = {
-        "angles": angles, "tilts": tilts, "places": [c[:, 1] for c in centres],
+    return {
+        "places": [c[:, 1] for c in centres],
         "along": [np.interp(rows, y, t, np.nan, np.nan) for y, _, _, t in between],
         "columns": [np.interp(rows, y, x, np.nan, np.nan) for y, x, _, _ in between],
         "halves": [np.interp(rows, y, h, np.nan, np.nan) for y, _, h, _ in between],
-    }  # fmt: skip
-    return {name: torch.from_numpy(np.stack(films).astype(np.float32)) for name, films in targets.items()}
+    }
 
 
 def level_places(landmarks: Array, size: tuple[int, int], levels: int) -> Floats32:

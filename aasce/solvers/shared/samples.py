@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import albumentations as A
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
-from aasce.config import Settings
+from aasce.config import Degrees, Range, Settings, Share
 from aasce.datasets import FilmSet
 from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.spine import order_vertebrae, repair_corners
@@ -20,6 +21,9 @@ from aasce.preprocess.augment_angles import SpineWarp, WarpRanges
 from aasce.preprocess.crop import Box, View, crop_view, letterbox
 from aasce.preprocess.intensity import Bytes, clahe, equalize, standardize, to_uint8
 from aasce.types import AasceError
+
+Intensity = Literal["equalize", "clahe", "none"]
+"""How films are evened out before anything else, see `even_out`."""
 
 Floats = NDArray[np.float64]
 
@@ -73,7 +77,7 @@ class Drawn(NamedTuple):
     angles: Floats
 
 
-def even_out(pixels: Bytes, intensity: str) -> Bytes:
+def even_out(pixels: Bytes, intensity: Intensity) -> Bytes:
     """Makes the grey values of different films alike.
 
     Args:
@@ -95,13 +99,13 @@ def shrunk(size: tuple[int, int], rows: int) -> View:
     return View.identity(size).scaled(min(1.0, rows / size[0]))
 
 
-def load_split(train: FilmSet, validation: FilmSet | None, intensity: str) -> SampleSplit:
+def load_split(train: FilmSet, validation: FilmSet | None, intensity: Intensity) -> SampleSplit:
     """Reads training and validation films once, see `load_samples`."""
     held_out = [] if validation is None else load_samples(validation, intensity)
     return SampleSplit(load_samples(train, intensity), held_out)
 
 
-def load_samples(films: FilmSet, intensity: str) -> list[Sample]:
+def load_samples(films: FilmSet, intensity: Intensity) -> list[Sample]:
     """Reads labelled films once, reduced to `KEPT_HEIGHT` rows.
 
     Args:
@@ -133,7 +137,7 @@ def load_images(films: FilmSet | None) -> list[Bytes]:
     return images
 
 
-def canvas_of(pixels: Bytes, box: Box, size: tuple[int, int], intensity: str) -> tuple[Bytes, View]:
+def canvas_of(pixels: Bytes, box: Box, size: tuple[int, int], intensity: Intensity) -> tuple[Bytes, View]:
     """A rectangle of a film, evened out and letterboxed.
 
     Args:
@@ -171,28 +175,32 @@ class AugmentSettings(Settings):
     """How samples differ from the films; see `aasce.preprocess.augment_angles.SpineWarp`.
 
     Attributes:
-        zoom, rotation: the paper's 0.85 to 1.25 and 45 degrees, of which `turned` of the samples make use;
-            the others lean by at most `lean`.
-        far_zoom, far: spines that stand small, as on whole films; segmentation only.
-        bend, exaggerate, bent: new curves, with angles measured anew.
-        stretch: largest change of the ratio of height to width, likewise measured anew; 0 for none.
-        mirror: share of mirrored samples.
-        intensity: strength of the grey-value pipeline.
+        scale: least and largest, drawn log-uniformly; 1 is the letterboxed film.
+        rotation: degrees, largest rotation of `rotation_share` of the samples; `small_rotation` is that of the others.
+        small_scale: scale of `small_share` of the samples, on which the spine is small as on a film of the whole body;
+            only networks that find the spine see them.
+        shift: standard deviation, as a share of the canvas.
+        bend: degrees, spread of the rotations by which `bend_share` of the samples are bent. A bend makes a new curve,
+            whose angles are measured anew.
+        exaggerate: how much stronger or flatter a bend makes the spine's own curve, as a share of it.
+        stretch: largest change of the ratio of height to width, with angles measured anew; 0 for none.
+        mirror_share: share of mirrored samples.
+        intensity: Intensityength of the grey-value pipeline.
     """
 
-    zoom: tuple[float, float] = (0.85, 1.25)
-    rotation: float = 45.0
-    turned: float = 0.1
-    lean: float = 8.0
-    far_zoom: tuple[float, float] = (0.4, 0.85)
-    far: float = 0.2
-    shift: float = 0.03
-    bend: float = 10.0
-    exaggerate: float = 0.4
-    bent: float = 0.6
-    stretch: float = 0.0
-    mirror: float = 0.5
-    intensity: float = 0.8
+    scale: Range = (0.85, 1.25)
+    rotation: Degrees = 45.0
+    rotation_share: Share = 0.1
+    small_rotation: Degrees = 8.0
+    small_scale: Range = (0.4, 0.85)
+    small_share: Share = 0.2
+    shift: Share = 0.03
+    bend: Degrees = 10.0
+    bend_share: Share = 0.6
+    exaggerate: Share = 0.4
+    stretch: Share = 0.0
+    mirror_share: Share = 0.5
+    intensity: float = Field(default=0.8, ge=0, le=5)
 
 
 class Warper:
@@ -200,19 +208,20 @@ class Warper:
 
     Args:
         size: (H, W) of the canvas.
-        settings: ranges and chances.
-        far: share of samples on which the spine is small; its own argument because second networks see none.
+        settings: ranges and shares.
+        small: whether some samples show the spine small; second networks see none of them.
     """
 
-    def __init__(self, size: tuple[int, int], settings: AugmentSettings, far: float) -> None:
+    def __init__(self, size: tuple[int, int], settings: AugmentSettings, small: bool) -> None:
         a = settings
         ranges = WarpRanges(
-            zoom=a.zoom, far_zoom=a.far_zoom, far=far, rotation=a.rotation, lean=a.lean, turned=a.turned,
-            shift=a.shift, bend=a.bend, exaggerate=a.exaggerate, bent=a.bent, stretch=a.stretch,
+            zoom=a.scale, far_zoom=a.small_scale, far=a.small_share if small else 0.0, rotation=a.rotation,
+            lean=a.small_rotation, turned=a.rotation_share, shift=a.shift, bend=a.bend, exaggerate=a.exaggerate,
+            bent=a.bend_share, stretch=a.stretch,
         )  # fmt: skip
         self.warp = SpineWarp(size, ranges)
         self.pipeline = A.Compose(
-            [A.HorizontalFlip(p=a.mirror), self.warp],
+            [A.HorizontalFlip(p=a.mirror_share), self.warp],
             keypoint_params=A.KeypointParams(format="xy", remove_invisible=False),
         )
 
@@ -237,7 +246,7 @@ class FilmSampler:
     """Augments films: moved by `Warper`, then other grey values."""
 
     def __init__(self, size: tuple[int, int], settings: AugmentSettings) -> None:
-        self.warper = Warper(size, settings, settings.far)
+        self.warper = Warper(size, settings, small=True)
         self.intensity = intensity_pipeline(settings.intensity)
 
     def draw(self, sample: Sample, rng: np.random.Generator) -> Drawn:

@@ -21,11 +21,12 @@ import torch
 from pydantic import Field
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]
-from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from aasce.config import Count, Positive, Settings, Share
 from aasce.solvers.base import FitReport, RunFolder
+from aasce.solvers.shared.pretrained import estimate_norms, has_norms_of_photographs
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -213,6 +214,10 @@ class Trainer:
         started = time.monotonic()
         if self.run.resume and self.checkpoint.exists():
             self._restore()
+        elif has_norms_of_photographs(self.task.module):
+            seed_everything(self.seed)
+            estimate_norms(self.module, self.task.batches(0), self.fabric.to_device)
+            self.average.module.load_state_dict(self.task.module.state_dict())
         with self._progress() as progress:
             bar = progress.add_task("training", total=self.settings.epochs * self.task.steps())
             progress.update(bar, completed=self.epoch * self.task.steps())

@@ -15,12 +15,12 @@ from aasce.geometry.spine_function import SpineFunction, fit_borders, main_curve
 from aasce.preprocess.crop import Box, View, crop_view, letterbox
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.shared.autocrop import joined, longest_part
-from aasce.solvers.shared.samples import KEPT_HEIGHT, Sample, even_out, shrunk, to_input
+from aasce.solvers.shared.samples import KEPT_HEIGHT, Intensity, Sample, even_out, shrunk, to_input
 from aasce.solvers.shared.trainer import native_bf16
 from aasce.solvers.shared.tta import mirrored_back, with_mirror
 from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.network import RUNet
-from aasce.solvers.top_down.settings import EdgeSettings, PipeSettings
+from aasce.solvers.top_down.settings import SpineFunctionSettings
 from aasce.targets.curves import mask_borders
 from aasce.targets.mask import Shares
 from aasce.types import Array
@@ -69,7 +69,7 @@ class Scene:
         return crop_view(box).then(self.to_image.then(self.to_canvas))
 
 
-def box_scene(pixels: Bytes, box: Box, size: tuple[int, int], intensity: str) -> Scene:
+def box_scene(pixels: Bytes, box: Box, size: tuple[int, int], intensity: Intensity) -> Scene:
     """Scene of a rectangle of a film.
 
     Args:
@@ -162,7 +162,7 @@ class FittedSpine:
     tilts: Floats
 
 
-def fit_spine(share: Array, settings: PipeSettings) -> FittedSpine | None:
+def fit_spine(share: Array, settings: SpineFunctionSettings) -> FittedSpine | None:
     """Fits the spine function to a map of the spine; None where it shows no spine.
 
     Args:
@@ -198,7 +198,7 @@ class Rules:
 
     Attributes:
         correction: from tilts of the function to tilts of vertebrae.
-        gain: share of an edge's direction by which a tilt is corrected; 0 uses no edges.
+        gain: share of an edge's direction by which a tilt is corrected.
         tilt_sd_deg: see `geometry.correction.sliced_angles`.
     """
 
@@ -241,20 +241,27 @@ def measure_tilts(
 
 
 def measure_spine(
-    scene: Scene, fitted: FittedSpine, rules: Rules, edges: EdgeSettings, response: EdgeResponse
+    scene: Scene, fitted: FittedSpine, rules: Rules, edges: EdgeResponse | None = None
 ) -> MeasuredSpine:
-    """Angles of a spine: those of its function, then those after vertebrae are corrected by their edges."""
+    """Angles of a spine.
+
+    Args:
+        scene: the film.
+        fitted: its spine function.
+        rules: how tilts are corrected.
+        edges: by which vertebrae are corrected; None measures the function alone.
+    """
     curve = scene.on_film(fitted.curve)
     tilts = rules.correction.apply(fitted.tilts)
     positions = rules.correction.places * float(arc_lengths(curve)[-1])
     plain = measure_tilts(curve, tilts, positions, scene.height, rules.tilt_sd_deg)
-    if rules.gain == 0:
+    if edges is None or rules.gain == 0:
         return plain
-    chosen = plain.ends
-    if edges.at != "ends":
-        chosen = list(range(len(tilts))) if edges.at == "all" else most_curved(fitted, rules.correction)
+    chosen, at = plain.ends, edges.settings.at
+    if at != "ends":
+        chosen = list(range(len(tilts))) if at == "all" else most_curved(fitted, rules.correction)
     middles = scene.to_image.apply(plain.middles)
-    offsets = response.offsets(scene.image, middles, tilts, chosen)
+    offsets = edges.offsets(scene.image, middles, tilts, chosen)
     return measure_tilts(curve, tilts + rules.gain * offsets, positions, scene.height, rules.tilt_sd_deg)
 
 

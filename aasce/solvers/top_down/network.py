@@ -34,14 +34,14 @@ class RUNet(nn.Module):
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         s = settings
-        self.fold = s.fold
-        self.down = nn.ModuleList(Residual(a, b) for a, b in pairwise((s.fold**2, *s.widths)))
+        self.unshuffle = s.unshuffle
+        self.down = nn.ModuleList(Residual(a, b) for a, b in pairwise((s.unshuffle**2, *s.widths)))
         self.up = nn.ModuleList(Residual(fine + coarse, fine) for fine, coarse in pairwise(s.widths))
-        self.drop = nn.Dropout2d(s.drop)
-        self.output = nn.Conv2d(s.widths[0], MAPS * s.fold**2, 1)
+        self.drop = nn.Dropout2d(s.dropout)
+        self.output = nn.Conv2d(s.widths[0], MAPS * s.unshuffle**2, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(image, self.fold)
+        x = F.pixel_unshuffle(image, self.unshuffle)
         kept: list[Tensor] = []
         for level, module in enumerate(self.down):
             x = module(F.max_pool2d(x, 2) if level else x)
@@ -50,4 +50,4 @@ class RUNet(nn.Module):
         for module, skip in zip(reversed(self.up), reversed(kept[:-1]), strict=True):
             larger = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
             x = module(torch.cat([skip, larger], dim=1))
-        return F.pixel_shuffle(self.output(x), self.fold)
+        return F.pixel_shuffle(self.output(x), self.unshuffle)

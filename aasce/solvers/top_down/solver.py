@@ -7,9 +7,9 @@ border, and a least-squares function through the middles (`aasce.geometry.spine_
 curvature (`main_curve`); and the correction of vertebrae by the response of a rotated flat Gaussian's derivative to a
 Canny edge map (`edges`).
 
-Departures, each a setting (the paper's values are in configs/solvers/paper): the network folds 4 x 4 px into channels
-(`network.fold`); the function is fitted to leave the mask perpendicular to its upper and lower end, without which T1
-and L5 are 7 degrees off even on true masks; a linear map from its tilts to those of vertebrae, fitted to training
+Departures, each a setting (the paper's values are in configs/solvers/paper): the network takes 4 x 4 px as channels
+(`network.unshuffle`); the function is fitted to leave the mask perpendicular to its upper and lower end, without which
+T1 and L5 are 7 degrees off even on true masks; a linear map from its tilts to those of vertebrae, fitted to training
 films; edges count less the farther they are off the function's normal, since the strongest response by itself makes
 angles worse even on true masks; the challenge's three angles, which the paper's one angle around the position of
 maximal curvature does not give, are those of boxes like vertebrae along the function, and the boxes at the ends of an
@@ -105,9 +105,6 @@ class TopDownSolver(RegressingSolver):
     def networks(self, start: bool) -> RUNet:
         return RUNet(self.config.network)
 
-    def pretrained(self) -> bool:
-        return False
-
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains the network, then fits the linear map of the tilts and the gain of the edges.
 
@@ -124,37 +121,41 @@ class TopDownSolver(RegressingSolver):
     def learn_rules(self, samples: list[Sample]) -> None:
         """Fits the linear map and the gain to augmented training films, on which the network is less certain."""
         films = self._fitted_films(samples)
-        if films and self.config.pipe.calibrate:
+        settings, edges = self.config.spine_function.correction, self.config.edges
+        if films and settings is not None:
             found, wanted = np.stack([f.fitted.tilts for f in films]), np.stack([f.tilts for f in films])
             places = np.stack([f.places for f in films])
-            correction = Correction.fitted(found, wanted, places, self.config.pipe.ridge)
+            correction = Correction.fitted(found, wanted, places, settings.ridge)
             self.learned = self.learned.model_copy(update={"correction": CorrectionState.of(correction)})
-        if films and self.config.correction and self.config.edges.gain is None:
-            self.learned = self.learned.model_copy(update={"gain": self.fitted_gain(films[:GAINED])})
+        if films and edges is not None and edges.gain is None:
+            gain = self.fitted_gain(films[:GAINED], EdgeResponse(edges))
+            self.learned = self.learned.model_copy(update={"gain": gain})
 
     def _fitted_films(self, samples: list[Sample]) -> list[FittedFilm]:
         """Augmented training films on which a spine is found."""
         rng = np.random.default_rng((self.config.seed, 10))
-        warper = Warper(self.config.size, self.config.augment, 0.0)
+        warper = Warper(self.config.size, self.config.augment, small=False)
         films: list[FittedFilm] = []
         for index in np.resize(rng.permutation(len(samples)), min(CALIBRATED, 2 * len(samples))):
             drawn = warper.draw(samples[int(index)], rng)
             canvas = drawn.image[..., 0]
-            fitted = fit_spine(spine_maps(self.module, canvas, fast=True).mean(axis=0), self.config.pipe)
+            fitted = fit_spine(
+                spine_maps(self.module, canvas, fast=True).mean(axis=0), self.config.spine_function
+            )
             if fitted is not None:
                 places = places_on(fitted.curve, drawn.landmarks)
                 films.append(FittedFilm(canvas, fitted, limit_tilts(tilts(drawn.landmarks)), places))
         return films
 
-    def fitted_gain(self, films: Sequence[FittedFilm]) -> float:
+    def fitted_gain(self, films: Sequence[FittedFilm], edges: EdgeResponse) -> float:
         """Least-squares share of the edges' directions in the errors left by the linear map, from 0 to 5."""
-        rules, response = replace(self.rules(), gain=0.0, tilt_sd_deg=0.0), EdgeResponse(self.config.edges)
+        rules = replace(self.rules(), tilt_sd_deg=0.0)
         still = View.identity(self.config.size)
         product = square = 0.0
         for film in films:
             scene = Scene(film.canvas, still, still, self.config.size[0])
-            plain = measure_spine(scene, film.fitted, rules, self.config.edges, response)
-            offsets = response.offsets(film.canvas, plain.middles, plain.tilts, list(range(len(film.tilts))))
+            plain = measure_spine(scene, film.fitted, rules)
+            offsets = edges.offsets(film.canvas, plain.middles, plain.tilts, list(range(len(film.tilts))))
             error = film.tilts - plain.tilts
             near = np.abs(error) < FARTHEST
             product += float((offsets * error)[near].sum())
@@ -163,27 +164,27 @@ class TopDownSolver(RegressingSolver):
 
     def rules(self) -> Rules:
         """What training learned, as far as the settings ask for it."""
-        pipe, edges = self.config.pipe, self.config.edges
-        correction = correction_of(self.learned.correction if pipe.calibrate else None, pipe.levels)
-        learned = GAIN if self.learned.gain is None else self.learned.gain
-        gain = learned if edges.gain is None else edges.gain
-        return Rules(correction, gain if self.config.correction else 0.0, pipe.doubt)
+        s, edges = self.config.spine_function, self.config.edges
+        correction = correction_of(None if s.correction is None else self.learned.correction, s.levels)
+        gain = GAIN if self.learned.gain is None else self.learned.gain
+        if edges is not None and edges.gain is not None:
+            gain = edges.gain
+        return Rules(correction, gain, s.tilt_sd_deg)
 
     def read(self, film: Radiograph, spine: Floats | None = None) -> FilmReading | str:
         """Centreline, angles and mask of a film, or the reason why there are none."""
         pixels = to_uint8(film.pixels)
         found = autocrop(lambda box: self.run(pixels, box), film.size, self.config.crop_below, spine)
-        if float((found.mask > 0.5).mean()) < self.config.least_mask:
+        if float((found.mask > 0.5).mean()) < self.config.min_mask:
             return "no spine found on the film"
-        both = fit_spine(found.shares.mean(axis=0), self.config.pipe)
+        both = fit_spine(found.shares.mean(axis=0), self.config.spine_function)
         if both is None:
             return "the spine found is too short to be measured"
         # Single passes only measure how certain their mean is; one without a spine takes the mean's.
-        passes = [fit_spine(share, self.config.pipe) or both for share in found.shares]
-        rules, response = self.rules(), EdgeResponse(self.config.edges)
-        spines = [
-            measure_spine(found.scene, one, rules, self.config.edges, response) for one in (*passes, both)
-        ]
+        passes = [fit_spine(share, self.config.spine_function) or both for share in found.shares]
+        rules = self.rules()
+        edges = None if self.config.edges is None else EdgeResponse(self.config.edges)
+        spines = [measure_spine(found.scene, one, rules, edges) for one in (*passes, both)]
         curve = spines[2].curve + np.array(found.box[:2], np.float64)
         flags = ("curve_leaves_film",) if reaches_edge(curve, film.size) else ()
         angles = np.stack([spine.degrees for spine in spines[:2]])

@@ -13,7 +13,6 @@ from aasce.geometry.correction import Correction
 from aasce.solvers.shared.film_task import Batch, CanvasTask, angle_scores
 from aasce.solvers.shared.masks import as_bytes
 from aasce.solvers.shared.samples import Drawn, FilmSampler, Floats, Sample, SampleSplit
-from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.inference import Rules, fit_spine, measure_spine, sample_scene, spine_maps
 from aasce.solvers.top_down.network import RUNet
 from aasce.solvers.top_down.settings import TopDownConfig
@@ -46,8 +45,7 @@ class TopDownTask(CanvasTask):
         super().__init__(split, FilmSampler(config.size, config.augment), config.batch, (config.seed, 9))
         self.config = config
         self.module = TopDownLoss(net)
-        self.rules = Rules(Correction.plain(config.pipe.levels), 0.0)
-        self.response = EdgeResponse(config.edges)
+        self.rules = Rules(Correction.plain(config.spine_function.levels), 0.0)
 
     def targets(self, drawn: Sequence[Drawn]) -> Batch:
         """Area shares of the spine, "spine" (B, H, W) uint8."""
@@ -65,8 +63,8 @@ class TopDownTask(CanvasTask):
     def _scored(self, net: RUNet, film: Sample) -> tuple[Floats, float]:
         """(3,) degrees, and the mean error of the tilts in degrees."""
         scene = sample_scene(film, self.config.size)
-        fitted = fit_spine(spine_maps(net, scene.canvas).mean(axis=0), self.config.pipe)
+        fitted = fit_spine(spine_maps(net, scene.canvas).mean(axis=0), self.config.spine_function)
         if fitted is None:
             return np.zeros(3), LOST
-        spine = measure_spine(scene, fitted, self.rules, self.config.edges, self.response)
+        spine = measure_spine(scene, fitted, self.rules)
         return spine.degrees, tilt_error(spine.tilts, film.landmarks)

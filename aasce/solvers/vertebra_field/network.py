@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import timm
 import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
 from torch import Tensor, nn
 
+from aasce.solvers.shared.encoders import make_encoder
 from aasce.solvers.vertebra_field.settings import LossSettings, NetworkSettings
 from aasce.targets.field import LEVELS, REACH, STRIDE, VOTES_FROM, Field
 
@@ -30,34 +28,31 @@ class Sum(nn.Module):
 
 
 class VertebraFieldNet(nn.Module):
-    """ResNet-D encoder, feature pyramid, one 1x1 convolution to 36 maps at a quarter of the canvas.
+    """Encoder, feature pyramid, one 1x1 convolution to 36 maps at a quarter of the canvas.
 
     Input (B, 1, H, W) float32, standardised grey values, H and W multiples of 32.
     """
 
-    def __init__(self, settings: NetworkSettings, loss: LossSettings) -> None:
+    def __init__(self, settings: NetworkSettings, loss: LossSettings, start: bool = False) -> None:
         super().__init__()
         self.loss = loss
-        encoder: Any = timm.create_model(
-            "resnet18d", features_only=True, in_chans=1, pretrained=False, out_indices=(1, 2, 3, 4),
-            channels=tuple(settings.channels), layers=tuple(settings.layers), stem_width=settings.stem,
-        )  # fmt: skip
-        self.encoder: nn.Module = encoder
+        self.encoder, channels = make_encoder(settings.encoder, 1, 4, 32, start)
+        width = settings.head_channels
         self.decoder = FPNDecoder(
-            encoder_channels=[1, *encoder.feature_info.channels()], encoder_depth=4,
-            pyramid_channels=settings.pyramid, segmentation_channels=settings.head, dropout=0.0, merge_policy="add",
+            encoder_channels=[1, *channels], encoder_depth=4, pyramid_channels=settings.pyramid_channels,
+            segmentation_channels=width, dropout=0.0, merge_policy="add",
         )  # fmt: skip
         self.decoder.merge = Sum()
         self.refine = nn.Sequential(
-            nn.Conv2d(settings.head, settings.head, 3, padding=1, bias=False),
-            nn.BatchNorm2d(settings.head),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
         )
-        self.head = nn.Conv2d(settings.head, sum(CHANNELS.values()), 1)
+        self.head = nn.Conv2d(width, sum(CHANNELS.values()), 1)
         nn.init.normal_(self.head.weight, std=0.01)
-        start = torch.zeros(sum(CHANNELS.values()))
-        start[0] = -2.0  # most cells lie on no vertebra
-        self.head.bias = nn.Parameter(start)
+        bias = torch.zeros(sum(CHANNELS.values()))
+        bias[0] = -2.0  # most cells lie on no vertebra
+        self.head.bias = nn.Parameter(bias)
         self.to(memory_format=torch.channels_last)
 
     def maps(self, images: Tensor) -> dict[str, Tensor]:
@@ -103,8 +98,13 @@ def field_losses(
     off = (votes - truth).abs().mean((1, 2)) + (centre - truth.mean(1)).abs().mean(1)
     terms["votes"] = (off / size).mean()
     terms |= _aggregated(maps, corners)
-    terms["loss"] = sum(
-        (getattr(weights, k) * v for k, v in terms.items()), torch.zeros((), device=off.device)
+    terms["loss"] = (
+        weights.objectness * terms["objectness"]
+        + weights.level * terms["level"]
+        + weights.votes * terms["votes"]
+        + weights.corners * terms["corners"]
+        + weights.tilt * terms["tilt"]
+        + weights.spread * terms["spread"]
     )
     return terms
 

@@ -70,14 +70,19 @@ class VertebraFieldSolver(NetworkSolver):
     def __init__(self, config: VertebraFieldConfig | None = None, device: str = "cpu") -> None:
         self.config = config or VertebraFieldConfig()
         self.learned = self.Learned()
-        with seeded(self.config.seed):
-            self.module = VertebraFieldNet(self.config.network, self.config.loss).eval()
         self.device = resolve_device(device)
-        self.module.to(self.device)
+        self.module = self._network(start=False)
         self._localizations = LocalizationCache()
+
+    def _network(self, start: bool) -> VertebraFieldNet:
+        """The untrained network; `start` gives its encoder the weights that the settings ask for."""
+        with seeded(self.config.seed):
+            return VertebraFieldNet(self.config.network, self.config.loss, start).to(self.device).eval()
 
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
         """Trains on landmarks; weights are chosen by SMAPE on `validation`."""
+        if not self.continues and self.config.network.encoder.asks_for_weights:
+            self.module = self._network(start=True)
         single = self.config.views.model_copy(update={"passes": 1})
         find = functools.partial(_landmarks_of, views=single)
         scorer = Scorer(validation, find) if validation is not None and len(validation) else None
@@ -128,10 +133,10 @@ class VertebraFieldSolver(NetworkSolver):
 
     def _angles(self, film: Radiograph, found: Found) -> CobbAngles | None:
         """Median angles under the uncertainty of the corners; None if the corners alone decide."""
-        if self.config.tilt_share == 0:
+        if self.config.corner_sd_share == 0:
             return None
         landmarks, (height, _) = set_upright(found.column.corners, film.size, found.orientation.turns)
-        return expected_angles(landmarks, self.config.tilt_share * found.column.spread, height)
+        return expected_angles(landmarks, self.config.corner_sd_share * found.column.spread, height)
 
     def _confidence(self, found: Found) -> float:
         """Chance that the error of the major angle is within 5 degrees.

@@ -21,7 +21,7 @@ from aasce.preprocess.intensity import Bytes, clahe, to_uint8
 from aasce.scoring.metrics import film_smape
 from aasce.solvers.shared.film_task import Batch, FilmTask
 from aasce.solvers.shared.rendered import RenderedFilms
-from aasce.solvers.vertebra_field.settings import VertebraFieldConfig
+from aasce.solvers.vertebra_field.settings import BackgroundSettings, VertebraFieldConfig
 from aasce.targets.field import LEVELS, encode_members
 from aasce.types import Array, Radiograph
 
@@ -79,19 +79,18 @@ def field_sample(film: Radiograph, landmarks: Floats) -> FieldSample:
     return FieldSample(np.asarray(small, np.uint8), (landmarks + 0.5) * ratio - 0.5)
 
 
-def load_backgrounds(folder: str | None, share: float, data: Path | None = None) -> list[Bytes]:
-    """Films of the whole body into which labelled films are placed.
+def load_backgrounds(settings: BackgroundSettings | None, data: Path | None = None) -> list[Bytes]:
+    """Films of the whole body into which labelled films are placed; the last ones of their folder by name.
 
     Args:
-        folder: of the films, a path or a name below the data set; None for no films.
-        share: of the films, the last ones by name, that are used.
+        settings: which films; None for no films.
         data: folder of the data set; None takes the one that AASCE_DATA names.
     """
-    if folder is None:
+    if settings is None:
         return []
-    path = Path(folder).expanduser()
+    path = Path(settings.folder).expanduser()
     films = unlabelled_films(path if path.is_absolute() else data_root(data) / path)
-    first = round(len(films) * (1 - share))
+    first = round(len(films) * (1 - settings.film_share))
     return [to_uint8(films.radiograph(i).pixels) for i in range(first, len(films))]
 
 
@@ -164,7 +163,8 @@ class FieldSampler:
 
     def _rendered(self, sample: FieldSample, view: View, rng: np.random.Generator) -> Bytes:
         """The film on the canvas, with a plain border or placed into a film of the whole body."""
-        if not self.backgrounds or rng.random() > self.config.augment.background:
+        settings = self.config.backgrounds
+        if settings is None or not self.backgrounds or rng.random() > settings.sample_share:
             border = 0 if rng.random() < 0.7 else int(rng.integers(0, 200))
             return np.asarray(view.render(sample.pixels, border), np.uint8)
         height, width = sample.pixels.shape
@@ -225,7 +225,7 @@ class FieldTask(FilmTask):
         data: Path | None = None,
     ) -> None:
         self.config, self.module, self.score = config, module, score
-        backgrounds = load_backgrounds(config.backgrounds, config.background_share, data)
+        backgrounds = load_backgrounds(config.backgrounds, data)
         self.labelled = load_samples(train)
         self.rendered = RenderedFilms(config.rendered, config.seed) if config.rendered else None
         self.sampler = FieldSampler(config, self.labelled, backgrounds)
@@ -240,7 +240,7 @@ class FieldTask(FilmTask):
 
     def draw_batch(self, chosen: Sequence[int], rng: np.random.Generator) -> Batch:
         """See `FieldSampler.draw`; all films of a batch are on the same canvas."""
-        fine = bool(rng.random() < self.config.augment.fine)
+        fine = bool(rng.random() < self.config.augment.fine_share)
         drawn = [self.sampler.draw(index, fine, rng) for index in chosen]
         return {key: torch.from_numpy(np.stack([d[key] for d in drawn])) for key in drawn[0]}
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from aasce.config import dump_settings, load_settings
 from aasce.datasets import FilmSet, read_challenge
@@ -39,12 +38,12 @@ from aasce.solvers.centerline.task import (
     trimmed_rows,
 )
 from aasce.solvers.shared.correction import CorrectionState, correction_of
-from aasce.solvers.shared.encoders import BackboneSettings, make_encoder
+from aasce.solvers.shared.encoders import EncoderSettings
 from aasce.solvers.shared.samples import Sample
+from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
 from aasce.targets.curves import encode_centerline
 from aasce.types import AasceError, Radiograph
 from tests.synthetic import bent_spine, write_challenge
-from tools.export_encoder import timm_weights
 
 
 def tiny(tmp: Path, *overrides: str) -> CenterlineConfig:
@@ -62,11 +61,10 @@ def films(tmp_path: Path) -> FilmSet:
     ("override", "message"),
     [
         ("size=[500, 256]", "multiple of 64"),
-        ("network.fold=1", "network.stride is at most"),
+        ("network.unshuffle=1", "network.stride is at most"),
         ("members=0", "members"),
         ("members=11", "members"),
-        ("network={encoder: {name: resnet18d}, fold: 2}", "network.encoder takes"),
-        ("network={encoder: {name: resnet18d}, cascade: false}", "network.encoder takes"),
+        ("network={cascade: {encoder: {name: resnet18d}}, unshuffle: 2}", "network.cascade.encoder takes"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(override: str, message: str) -> None:
@@ -87,9 +85,9 @@ def test_batch_norm_stands_before_each_pooling() -> None:
     assert net.eval()(torch.zeros(1, 1, 16, 8)).shape == (1, 4, 16, 8)
 
 
-@pytest.mark.parametrize(("fold", "stride"), [(1, 1), (2, 2), (4, 2), (4, 1)])
-def test_maps_have_their_stride(fold: Any, stride: Any) -> None:
-    net = Cascade(NetworkSettings(widths=(4, 6), fold=fold, stride=stride)).eval()
+@pytest.mark.parametrize(("unshuffle", "stride"), [(1, 1), (2, 2), (4, 2), (4, 1)])
+def test_maps_have_their_stride(unshuffle: Any, stride: Any) -> None:
+    net = Cascade(NetworkSettings(widths=(4, 6), unshuffle=unshuffle, stride=stride)).eval()
     spine, line = net(torch.zeros(2, 1, 32, 16))
     assert spine is not None
     assert spine.shape == line.shape == (2, 32 // stride, 16 // stride)
@@ -99,7 +97,7 @@ def test_maps_have_their_stride(fold: Any, stride: Any) -> None:
 def test_second_network_of_the_paper_reads_nothing_but_the_first_ones_output(sees: Any, hidden: bool) -> None:
     """With the first network's output fixed, the line of the paper's cascade does not depend on the film."""
     torch.manual_seed(0)
-    net = Cascade(NetworkSettings(widths=(4, 6), sees=sees)).eval()
+    net = Cascade(NetworkSettings(widths=(4, 6), cascade=CascadeSettings(input=seen))).eval()
     torch.nn.init.zeros_(net.spine_out.weight)
     black, film = torch.zeros(1, 1, 32, 16), torch.randn(1, 1, 32, 16)
     assert torch.equal(net(black)[1], net(film)[1]) == hidden
@@ -107,7 +105,7 @@ def test_second_network_of_the_paper_reads_nothing_but_the_first_ones_output(see
 
 def test_the_line_teaches_the_first_network_too() -> None:
     """End to end: without the spine's own loss its weights still have a gradient."""
-    net = Cascade(NetworkSettings(widths=(4, 6), sees="mask"))
+    net = Cascade(NetworkSettings(widths=(4, 6), cascade=CascadeSettings(input="mask")))
     net(torch.randn(2, 1, 32, 16))[1].square().mean().backward()
     assert net.spine is not None
     grad = net.spine.down[0][0].weight.grad
@@ -115,16 +113,16 @@ def test_the_line_teaches_the_first_network_too() -> None:
     assert grad.abs().max() > 0
 
 
-ENCODER = BackboneSettings(
+ENCODER = EncoderSettings(
     name="resnet18d", options={"channels": [8, 16, 24, 32], "layers": [1, 1, 1, 1], "stem_width": 8}
 )
 
 
-def encoded(weights: Path | None = None) -> CenterlineConfig:
-    """Tiny settings whose first U-net goes down by a timm network."""
-    encoder = ENCODER.model_copy(update={"weights_file": None if weights is None else str(weights)})
+def encoded(pretrained: bool | str = False) -> CenterlineConfig:
+    """Tiny settings whose first U-net goes down by an encoder."""
+    cascade = CascadeSettings(encoder=ENCODER.model_copy(update={"pretrained": pretrained}))
     tiny = CenterlineSolver.Config.tiny()
-    return tiny.model_copy(update={"network": tiny.network.model_copy(update={"encoder": encoder})})
+    return tiny.model_copy(update={"network": tiny.network.model_copy(update={"cascade": cascade})})
 
 
 def test_an_encoder_serves_the_first_network_and_is_taught_by_both() -> None:
@@ -137,19 +135,16 @@ def test_an_encoder_serves_the_first_network_and_is_taught_by_both() -> None:
     assert next(iter(net.spine.encoder.parameters())).grad is not None
 
 
-def test_an_encoder_starts_from_the_weights_it_is_given(tmp_path: Path, films: FilmSet) -> None:
-    source, _ = make_encoder(ENCODER, 1, 4, 32, start=False)
-    save_file(timm_weights(source), str(tmp_path / "encoder.safetensors"))
-    config = encoded(tmp_path / "encoder.safetensors")
-    solver = CenterlineSolver(config)
-    assert solver.pretrained()
-    assert not CenterlineSolver(encoded()).pretrained()
+def test_an_encoder_starts_from_the_solver_it_is_given(tmp_path: Path, films: FilmSet) -> None:
+    donor = VertebraFieldSolver(VertebraFieldSolver.Config.tiny())
+    donor.save(tmp_path / "donor")
+    solver = CenterlineSolver(encoded(str(tmp_path / "donor")))
     solver.begin()
     spine = solver.module.cascade(0).spine
     assert isinstance(spine, EncodedUNet)
     film = torch.randn(1, 1, 128, 64)
     with torch.no_grad():
-        ours, theirs = spine.encoder.eval()(film), source.eval()(film)
+        ours, theirs = spine.encoder.eval()(film), donor.module.encoder.eval()(film)
     for mine, original in zip(ours, theirs, strict=True):
         assert torch.allclose(mine, original, atol=1e-4)
     solver.fit(films, films, RunFolder(tmp_path / "run", quiet=True))
@@ -160,7 +155,7 @@ def test_an_encoder_starts_from_the_weights_it_is_given(tmp_path: Path, films: F
 
 
 def test_one_network_has_no_spine() -> None:
-    net = Cascade(NetworkSettings(widths=(4, 6), cascade=False)).eval()
+    net = Cascade(NetworkSettings(widths=(4, 6), cascade=None)).eval()
     spine, line = net(torch.zeros(1, 1, 32, 16))
     assert spine is None
     maps = net.maps(torch.zeros(1, 1, 32, 16))
@@ -214,7 +209,7 @@ def true_tangents(
     points = (view.apply(landmarks) + 0.5) / stride - 0.5
     rows = config.size[0] // stride
     share = encode_centerline(
-        points, (rows, config.size[1] // stride), config.target.width * rows, config.target.stray
+        points, (rows, config.size[1] // stride), config.target.width * rows, config.target.tilt_cutoff
     )
     found = read_tangents(share, config)
     assert found is not None
@@ -233,7 +228,7 @@ def test_angles_of_a_true_map(bend: float) -> None:
     assert np.abs(found - tilts(landmarks)).max() < 2.0
     plain = Correction.plain(config.curve.levels)
     assert curve_angles(curve, read.tilts, 896, plain, config.curve)[0] == pytest.approx(abs(bend), abs=3.5)
-    paper = config.curve.model_copy(update={"angles": "paper", "correct": False})
+    paper = config.curve.model_copy(update={"angles": "paper", "correction": None})
     assert curve_angles(curve, read.tilts, 896, plain, paper)[0] == pytest.approx(abs(bend), abs=3.5)
     assert curve_angles(curve, read.tilts, 896, plain, paper)[1:].max() < 3.0
 
@@ -340,8 +335,8 @@ def test_fit_learns_a_correction_for_the_next_run(tmp_path: Path, films: FilmSet
 def test_paper_sized_choices_train(tmp_path: Path, films: FilmSet) -> None:
     """One U-net, no correction, no slopes, the midline, the paper's angles."""
     config = tiny(
-        tmp_path, "network.cascade=false", "network.norm=pooling", "target.stray=0.0", "target.slope=0.0",
-        "curve.correct=false", "curve.levels=19", "curve.angles=paper", "train.epochs=1",
+        tmp_path, "network.cascade=null", "network.norm=pooling", "target.tilt_cutoff=0.0", "target.slope=0.0",
+        "curve.correction=null", "curve.levels=19", "curve.angles=paper", "train.epochs=1",
     )  # fmt: skip
     solver = CenterlineSolver(config)
     solver.fit(films, None, RunFolder(tmp_path / "run", "cpu", quiet=True))
@@ -451,7 +446,9 @@ def test_angles_of_true_maps_of_the_training_films(aasce_data: Path) -> None:
         landmarks = repair_corners(order_vertebrae(film.landmarks))
         for stray, angles in found.items():
             config = load_settings(
-                CenterlineConfig, None, [f"target.stray={stray}", "curve.correct=false", "curve.doubt=0"]
+                CenterlineConfig,
+                None,
+                [f"target.tilt_cutoff={cutoff}", "curve.correction=null", "curve.tilt_sd_deg=0"],
             )
             read, curve = true_tangents(landmarks, size, config)
             angles.append(curve_angles(curve, read.tilts, size[0], Correction.plain(33), config.curve))

@@ -22,7 +22,7 @@ from aasce.solvers.inverse_render.fit import (
 )
 from aasce.solvers.inverse_render.model import SpineModel, camera, landmarks, render
 from aasce.solvers.inverse_render.prior import LEANS, TILTS, TURNS, shapes
-from aasce.solvers.inverse_render.settings import InverseRenderConfig, SearchSettings, Stage
+from aasce.solvers.inverse_render.settings import BlindStart, InverseRenderConfig, Stage
 from aasce.solvers.inverse_render.solver import InverseRenderSolver
 from aasce.types import AasceError, Radiograph
 
@@ -84,8 +84,7 @@ def test_gradient_descent_comes_back(shadow: np.ndarray) -> None:
 def test_a_blind_search_finds_the_place(shadow: np.ndarray) -> None:
     sizes = (0.6, 0.66, 0.72, 0.78)
     for kept, laid, near in ((3, 0, 15), (0, 3, 25)):
-        config = InverseRenderConfig(search=SearchSettings(sizes=sizes, kept=kept, laid=laid, spines=10))
-        starts = blind_starts(shadow, config)
+        starts = blind_starts(shadow, BlindStart(sizes=sizes, kept=kept, laid=laid, spines=10), seed=0)
         assert 1 <= len(starts) <= 3
         assert starts[0].agreement == max(start.agreement for start in starts)
         assert min(off(start.model) for start in starts) < near
@@ -109,14 +108,14 @@ def test_nothing_like_a_vertebra_is_no_chain() -> None:
 
 
 def test_a_blind_fit_ends_at_the_spine(shadow: np.ndarray) -> None:
-    search = SearchSettings(sizes=(0.66, 0.72, 0.78), kept=2, laid=0, explored=20, finalists=(2, 1))
+    search = BlindStart(sizes=(0.66, 0.72, 0.78), kept=2, laid=0, explored=20, finalists=(2, 1))
     stages = (
         Stage(rows=128, steps=20, rate=0.15, blur=1.5),
         Stage(rows=192, steps=20, rate=0.08, blur=1.2),
     )
-    fitted = fit_blind(shadow, InverseRenderConfig(search=search, stages=stages))
+    fitted = fit_blind(shadow, InverseRenderConfig(start=search, stages=stages))
     assert fitted is not None
-    best = min(off(start.model) for start in blind_starts(shadow, InverseRenderConfig(search=search)))
+    best = min(off(start.model) for start in blind_starts(shadow, search, seed=0))
     assert off(fitted.model) < best / 2
 
 
@@ -141,7 +140,7 @@ def test_a_spine_stretched_by_a_vertebra_keeps_its_upper_end() -> None:
 
 def test_a_blind_fit_steps_over_a_vertebra(shadow: np.ndarray) -> None:
     stage = Stage(rows=160, steps=30, rate=0.15, blur=1.5)
-    config = InverseRenderConfig(search=SearchSettings(rounds=2, moved=1, explored=12), stages=(stage,))
+    config = InverseRenderConfig(start=BlindStart(rounds=2, moved=1, explored=12), stages=(stage,))
     wrong = descend(moved_by(bent(), 1, 1), shadow, stage, config)
     better = stepped([wrong], shadow, stage, config)[0]
     assert better.agreement > wrong.agreement

@@ -38,16 +38,25 @@ def films(tmp_path: Path) -> FilmSet:
 
 def test_full_width_is_vgg_11() -> None:
     """Its eight convolutions: 9 (64 + 64 128 + 128 256 + 256 256 + 256 512 + 3 512 512) weights from one channel."""
-    encoder = VggEncoder(1.0)
-    weights = sum(p.numel() for p in encoder.parameters() if p.ndim == 4)
-    assert weights == 9 * (64 + 64 * 128 + 128 * 256 + 256 * 256 + 256 * 512 + 3 * 512 * 512)
-    assert encoder.channels == [64, 128, 256, 512, 512, 512]
+    for options in ({}, {"width": 1.0}):
+        settings = EncoderSettings(name="vgg11_bn", options=options)
+        encoder, channels = make_encoder(settings, 1, 6, 32, start=False, finest=1)
+        assert isinstance(encoder, VggEncoder) == bool(options)
+        weights = sum(p.numel() for p in encoder.parameters() if p.ndim == 4)
+        assert weights == 9 * (64 + 64 * 128 + 128 * 256 + 256 * 256 + 256 * 512 + 3 * 512 * 512)
+        assert channels == [64, 128, 256, 512, 512, 512]
 
 
-@pytest.mark.parametrize("encoder", ["vgg", "resnet"])
+ENCODERS = {
+    "narrow VGG": "encoder={name: vgg11_bn, options: {width: 0.125}}",
+    "VGG": "encoder={name: vgg11_bn, options: {}}",
+    "ResNet": "encoder={name: resnet50, options: {channels: [4, 4, 8, 8], layers: [1, 1, 1, 1]}}",
+}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
 def test_encoders_reach_stride_32_and_the_mask_half_the_canvas(tmp_path: Path, encoder: str) -> None:
-    options = "network.resnet.options={channels: [4, 4, 8, 8], layers: [1, 1, 1, 1]}"
-    config = tiny(tmp_path, f"network.encoder={encoder}", options)
+    config = tiny(tmp_path, encoder)
     net = MultitaskNet(config).eval()
     assert net.encoder(torch.zeros(1, 1, 128, 64))[-1].shape[-2:] == (4, 2)
     logits, found = net(torch.zeros(1, 1, 128, 64))
@@ -57,7 +66,7 @@ def test_encoders_reach_stride_32_and_the_mask_half_the_canvas(tmp_path: Path, e
 
 
 def test_five_stages_reach_the_canvas_and_are_compared_at_half(tmp_path: Path) -> None:
-    net = MultitaskNet(tiny(tmp_path, "network.decoder=[16, 16, 16, 8, 8]")).eval()
+    net = MultitaskNet(tiny(tmp_path, "mask.decoder=[16, 16, 16, 8, 8]")).eval()
     features = net.encoder(torch.zeros(1, 1, 64, 32))
     assert net._decoded(features)[-1].shape[-2:] == (64, 32)
     assert net(torch.zeros(1, 1, 64, 32))[0].shape == (1, 2, 32, 16)
@@ -65,20 +74,19 @@ def test_five_stages_reach_the_canvas_and_are_compared_at_half(tmp_path: Path) -
 
 def test_pooled_maps_of_the_papers_cases(tmp_path: Path) -> None:
     """The encoder's last map (64 channels), and with the pyramid the decoder's stages but the last (16 each)."""
-    average = ("head.pooling=average", "head.head=direct")
-    cases = {("angle", "true"): 64, ("angle+mask", "false"): 64, ("angle+mask", "true"): 64 + 3 * 16}
-    for (output, pyramid), width in cases.items():
-        net = MultitaskNet(tiny(tmp_path, f"output={output}", f"pyramid={pyramid}", *average)).eval()
+    cases = {"mask=null": 64, "mask.pyramid=false": 64, "mask.pyramid=true": 64 + 3 * 16}
+    for case, width in cases.items():
+        net = MultitaskNet(tiny(tmp_path, case, "head.kind=direct")).eval()
         logits, found = net(torch.zeros(2, 1, 64, 32))
         assert found.features.shape == (2, width)
-        assert (logits is None) == (output == "angle")
+        assert (logits is None) == (case == "mask=null")
 
 
 def test_sizes_that_do_not_fit_are_named() -> None:
     with pytest.raises(AasceError, match="multiple of 32"):
         load_settings(MultitaskPyramidConfig, None, ["size=[200, 100]"])
-    with pytest.raises(AasceError, match="four stages"):
-        load_settings(MultitaskPyramidConfig, None, ["network.decoder=[8, 8]"])
+    with pytest.raises(AasceError, match=r"mask\.decoder: tuple should have at least 4 items"):
+        load_settings(MultitaskPyramidConfig, None, ["mask.decoder=[8, 8]"])
 
 
 def test_the_released_network_fits_into_six_megabytes() -> None:
@@ -89,12 +97,9 @@ def test_the_released_network_fits_into_six_megabytes() -> None:
 def test_loss_is_what_the_settings_weigh(tmp_path: Path, films: FilmSet) -> None:
     """The paper's: Dice plus SMAPE."""
     settings = (
-        "dice=1",
-        "entropy=0",
-        "head.near=0",
-        "head.smape=1",
-        "head.pooling=average",
-        "head.head=direct",
+        "mask.dice=1",
+        "mask.entropy=0",
+        "head={kind: direct, smooth_l1: 0, smape: 1}",
     )
     config = tiny(tmp_path, *settings)
     task = MultitaskTask(config, MultitaskNet(config), load_split(films, None, "none"))
@@ -147,12 +152,12 @@ def test_a_solver_without_a_mask_predicts_angles_alone(tmp_path: Path, films: Fi
 
 
 def test_validation_sets_score_and_confidence(tmp_path: Path, films: FilmSet) -> None:
-    solver = MultitaskPyramidSolver(tiny(tmp_path, "least_mask=0.0", "output=angle"))
+    solver = MultitaskPyramidSolver(tiny(tmp_path, "mask=null"))
     report = solver.fit(films, films, RunFolder(tmp_path / "run", "cpu", quiet=True))
     assert report.best_score is not None
     assert report.notes["validation_smape"] > 0
     solver.save(tmp_path / "run")
-    on = MultitaskPyramidSolver(tiny(tmp_path, "output=angle"))
+    on = MultitaskPyramidSolver(tiny(tmp_path, "mask=null"))
     on.start_from(tmp_path / "run")
     assert on.learned.calibration == solver.learned.calibration is not None
     states = solver.module.state_dict(), on.module.state_dict()

@@ -80,9 +80,9 @@ def test_both_networks_fit_into_six_megabytes() -> None:
 
 @pytest.mark.parametrize("kind", ["image", "image+curves", "curves"])
 def test_the_papers_regressor_is_a_densenet_of_that_input(tmp_path: Path, kind: str) -> None:
-    paper = ("regression.maps=1", "regression.head.pooling=average", "regression.head.head=direct")
-    config = tiny(tmp_path, f"regression.input={kind}", *paper)
-    net = CurveRegressor(config.regression).eval()
+    paper = ("regression.maps=1", "regression.head.kind=direct")
+    config = tiny(tmp_path, f"regression.input.kind={kind}", *paper)
+    net = ScgNet(config).regression.eval()
     found = net(torch.zeros(2, CHANNELS[kind], 128, 64))
     assert found.angles.shape == (2, 3)
     assert found.tilts is None
@@ -96,7 +96,15 @@ def test_targets_are_the_dilated_borders_of_the_image(tmp_path: Path, films: Fil
     """Under no change at all, the drawn film and the drawn borders are those of the letterboxed film."""
     still = [
         f"augment.{k}"
-        for k in ("mirror=0", "bent=0", "turned=0", "lean=0", "far=0", "shift=0", "zoom=[1, 1]")
+        for k in (
+            "mirror_share=0",
+            "bend_share=0",
+            "rotation_share=0",
+            "small_rotation=0",
+            "small_share=0",
+            "shift=0",
+            "scale=[1, 1]",
+        )
     ]
     config = tiny(tmp_path, *still, "augment.intensity=0")
     split = load_split(films, None, "none")

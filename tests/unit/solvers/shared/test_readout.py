@@ -8,9 +8,9 @@ import torch
 
 from aasce.geometry.cobb import cobb_angles
 from aasce.preprocess.crop import View
-from aasce.solvers.shared.heads import Regressed
-from aasce.solvers.shared.readout import Readout, item_angles, pass_angles
-from aasce.solvers.shared.row_head import HeadSettings, angle_targets
+from aasce.solvers.shared.heads import PairsHeadSettings, Regressed, RowsHeadSettings
+from aasce.solvers.shared.readout import Readout, pass_angles, sample_angles
+from aasce.solvers.shared.row_head import angle_targets
 from aasce.solvers.shared.samples import Sample
 from tests.conftest import straight_spine
 
@@ -45,7 +45,7 @@ def exact_output(rows: int = 90, mirrored: bool = False) -> Regressed:
         flipped = leaning_spine()[:, [1, 0, 3, 2]]
         flipped[..., 0] = CANVAS[1] - 1 - flipped[..., 0]
         films.append(flipped)
-    batch = angle_targets(films, [np.array(LEARNED)] * len(films), CANVAS, HeadSettings(rows=rows))
+    batch = angle_targets(films, [np.array(LEARNED)] * len(films), CANVAS, RowsHeadSettings(rows=rows))
     columns = torch.stack([extended(row) for row in batch["columns"]])
     return Regressed(
         batch["angles"], batch["tilts"], torch.zeros(len(films), 1), batch["places"], batch["along"],
@@ -68,7 +68,7 @@ def test_learned_angles_are_answered_where_asked_or_where_nothing_else_is_known(
     head = HeadSettings(answer="learned")
     assert Readout.of(exact_output()).degrees(VIEW, 1800, head).tolist() == [learned]
     average = Regressed(torch.tensor([LEARNED]), torch.zeros(1, 17), torch.zeros(1, 1))
-    assert Readout.of(average).degrees(VIEW, 1800, HeadSettings()).tolist() == [learned]
+    assert Readout.of(average).degrees(VIEW, 1800, PairsHeadSettings()).tolist() == [learned]
 
 
 def test_a_mirror_image_has_the_same_angles() -> None:
@@ -84,15 +84,15 @@ def test_uncertain_tilts_raise_the_angles_of_a_straight_spine() -> None:
     """A maximum over noise is above zero; without noise it is not."""
     straight = exact_output()._replace(tilts=torch.zeros(1, 17))
     read = Readout.of(straight)
-    assert read.degrees(VIEW, 1800, HeadSettings(doubt=0.0))[0, 0] == pytest.approx(0.0, abs=1e-6)
-    assert 4 < read.degrees(VIEW, 1800, HeadSettings(doubt=2.0))[0, 0] < 10
+    assert read.degrees(VIEW, 1800, RowsHeadSettings(tilt_sd_deg=0.0))[0, 0] == pytest.approx(0.0, abs=1e-6)
+    assert 4 < read.degrees(VIEW, 1800, RowsHeadSettings(tilt_sd_deg=2.0))[0, 0] < 10
 
 
 def test_levels_in_one_place_are_still_measured() -> None:
     piled = exact_output()
     assert piled.places is not None
     found = Readout.of(piled._replace(places=torch.full((1, 17), 0.5)))
-    assert np.isfinite(found.degrees(VIEW, 1800, HeadSettings())).all()
+    assert np.isfinite(found.degrees(VIEW, 1800, RowsHeadSettings())).all()
 
 
 def test_films_are_read_each_from_its_own_pixels() -> None:

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from aasce.solvers.shared.heads import ANGLE_SCALE, Regressed
+from aasce.solvers.shared.heads import (
+    ANGLE_SCALE,
+    DirectHeadSettings,
+    PairsHead,
+    PairsHeadSettings,
+    Regressed,
+    RowsHeadSettings,
+)
 from aasce.solvers.shared.row_head import (
     AngleHead,
-    HeadSettings,
     RowPool,
     RowsHead,
     angle_targets,
@@ -25,7 +31,7 @@ ROWS = 34
 
 def reading_head(tilts: torch.Tensor) -> RowsHead:
     """A head that says `tilts` of the rows, and that level k stands in row 2 k + 1 (sharply)."""
-    head = RowsHead(4, HeadSettings(rows=ROWS, width=18, drop=0.0)).eval()
+    head = RowsHead(4, RowsHeadSettings(rows=ROWS, width=18, dropout=0.0)).eval()
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.zero_()
@@ -69,15 +75,41 @@ def test_an_average_forgets_the_place_and_rows_do_not() -> None:
     torch.manual_seed(0)
     maps = [torch.randn(1, 3, 8, 4), torch.randn(1, 5, 16, 8)]
     turned = [x.flip(2) for x in maps]
-    for pooling, same in (("average", True), ("rows", False)):
-        head = AngleHead((3, 5), HeadSettings(pooling=pooling, head="direct", rows=8, width=8)).eval()
+    heads = (
+        (DirectHeadSettings(), True),
+        (PairsHeadSettings(), True),
+        (RowsHeadSettings(rows=8, width=8), False),
+    )
+    for settings, same in heads:
+        head = AngleHead((3, 5), settings).eval()
         assert torch.allclose(head(maps).angles, head(turned).angles, atol=1e-4) is same
 
 
 def test_averaged_vectors_are_concatenated() -> None:
-    head = AngleHead((3, 5), HeadSettings(pooling="average", head="direct")).eval()
+    head = AngleHead((3, 5), DirectHeadSettings()).eval()
     maps = [torch.arange(3.0)[None, :, None, None].expand(1, 3, 2, 2), torch.full((1, 5, 4, 4), 9.0)]
     assert head(maps).features.tolist() == [[0, 1, 2, 9, 9, 9, 9, 9]]
+    assert head.width == 8
+
+
+def test_pairs_measure_between_levels() -> None:
+    """With all weight on the pair of levels 2 and 9, the angle is the difference of their tilts."""
+    head = AngleHead((3,), PairsHeadSettings()).eval()
+    pairs = head.head
+    assert isinstance(pairs, PairsHead)
+    tilts = torch.zeros(17)
+    tilts[2], tilts[9] = 20.0 / ANGLE_SCALE, -15.0 / ANGLE_SCALE
+    with torch.no_grad():
+        pairs.tilts.weight.zero_()
+        pairs.tilts.bias.copy_(tilts)
+        for layer in (pairs.choose[0], pairs.choose[2]):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        pairs.sharpness.fill_(1e4)
+    found = head([torch.zeros(1, 3, 4, 2)])
+    assert found.angles[0].tolist() == pytest.approx([35.0] * 3, abs=1e-3)
+    assert found.tilts is not None
+    assert found.tilts[0, 2].item() == pytest.approx(20.0, abs=1e-4)
 
 
 def test_levels_are_expected_evenly_and_anywhere() -> None:
@@ -92,7 +124,7 @@ def test_levels_are_expected_evenly_and_anywhere() -> None:
 def test_targets_of_a_straight_spine() -> None:
     """Boxes every 50 px from y = 60 on a canvas of 900 rows, tilted by 1 degree more from level to level."""
     landmarks = straight_spine(tilt=np.arange(17.0))
-    settings = HeadSettings(rows=90)
+    settings = RowsHeadSettings(rows=90)
     targets = angle_targets([landmarks], [np.array([16.0, 0, 0])], (900, 401), settings)
     assert targets["places"][0].tolist() == pytest.approx([(60.5 + 50 * k) / 900 for k in range(17)])
     assert targets["tilts"][0].tolist() == pytest.approx(list(range(17)), abs=1e-4)
@@ -112,7 +144,7 @@ def test_places_never_run_upward() -> None:
 
 
 def test_losses_of_an_exact_and_of_a_shifted_answer() -> None:
-    settings = HeadSettings(rows=90)
+    settings = RowsHeadSettings(rows=90)
     batch = angle_targets([straight_spine()], [np.array([30.0, 20, 10])], (900, 400), settings)
     columns = batch["columns"].nan_to_num(5.0)
     along = batch["along"].nan_to_num(77.0)
@@ -129,7 +161,7 @@ def test_losses_of_an_exact_and_of_a_shifted_answer() -> None:
 
 
 def test_the_papers_loss_is_smape_alone() -> None:
-    settings = HeadSettings(pooling="average", head="direct", near=0.0, smape=1.0)
+    settings = DirectHeadSettings(smooth_l1=0.0, smape=1.0)
     batch = angle_targets([straight_spine()], [np.array([40.0, 20, 10])], (900, 400), settings)
     found = Regressed(torch.tensor([[38.0, 22.0, 10.0]]), None, torch.zeros(1, 1))
     assert head_losses(found, batch, settings)["loss"].item() == pytest.approx(4 / 140)
@@ -138,7 +170,7 @@ def test_the_papers_loss_is_smape_alone() -> None:
 def test_every_pixel_of_the_spine_is_asked_for_its_tilt() -> None:
     """Boxes 60 px wide at x = 200 of 401, from y = 60 to 860, seen on a map of half the rows."""
     landmarks = straight_spine(tilt=np.arange(17.0))
-    settings = HeadSettings(rows=90, local=2.0)
+    settings = RowsHeadSettings(rows=90, local=2.0)
     batch = angle_targets([landmarks], [np.array([16.0, 0, 0])], (900, 401), settings)
     width = float(np.linalg.norm(landmarks[0, 1] - landmarks[0, 0]))
     assert batch["halves"][0, 6:86].tolist() == pytest.approx([width / 401] * 80, rel=1e-3)
@@ -163,7 +195,7 @@ def test_every_pixel_of_the_spine_is_asked_for_its_tilt() -> None:
 
 
 def test_the_first_films_of_a_batch() -> None:
-    found = AngleHead((3,), HeadSettings(rows=8, local=1.0)).eval()([torch.randn(3, 3, 8, 4)])
+    found = AngleHead((3,), RowsHeadSettings(rows=8, local=1.0)).eval()([torch.randn(3, 3, 8, 4)])
     first = found.first(2)
     for part, whole in zip(first, found, strict=True):
         ours, theirs = (part[0], whole[0]) if isinstance(part, tuple) else (part, whole)

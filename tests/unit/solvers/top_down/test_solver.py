@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -76,10 +77,10 @@ def test_weights_fit_into_six_megabytes() -> None:
     assert sum(w.numel() * (2 if w.ndim >= 2 else 4) for w in weights) < 6e6
 
 
-@pytest.mark.parametrize("fold", [1, 2, 4])
-def test_two_maps_of_the_canvas(fold: int) -> None:
-    """A fold of 1 is the paper's network; there is no transposed convolution in any."""
-    net = RUNet(NetworkSettings(widths=(4, 6, 8), fold=fold)).eval()
+@pytest.mark.parametrize("unshuffle", [1, 2, 4])
+def test_two_maps_of_the_canvas(unshuffle: Any) -> None:
+    """1 is the paper's network; there is no transposed convolution in any."""
+    net = RUNet(NetworkSettings(widths=(4, 6, 8), unshuffle=unshuffle)).eval()
     assert net(torch.zeros(2, 1, 64, 32)).shape == (2, 2, 64, 32)
     assert not any(isinstance(m, torch.nn.ConvTranspose2d) for m in net.modules())
 
@@ -95,7 +96,7 @@ def test_residual_module_adds_its_input() -> None:
 
 
 def test_undecided_maps_cost_ln_2() -> None:
-    net = RUNet(NetworkSettings(widths=(4, 6), fold=1))
+    net = RUNet(NetworkSettings(widths=(4, 6), unshuffle=1))
     torch.nn.init.zeros_(net.output.weight)
     assert net.output.bias is not None
     torch.nn.init.zeros_(net.output.bias)
@@ -245,10 +246,18 @@ def test_settings_override_what_training_learned(tmp_path: Path) -> None:
     solver = TopDownSolver(tiny(tmp_path))
     solver.learned = solver.Learned(gain=1.25)
     assert solver.rules().gain == 1.25
-    for override, gain in (("correction=false", 0.0), ("edges.gain=1.0", 1.0)):
-        other = TopDownSolver(tiny(tmp_path, override))
-        other.learned = other.Learned(gain=1.25)
-        assert other.rules().gain == gain
+    other = TopDownSolver(tiny(tmp_path, "edges.gain=1.0"))
+    other.learned = other.Learned(gain=1.25)
+    assert other.rules().gain == 1.0
+
+
+def test_without_edges_the_function_alone_is_measured() -> None:
+    scene = Scene(drawn_film(bent_spine(40.0)), STILL, STILL, SIZE[0])
+    alone = measure_scene(scene, reading(40.0), Rules(EVEN, 1.5))
+    edges = EdgeResponse(EdgeSettings(at="all", reach=0.75))
+    corrected = measure_scene(scene, reading(40.0), Rules(EVEN, 1.5), edges)
+    assert alone.tilts == pytest.approx(EVEN.apply(reading(40.0).tilts))
+    assert np.abs(corrected.tilts - alone.tilts).max() > 0.1
 
 
 def test_fit_learns_rules_and_calibration_for_the_next_run(films: FilmSet, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_rotated_film_or_a_negative_is_measured_and_flagged(
 def test_angles_of_corners_alone_are_measured_upright_too(
     film: Radiograph, solver: VertebraFieldSolver, plain: SpinePrediction
 ) -> None:
-    config = solver.config.model_copy(update={"tilt_share": 0.0})
+    config = solver.config.model_copy(update={"corner_sd_share": 0.0})
     corners = VertebraFieldSolver(config)
     corners.module = solver.module
     shown = replace(film, pixels=np.ascontiguousarray(film.pixels[::-1, ::-1]))

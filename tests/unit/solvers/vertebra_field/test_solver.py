@@ -15,7 +15,7 @@ from aasce.solvers.vertebra_field.network import (
     field_losses,
     to_field,
 )
-from aasce.solvers.vertebra_field.settings import AugmentSettings, LossSettings
+from aasce.solvers.vertebra_field.settings import AugmentSettings, BackgroundSettings, LossSettings
 from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
 from aasce.solvers.vertebra_field.task import FieldSample, FieldSampler
 from aasce.targets.field import (
@@ -151,7 +151,10 @@ def make_sample() -> FieldSample:
 @pytest.mark.parametrize("fine", [True, False])
 def test_a_sample_depends_on_its_seed_alone_and_its_corners_on_the_film(fine: bool) -> None:
     config = VertebraFieldSolver.Config.tiny().model_copy(
-        update={"augment": AugmentSettings(intensity=0.0, background=1.0)}
+        update={
+            "augment": AugmentSettings(intensity=0.0),
+            "backgrounds": BackgroundSettings(sample_share=1.0),
+        }
     )
     behind = np.full((640, 300), 90, np.uint8)
     sampler = FieldSampler(config, [make_sample()], [behind])
