@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ def make_side(
     """Predictions of one side, after those of the side it takes its training from; returns their folder."""
     folder = run.folder(side)
     other = side.weights_of or (side.shares[0] if side.shares else None)
-    train = fit_run
+    train: Callable[[RunPlan], object] = fit_run
     if other is not None:
         source = make_side(comparison, comparison.side(other), candidates, run)
         train = functools.partial(adopt, source, part=side.shares[1] if side.shares else None)

@@ -1,4 +1,4 @@
-"""The registry: every solver of the kit, read without torch; a wrong name is answered with the nearest right one."""
+"""The registry: every solver of the kit, read without torch; an error names the nearest right name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_order_of_the_hidden_test_is_the_leaderboards() -> None:
     assert sorted(scores, key=lambda name: scores[name]) == ["seg4reg", "scg_net", "centerline", "top_down"]
 
 
-def test_a_figure_reads_as_one_would_say_it() -> None:
+def test_figures_as_text() -> None:
     assert str(Figure(3.18, "MAE an1", "61 films")) == "MAE an1 3.18°"
     assert str(Figure(21.71, "SMAPE", HIDDEN)) == "SMAPE 21.71"
     assert Figure(1.0, "SMAPE", "x", "cropped").films == "x [cropped]"

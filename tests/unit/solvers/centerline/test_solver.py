@@ -1,4 +1,4 @@
-"""`centerline`: its parts, each against what can be said of it by hand, and its decoding on true maps."""
+"""`centerline`: its parts, each against values derived by hand, and its angles on true maps."""
 
 from __future__ import annotations
 
@@ -14,19 +14,25 @@ from aasce.datasets import FilmSet, read_challenge
 from aasce.geometry.cobb import tilts
 from aasce.geometry.correction import Correction, places_on, reaches_edge
 from aasce.geometry.spine import order_vertebrae, repair_corners
-from aasce.preprocess.crop import View, letterbox
+from aasce.preprocess.crop import View, crop_view, letterbox
 from aasce.scoring import smape
 from aasce.solvers.base import RunFolder
-from aasce.solvers.centerline.curve import curve_angles, read_tangents, to_canvas
+from aasce.solvers.centerline.inference import (
+    LinePass,
+    Tangents,
+    curve_angles,
+    half,
+    line_maps,
+    read_tangents,
+    to_canvas,
+)
 from aasce.solvers.centerline.network import Cascade, EncodedUNet, Members, UNet
-from aasce.solvers.centerline.settings import CascadeSettings, CenterlineConfig, NetworkSettings
-from aasce.solvers.centerline.solver import CenterlineSolver, LinePass
+from aasce.solvers.centerline.settings import CenterlineConfig, NetworkSettings
+from aasce.solvers.centerline.solver import CenterlineSolver
 from aasce.solvers.centerline.task import (
     CenterlineLoss,
-    half,
-    make_batch,
+    line_targets,
     row_slopes,
-    see,
     slope_loss,
     trimmed,
     trimmed_rows,
@@ -87,9 +93,9 @@ def test_maps_have_their_stride(unshuffle: Any, stride: Any) -> None:
     assert spine.shape == line.shape == (2, 32 // stride, 16 // stride)
 
 
-@pytest.mark.parametrize(("seen", "hidden"), [("mask", True), ("mask+film", False), ("mask+features", False)])
-def test_second_network_of_the_paper_sees_nothing_but_the_first_ones_output(seen: Any, hidden: bool) -> None:
-    """With the first network's answer fixed, the line of the paper's cascade does not depend on the film."""
+@pytest.mark.parametrize(("sees", "hidden"), [("mask", True), ("mask+film", False), ("mask+features", False)])
+def test_second_network_of_the_paper_reads_nothing_but_the_first_ones_output(sees: Any, hidden: bool) -> None:
+    """With the first network's output fixed, the line of the paper's cascade does not depend on the film."""
     torch.manual_seed(0)
     net = Cascade(NetworkSettings(widths=(4, 6), cascade=CascadeSettings(input=seen))).eval()
     torch.nn.init.zeros_(net.spine_out.weight)
@@ -183,10 +189,10 @@ def test_slope_of_a_drawn_line() -> None:
 
 
 def test_true_maps_have_almost_no_loss(tmp_path: Path) -> None:
-    """The slope of the drawn line is that of the vertebrae, as far as a sharp map can say."""
+    """The slope of the drawn line is that of the vertebrae, as exactly as a sharp map shows it."""
     config = tiny(tmp_path)
     landmarks = bent_spine(40.0) * 256 / 448
-    batch = make_batch([np.zeros((256, 128), np.uint8)], [landmarks], config)
+    batch = line_targets([landmarks], config)
     line = batch["line"].float() / 255
     assert line.shape == batch["spine"].shape == (1, 128, 64)
     loss = CenterlineLoss(Cascade(config.network), config)
@@ -194,8 +200,10 @@ def test_true_maps_have_almost_no_loss(tmp_path: Path) -> None:
     assert slope_loss(line, -batch["tilts"], loss.reach).item() > 1.0
 
 
-def true_reading(landmarks: np.ndarray, size: tuple[int, int], config: CenterlineConfig) -> Any:
-    """Reading of the map drawn from landmarks, and its curve on the film."""
+def true_tangents(
+    landmarks: np.ndarray, size: tuple[int, int], config: CenterlineConfig
+) -> tuple[Tangents, np.ndarray]:
+    """Tangents of the map drawn from landmarks, and its curve on the film."""
     stride = config.network.stride
     view = letterbox(size, config.size)
     points = (view.apply(landmarks) + 0.5) / stride - 0.5
@@ -203,9 +211,9 @@ def true_reading(landmarks: np.ndarray, size: tuple[int, int], config: Centerlin
     share = encode_centerline(
         points, (rows, config.size[1] // stride), config.target.width * rows, config.target.tilt_cutoff
     )
-    read = read_tangents(share, config)
-    assert read is not None
-    return read, view.undo(to_canvas(read.curve, stride))
+    found = read_tangents(share, config)
+    assert found is not None
+    return found, view.undo(to_canvas(found.curve, stride))
 
 
 @pytest.mark.parametrize("bend", [-50.0, 20.0])
@@ -213,7 +221,7 @@ def test_angles_of_a_true_map(bend: float) -> None:
     """A single arc: its tilts to two degrees, no second curve to speak of."""
     landmarks = bent_spine(bend, (896, 384))
     config = CenterlineConfig()
-    read, curve = true_reading(landmarks, (896, 384), config)
+    read, curve = true_tangents(landmarks, (896, 384), config)
     places = places_on(curve, landmarks)
     assert np.abs(places - (np.arange(17) + 0.5) / 17).max() < 0.02  # made evenly, unlike real ones
     found = np.interp(places, np.linspace(0, 1, config.curve.levels), read.tilts)
@@ -225,7 +233,7 @@ def test_angles_of_a_true_map(bend: float) -> None:
     assert curve_angles(curve, read.tilts, 896, plain, paper)[1:].max() < 3.0
 
 
-def test_no_line_no_reading() -> None:
+def test_no_line_no_tangents() -> None:
     config = CenterlineConfig()
     assert read_tangents(np.zeros((256, 128)), config) is None
     short = np.zeros((256, 128))
@@ -234,7 +242,7 @@ def test_no_line_no_reading() -> None:
 
 
 def test_a_correction_is_found_again() -> None:
-    """Tilts that are 1.2 times the tangents: the fitted matrix says so; a film of wrong labels has no say."""
+    """Tilts that are 1.2 times the tangents: the fitted matrix has that factor; wrong labels are left out."""
     rng = np.random.default_rng(0)
     plain = Correction.plain(19)
     tangents = rng.normal(0, 8, (300, 19))
@@ -289,11 +297,11 @@ def test_maps_are_halved_from_any_stride() -> None:
     assert half(share, (4, 4))[0, 0] == pytest.approx((0 + 1 + 4 + 5) / 4)
 
 
-def test_mirrored_view_lies_in_the_frame_of_the_canvas(tmp_path: Path) -> None:
+def test_maps_of_the_mirror_image_are_in_the_frame_of_the_canvas(tmp_path: Path) -> None:
     net = Members(tiny(tmp_path)).eval()
     canvas = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
-    plain, mirrored = see(net, canvas)[1]
-    other = see(net, np.ascontiguousarray(canvas[:, ::-1]))[1]
+    plain, mirrored = line_maps(net, canvas)[1]
+    other = line_maps(net, np.ascontiguousarray(canvas[:, ::-1]))[1]
     assert np.allclose(other[0], mirrored[:, ::-1], atol=1e-5)
     assert np.allclose(other[1], plain[:, ::-1], atol=1e-5)
 
@@ -309,7 +317,7 @@ def test_members_leave_out_other_patients(tmp_path: Path, films: FilmSet) -> Non
     assert few.parts(films) == [[0, 1, 2]] * 2
 
 
-def test_fit_leaves_a_correction_and_a_calibration(tmp_path: Path, films: FilmSet) -> None:
+def test_fit_learns_a_correction_for_the_next_run(tmp_path: Path, films: FilmSet) -> None:
     solver = CenterlineSolver(
         tiny(tmp_path, "members=2", "train.epochs=1", "curve.threshold=0.02", "target.line=1.0")
     )
@@ -338,7 +346,7 @@ def test_paper_sized_choices_train(tmp_path: Path, films: FilmSet) -> None:
     assert solver.learned.correction is None
 
 
-def test_a_found_line_answers_on_its_film(
+def test_a_found_line_lies_on_its_film(
     tmp_path: Path, films: FilmSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a true map in place of the network's: curve and mask lie on the film, angles are those of the label."""
@@ -348,17 +356,17 @@ def test_a_found_line_answers_on_its_film(
     points = (letterbox(film.size, (256, 128)).apply(landmarks) + 0.5) / 2 - 0.5
     line = encode_centerline(points, (128, 64), 0.03 * 128, 0.2)
     maps = np.stack([line, line])
-    monkeypatch.setattr("aasce.solvers.centerline.solver.see", lambda *_: (maps, maps))
-    said = solver.predict([film])[0]
-    assert said.failure is None
-    assert said.centerline is not None
-    assert said.mask is not None
-    assert said.angles is not None
+    monkeypatch.setattr("aasce.solvers.centerline.solver.line_maps", lambda *_: (maps, maps))
+    found = solver.predict([film])[0]
+    assert found.failure is None
+    assert found.centerline is not None
+    assert found.mask is not None
+    assert found.angles is not None
     ends = [(landmarks[0, 0] + landmarks[0, 1]) / 2, (landmarks[-1, 2] + landmarks[-1, 3]) / 2]
-    assert np.abs(said.centerline[[0, -1]] - ends).max() < 8.0
-    assert said.mask[tuple(np.int64(said.centerline[800][::-1]))] == 1
-    assert said.angles.degrees[0] == pytest.approx(40.0, abs=3.0)
-    assert said.flags == ()
+    assert np.abs(found.centerline[[0, -1]] - ends).max() < 8.0
+    assert found.mask[tuple(np.int64(found.centerline[800][::-1]))] == 1
+    assert found.angles.degrees[0] == pytest.approx(40.0, abs=3.0)
+    assert found.flags == ()
 
 
 def test_trimmed_films_keep_their_frame() -> None:
@@ -369,14 +377,14 @@ def test_trimmed_films_keep_their_frame() -> None:
     rows = np.arange(448, dtype=np.int64)[:, None, None] // 2
     pixels = np.broadcast_to(rows, (448, 192, 1)).astype(np.uint8)
     view = View(np.array([[0.5, 0.0, -0.25], [0.0, 0.5, -0.25]]), (448, 192))
-    item = trimmed(Sample(pixels, landmarks, np.zeros(3), view, 896), 0.0)
-    assert item.pixels[0, 0, 0] == landmarks[..., 1].min() // 2
-    assert item.landmarks[..., 1].min() == 0
-    assert item.height == 896
-    assert np.allclose(item.view.undo(item.landmarks), view.undo(landmarks))
+    sample = trimmed(Sample(pixels, landmarks, np.zeros(3), view, 896), 0.0)
+    assert sample.pixels[0, 0, 0] == landmarks[..., 1].min() // 2
+    assert sample.landmarks[..., 1].min() == 0
+    assert sample.height == 896
+    assert np.allclose(sample.view.undo(sample.landmarks), view.undo(landmarks))
 
 
-def test_a_trimmed_solver_answers_in_the_frame_of_the_film(
+def test_a_trimmed_solver_measures_in_the_frame_of_the_film(
     tmp_path: Path, films: FilmSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     solver = CenterlineSolver(tiny(tmp_path, "trim=0.02", "train.epochs=1"))
@@ -387,25 +395,22 @@ def test_a_trimmed_solver_answers_in_the_frame_of_the_film(
 
     def run(pixels: np.ndarray, box: tuple[int, int, int, int]) -> LinePass:
         boxes.append(box)
-        view = letterbox((box[3] - box[1], box[2] - box[0]), (256, 128))
-        view = View(
-            view.matrix - np.column_stack([np.zeros((2, 2)), view.scale * np.array(box[:2])]), (256, 128)
-        )
+        view = crop_view(box).then(letterbox((box[3] - box[1], box[2] - box[0]), (256, 128)))
         points = (view.apply(landmarks) + 0.5) / 2 - 0.5
         line = encode_centerline(points, (128, 64), 0.03 * 128, 0.2)
         return LinePass(view, box, np.stack([line, line]), np.stack([line, line]))
 
     monkeypatch.setattr(solver, "run", run)
     solver.learned = solver.Learned()
-    said = solver.predict([film])[0]
+    found = solver.predict([film])[0]
     top, bottom = landmarks[..., 1].min(), landmarks[..., 1].max()
     assert len(boxes) == 2
     assert abs(boxes[1][1] - top) < 20
     assert abs(boxes[1][3] - bottom) < 20
-    assert said.centerline is not None
-    assert said.angles is not None
-    assert abs(said.centerline[0, 1] - (landmarks[0, 0] + landmarks[0, 1])[1] / 2) < 8
-    assert said.angles.degrees[0] == pytest.approx(40.0, abs=3.0)
+    assert found.centerline is not None
+    assert found.angles is not None
+    assert abs(found.centerline[0, 1] - (landmarks[0, 0] + landmarks[0, 1])[1] / 2) < 8
+    assert found.angles.degrees[0] == pytest.approx(40.0, abs=3.0)
 
 
 def test_curves_that_leave_the_film_are_flagged() -> None:
@@ -429,9 +434,9 @@ def test_blank_and_empty_films_fail_with_a_reason(tmp_path: Path) -> None:
     assert speckle.failure == "no centreline found on the film"
 
 
-def test_decoding_of_true_maps_of_the_training_films(aasce_data: Path) -> None:
-    """The floor: with the maps drawn from the labels of every fourth film SMAPE is at most 7 and the major angle
-    within 2.5 degrees; the midline instead of the true line is far worse, which is why it is not taught."""
+def test_angles_of_true_maps_of_the_training_films(aasce_data: Path) -> None:
+    """With maps drawn from the labels of every fourth film SMAPE is at most 7 and the major angle within 2.5 degrees;
+    with the midline as the target it is much worse."""
     films = read_challenge(aasce_data)
     found: dict[float, list[np.ndarray]] = {0.0: [], 0.2: []}
     truth = []
@@ -439,16 +444,16 @@ def test_decoding_of_true_maps_of_the_training_films(aasce_data: Path) -> None:
         size = film_size(film.path)
         assert film.landmarks is not None
         landmarks = repair_corners(order_vertebrae(film.landmarks))
-        for cutoff, answers in found.items():
+        for stray, angles in found.items():
             config = load_settings(
                 CenterlineConfig,
                 None,
                 [f"target.tilt_cutoff={cutoff}", "curve.correction=null", "curve.tilt_sd_deg=0"],
             )
-            read, curve = true_reading(landmarks, size, config)
-            answers.append(curve_angles(curve, read.tilts, size[0], Correction.plain(33), config.curve))
+            read, curve = true_tangents(landmarks, size, config)
+            angles.append(curve_angles(curve, read.tilts, size[0], Correction.plain(33), config.curve))
         truth.append(film.angles)
-    scores = {cutoff: smape(np.array(answers), np.array(truth)) for cutoff, answers in found.items()}
+    scores = {stray: smape(np.array(angles), np.array(truth)) for stray, angles in found.items()}
     assert scores[0.2] < 7.0
     assert np.abs(np.array(found[0.2])[:, 0] - np.array(truth)[:, 0]).mean() < 2.5
     assert scores[0.0] > scores[0.2] + 3
@@ -457,5 +462,5 @@ def test_decoding_of_true_maps_of_the_training_films(aasce_data: Path) -> None:
 def film_size(path: Path) -> tuple[int, int]:
     from PIL import Image
 
-    with Image.open(path) as picture:
-        return picture.height, picture.width
+    with Image.open(path) as image:
+        return image.height, image.width

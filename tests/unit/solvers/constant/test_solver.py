@@ -34,19 +34,19 @@ def fitted(train: FilmSet = FEW, statistic: str = "median") -> ConstantSolver:
 
 
 def test_median_of_each_angle() -> None:
-    answer = fitted().predict([FILM])[0]
-    assert answer.angles is not None
-    assert answer.angles.degrees.tolist() == [13, 8, 3]
-    assert answer.angles.definition == "challenge"
-    assert answer.size == (40, 50)
-    assert answer.flags == ("not_measured",)
-    assert answer.landmarks is None
+    found = fitted().predict([FILM])[0]
+    assert found.angles is not None
+    assert found.angles.degrees.tolist() == [13, 8, 3]
+    assert found.angles.definition == "challenge"
+    assert found.size == (40, 50)
+    assert found.flags == ("not_measured",)
+    assert found.landmarks is None
 
 
 def test_mean_of_each_angle() -> None:
-    answer = fitted(statistic="mean").predict([FILM])[0]
-    assert answer.angles is not None
-    assert answer.angles.degrees.tolist() == [21, 7, 3]
+    found = fitted(statistic="mean").predict([FILM])[0]
+    assert found.angles is not None
+    assert found.angles.degrees.tolist() == [21, 7, 3]
 
 
 def test_confidence_is_the_share_of_films_it_is_right_on() -> None:
@@ -55,7 +55,7 @@ def test_confidence_is_the_share_of_films_it_is_right_on() -> None:
 
 
 def test_validation_score_by_hand() -> None:
-    # Answer (13, 8, 3), sum 24; truth (13, 6, 0) differs by 5 of 43; truth (0, 0, 0) by 24 of 24.
+    # Found (13, 8, 3), sum 24; truth (13, 6, 0) differs by 5 of 43; truth (0, 0, 0) by 24 of 24.
     report = ConstantSolver().fit(FEW, films((13, 6, 0), (0, 0, 0)), RunFolder(Path("unused")))
     assert report.best_score == pytest.approx(100 * (5 / 43 + 1) / 2)
 

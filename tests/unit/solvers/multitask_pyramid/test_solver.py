@@ -1,4 +1,4 @@
-"""`multitask_pyramid`: its parts, each against what can be said of it by hand."""
+"""`multitask_pyramid`: its parts, each against values derived by hand."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from aasce.config import dump_settings, load_settings
 from aasce.datasets import FilmSet, read_challenge
 from aasce.preprocess.crop import letterbox
 from aasce.solvers.base import RunFolder
-from aasce.solvers.multitask_pyramid.network import MultitaskNet
+from aasce.solvers.multitask_pyramid.inference import MaskPass
+from aasce.solvers.multitask_pyramid.network import MultitaskNet, VggEncoder
 from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig
-from aasce.solvers.multitask_pyramid.solver import MaskPass, MultitaskPyramidSolver
+from aasce.solvers.multitask_pyramid.solver import MultitaskPyramidSolver
 from aasce.solvers.multitask_pyramid.task import MultitaskLoss, MultitaskTask
-from aasce.solvers.shared.encoders import EncoderSettings, VggEncoder, make_encoder
+from aasce.solvers.shared.film_task import angle_scores, film_order
 from aasce.solvers.shared.masks import half_map
-from aasce.solvers.shared.regressor import angle_scores, film_order
-from aasce.solvers.shared.samples import load_samples
+from aasce.solvers.shared.samples import load_split
 from aasce.types import AasceError, Radiograph
 from tests.conftest import straight_spine
 from tests.synthetic import bent_spine, write_challenge
@@ -102,14 +102,14 @@ def test_loss_is_what_the_settings_weigh(tmp_path: Path, films: FilmSet) -> None
         "head={kind: direct, smooth_l1: 0, smape: 1}",
     )
     config = tiny(tmp_path, *settings)
-    task = MultitaskTask(config, MultitaskNet(config), load_samples(films, "none"), [])
+    task = MultitaskTask(config, MultitaskNet(config), load_split(films, None, "none"))
     losses = MultitaskLoss(task.module.net, config).eval()(next(task.batches(0)))
     assert losses["loss"].item() == pytest.approx((losses["dice"] + losses["smape"]).item())
 
 
 def test_samples_of_an_epoch_are_fixed_by_the_seed(tmp_path: Path, films: FilmSet) -> None:
     config = tiny(tmp_path)
-    task = MultitaskTask(config, MultitaskNet(config), load_samples(films, "none"), [])
+    task = MultitaskTask(config, MultitaskNet(config), load_split(films, None, "none"))
     first, again, other = (next(task.batches(epoch)) for epoch in (0, 0, 1))
     assert all(torch.equal(first[k].nan_to_num(), again[k].nan_to_num()) for k in first)
     assert not torch.equal(first["image"], other["image"])
@@ -123,7 +123,7 @@ def test_films_are_drawn_in_turn() -> None:
 
 
 def test_scores_of_the_worked_example() -> None:
-    """CHALLENGE: truth (40,20,10), (30,0,0); answers (38,22,10), (30,6,0): 100/2 (4/140 + 6/66)."""
+    """CHALLENGE: truth (40,20,10), (30,0,0); found (38,22,10), (30,6,0): 100/2 (4/140 + 6/66)."""
     scores = angle_scores(np.array([[38.0, 22, 10], [30, 6, 0]]), np.array([[40.0, 20, 10], [30, 0, 0]]))
     assert scores["score"] == pytest.approx(50 * (4 / 140 + 6 / 66))
     assert (scores["mae_an1"], scores["mae_an2"], scores["mae_an3"]) == (1.0, 4.0, 0.0)
@@ -131,7 +131,7 @@ def test_scores_of_the_worked_example() -> None:
 
 @pytest.mark.parametrize("missed", [(), (8,)])
 def test_separate_vertebrae_make_one_spine(missed: tuple[int, ...]) -> None:
-    """Gaps do not part it, nor does one vertebra that was not seen: a part of a spine would be cropped to."""
+    """Neither gaps nor one missed vertebra divide it: the film would be cropped to a part of the spine."""
     landmarks = np.delete(straight_spine(), missed, axis=0)
     for size in ((384, 192), (256, 128)):
         view = letterbox((900, 400), size)
@@ -142,13 +142,13 @@ def test_separate_vertebrae_make_one_spine(missed: tuple[int, ...]) -> None:
         assert np.abs(found - [170, 40, 230, 880]).max() < 1.2 * 900 / (size[0] / 2)
 
 
-def test_a_solver_without_a_mask_answers_angles_alone(tmp_path: Path, films: FilmSet) -> None:
-    solver = MultitaskPyramidSolver(tiny(tmp_path, "mask=null"))
-    answer = solver.predict([films.radiograph(0)])[0]
-    assert answer.mask is None
-    assert answer.landmarks is None
-    assert answer.angles is not None
-    assert np.isfinite(answer.angles.degrees).all()
+def test_a_solver_without_a_mask_predicts_angles_alone(tmp_path: Path, films: FilmSet) -> None:
+    solver = MultitaskPyramidSolver(tiny(tmp_path, "output=angle"))
+    found = solver.predict([films.radiograph(0)])[0]
+    assert found.mask is None
+    assert found.landmarks is None
+    assert found.angles is not None
+    assert np.isfinite(found.angles.degrees).all()
 
 
 def test_validation_sets_score_and_confidence(tmp_path: Path, films: FilmSet) -> None:
@@ -164,8 +164,8 @@ def test_validation_sets_score_and_confidence(tmp_path: Path, films: FilmSet) ->
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
 
 
-def test_odd_films_are_answered_in_one_line(tmp_path: Path) -> None:
-    solver = MultitaskPyramidSolver(tiny(tmp_path, "mask.min_share=1.0"))
+def test_unusual_films_fail_with_a_reason(tmp_path: Path) -> None:
+    solver = MultitaskPyramidSolver(tiny(tmp_path, "least_mask=1.0"))
     noise = np.random.default_rng(0).integers(0, 65535, (300, 90)).astype(np.uint16)
     blank, speckle = solver.predict(
         [Radiograph("one", np.ones((1, 1), np.uint8)), Radiograph("noise", noise)]

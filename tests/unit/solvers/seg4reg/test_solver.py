@@ -1,7 +1,8 @@
-"""`seg4reg`: its parts, each against what can be said of it by hand."""
+"""`seg4reg`: its parts, each against values derived by hand."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +15,23 @@ from aasce.geometry.cobb import cobb_angles
 from aasce.preprocess.crop import View, letterbox
 from aasce.solvers.base import RunFolder
 from aasce.solvers.seg4reg.adaptation import Discriminator, reverse_gradient, target_films
-from aasce.solvers.seg4reg.data import make_stack, stack_input
-from aasce.solvers.seg4reg.inference import SegmentedPass
-from aasce.solvers.seg4reg.network import Seg4RegNet, SegmentationNet
-from aasce.solvers.seg4reg.regression import RegressionLoss, predicted_items
+from aasce.solvers.seg4reg.drawn_masks import draw_mask, shake_vertebrae
+from aasce.solvers.seg4reg.inference import SegmentedPass, has_film, regressor_input
+from aasce.solvers.seg4reg.network import HEADS, PairsNet, SegmentationNet
 from aasce.solvers.seg4reg.settings import (
     AdaptationSettings,
     Seg4RegConfig,
     SegmentationSettings,
 )
 from aasce.solvers.seg4reg.solver import Seg4RegSolver, without_small
-from aasce.solvers.seg4reg.synthetic import draw_mask, shake_vertebrae
+from aasce.solvers.seg4reg.task import RegressionLoss, predict_masks
 from aasce.solvers.shared.autocrop import crop_box
-from aasce.solvers.shared.cascade import corrupt_mask
+from aasce.solvers.shared.cascade import channels_tensor
 from aasce.solvers.shared.confidence import fit_confidence
-from aasce.solvers.shared.encoders import EncoderSettings
+from aasce.solvers.shared.corruption import corrupt_mask
+from aasce.solvers.shared.encoders import BackboneSettings, make_backbone
 from aasce.solvers.shared.heads import level_tilts, smape_loss
-from aasce.solvers.shared.masks import film_mask, half_map, soft_dice
+from aasce.solvers.shared.masks import ClassOverlap, dice_score, film_mask, half_map, soft_dice
 from aasce.solvers.shared.pyramid_pooling import Pyramids
 from aasce.solvers.shared.regressor import CALIBRATION
 from aasce.solvers.shared.row_head import angle_targets
@@ -54,9 +55,9 @@ def films(tmp_path: Path) -> FilmSet:
     return read_challenge(write_challenge(tmp_path / "set", [bent_spine(b) for b in (-40.0, 10.0)]))
 
 
-def straight_item(height: int = 900, width: int = 400) -> Sample:
-    view = View(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), (height, width))
+def straight_sample(height: int = 900, width: int = 400) -> Sample:
     pixels = np.zeros((height, width, 1), np.uint8)
+    view = View.identity((height, width))
     return Sample(pixels, straight_spine(), np.array([1.0, 2.0, 3.0]), view, height)
 
 
@@ -80,7 +81,7 @@ def test_pyramids_keep_the_map_size_and_count_their_branches() -> None:
 
 
 @pytest.mark.parametrize("skips", [True, False])
-def test_segmenter_answers_on_half_the_canvas(skips: bool) -> None:
+def test_the_segmenters_map_is_half_the_canvas(skips: bool) -> None:
     settings = Seg4RegSolver.Config.tiny().segmentation.model_copy(update={"skips": skips})
     logits, deep = SegmentationNet(settings).eval()(torch.zeros(1, 1, 128, 64))
     assert logits.shape == (1, 3, 64, 32)
@@ -130,40 +131,40 @@ def test_target_films_are_named_or_missed(tmp_path: Path) -> None:
 
 def test_unbent_samples_keep_their_labels_and_bent_ones_are_measured() -> None:
     rng = np.random.default_rng(0)
-    item = straight_item()
-    still = Warper((256, 128), AugmentSettings(bend_share=0.0), small=False)
-    assert np.array_equal(still.draw(item, rng)[2], item.angles)
-    bent = Warper(
-        (256, 128), AugmentSettings(bend_share=1.0, mirror_share=1.0, rotation_share=1.0), small=False
-    )
+    sample = straight_sample()
+    still = Warper((256, 128), AugmentSettings(bent=0.0), 0.0)
+    assert np.array_equal(still.draw(sample, rng).angles, sample.angles)
+    bent = Warper((256, 128), AugmentSettings(bent=1.0, mirror=1.0, turned=1.0), 0.0)
     for _ in range(5):
-        canvas, landmarks, angles = bent.draw(item, rng)
+        canvas, landmarks, angles = bent.draw(sample, rng)
         assert canvas.shape == (256, 128, 1)
         # The largest angle depends on no frame, so it can be measured where the landmarks now lie.
         assert cobb_angles(landmarks, 256).degrees[0] == pytest.approx(angles[0], abs=1e-3)
 
 
-def test_predicted_items_stand_where_their_masks_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A segmenter that knows the truth: masks lie on the landmarks, views lead to the film."""
+def test_landmarks_of_predicted_samples_lie_on_their_masks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With true masks in place of the segmenter's."""
     config = tiny(tmp=tmp_path)
-    item = straight_item()
-    marked = np.round(encode_mask(item.landmarks, (900, 400), oversample=2)[1] * 255).astype(np.uint8)
-    item = Sample(marked[..., None], item.landmarks, item.angles, item.view, item.height)
+    plain = straight_sample()
+    marked = np.round(encode_mask(plain.landmarks, (900, 400), oversample=2)[1] * 255).astype(np.uint8)
+    sample = replace(plain, pixels=marked[..., None])
 
     def truth(net: object, canvases: np.ndarray, fast: bool) -> np.ndarray:
         half = canvases.reshape(len(canvases), 64, 2, 32, 2).mean(axis=(2, 4)) / 255
         return np.stack([1 - half, half, 0 * half], axis=1).astype(np.float32)
 
-    monkeypatch.setattr("aasce.solvers.seg4reg.regression.segment", truth)
+    monkeypatch.setattr("aasce.solvers.seg4reg.task.segment", truth)
     still = config.model_copy(update={"augment": AugmentSettings(intensity=0.0)})
-    items = predicted_items(Seg4RegSolver(config).module.segmentation, [item], still, 4, 0)
-    assert len(items) == 4
-    for found in items:
+    samples = predict_masks(Seg4RegSolver(config).module.segmentation, [sample], still, 4)
+    assert len(samples) == 4
+    for found in samples:
         assert found.pixels.shape == (64, 32, 2)
         drawn = encode_mask(found.landmarks, (64, 32))[1] * 255
         assert np.abs(drawn - found.pixels[..., 0]).mean() < 6
         rows = found.view.undo(found.landmarks)[..., 1]
-        assert np.abs(rows - item.landmarks[..., 1]).max() < 1e-6
+        assert np.abs(rows - sample.landmarks[..., 1]).max() < 1e-6
 
 
 def test_canvas_of_a_rectangle_and_its_way_back() -> None:
@@ -177,11 +178,11 @@ def test_canvas_of_a_rectangle_and_its_way_back() -> None:
 
 
 @pytest.mark.parametrize(("kind", "channels"), [("mask", 2), ("image", 1), ("image+mask", 3)])
-def test_stacks_of_each_input(kind: str, channels: int) -> None:
+def test_channels_of_each_input(kind: str, channels: int) -> None:
     probabilities = np.full((3, 64, 32), 1 / 3, np.float32)
-    stack = make_stack(np.full((128, 64), 255, np.uint8), probabilities, (64, 32), kind)
-    assert stack.shape == (64, 32, channels)
-    x = stack_input(torch.from_numpy(stack)[None], kind)
+    given = regressor_input(np.full((128, 64), 255, np.uint8), probabilities, (64, 32), kind)
+    assert given.shape == (64, 32, channels)
+    x = channels_tensor(torch.from_numpy(given)[None], has_film(kind))
     assert x.shape == (1, channels, 64, 32)
     if kind != "mask":
         assert x[0, 0, 0, 0].item() == pytest.approx(127.5 / 64)
@@ -214,12 +215,28 @@ def test_a_crop_has_the_margins_of_training_films() -> None:
 
 def test_film_mask_lies_on_the_film() -> None:
     landmarks = straight_spine()
-    seen = pass_over(landmarks, (900, 400))
+    one = pass_over(landmarks, (900, 400))
     truth = encode_mask(landmarks, (900, 400))[1] > 0.5
-    found = film_mask(seen.mask[1], seen.view, (900, 400))
+    found = film_mask(one.mask[1], one.view, (900, 400))
     assert found.shape == (900, 400)
     assert found.dtype == np.uint8
     assert (truth & (found == 1)).sum() / (truth | (found == 1)).sum() > 0.93
+
+
+def test_dice_of_thresholded_masks() -> None:
+    """Two of three pixels in common with two of two: 2 * 2 / (3 + 2)."""
+    found, truth = np.array([[1, 1, 1, 0]], bool), np.array([[1, 1, 0, 0]], bool)
+    assert dice_score(found, truth) == pytest.approx(4 / 5)
+    assert dice_score(found, np.zeros((1, 4), bool)) == 0.0
+    assert dice_score(np.zeros((1, 4), bool), np.zeros((1, 4), bool)) == 0.0
+
+
+def test_intersection_over_union_of_all_films_together() -> None:
+    """Class 1 has 1 of 2 pixels in the first film and 1 of 1 in the second, 2/3 together and not the mean of both."""
+    overlap = ClassOverlap(3)
+    overlap.add(np.array([[1, 1, 0, 0]]), np.array([[1, 0, 0, 0]]))
+    overlap.add(np.array([[1, 0, 0, 0]]), np.array([[1, 0, 0, 0]]))
+    assert overlap.iou() == pytest.approx([5 / 6, 2 / 3, 0.0])
 
 
 def test_dice_of_equal_and_of_disjoint_masks() -> None:
@@ -230,10 +247,10 @@ def test_dice_of_equal_and_of_disjoint_masks() -> None:
 
 
 def test_smape_loss_of_the_worked_example() -> None:
-    """CHALLENGE: truth (40,20,10), (30,0,0); answers (38,22,10), (30,6,0): 100/2 (4/140 + 6/66)."""
+    """CHALLENGE: truth (40,20,10), (30,0,0); found (38,22,10), (30,6,0): 100/2 (4/140 + 6/66)."""
     truth = np.array([[40.0, 20, 10], [30, 0, 0]])
-    answer = np.array([[38.0, 22, 10], [30, 6, 0]])
-    assert smape_loss(torch.tensor(answer), torch.tensor(truth)).item() == pytest.approx(
+    found = np.array([[38.0, 22, 10], [30, 6, 0]])
+    assert smape_loss(torch.tensor(found), torch.tensor(truth)).item() == pytest.approx(
         (4 / 140 + 6 / 66) / 2
     )
 
@@ -248,15 +265,15 @@ def test_tilts_of_other_counts_are_interpolated() -> None:
 
 
 def test_confidence_falls_with_disagreement() -> None:
-    apart = np.linspace(0, 10, 100)
-    offset, slope = fit_confidence(apart, apart < 5, CALIBRATION)
+    differences = np.linspace(0, 10, 100)
+    offset, slope = fit_confidence(differences, differences < 5, CALIBRATION)
     assert slope > 0.3
     assert offset / slope == pytest.approx(5, abs=1)  # even chances where the films change sides
-    always = fit_confidence(apart, np.ones(100, bool), CALIBRATION)
+    always = fit_confidence(differences, np.ones(100, bool), CALIBRATION)
     assert 1 / (1 + np.exp(always[1] * 10 - always[0])) > 0.8
 
 
-def test_corrupted_masks_stay_masks_of_the_same_spine() -> None:
+def test_corrupted_masks_show_the_same_spine() -> None:
     rng = np.random.default_rng(0)
     landmarks = straight_spine() * 0.28
     for _ in range(10):
@@ -296,23 +313,16 @@ def test_interrupted_run_ends_alike(films: FilmSet, tmp_path: Path) -> None:
     """Stopped after the segmenter: what is resumed equals what was never stopped."""
     whole, halves = (Seg4RegSolver(tiny(tmp=tmp_path)) for _ in range(2))
     whole.fit(films, None, RunFolder(tmp_path / "whole", "cpu", quiet=True))
-    halves.fit_segmentation(films, None, RunFolder(tmp_path / "halves", "cpu", quiet=True))
+    run = RunFolder(tmp_path / "halves", "cpu", quiet=True)
+    halves.fit_segmentation(halves.films(films, None, run), run)
     again = Seg4RegSolver(tiny(tmp=tmp_path))
     again.fit(films, None, RunFolder(tmp_path / "halves", "cpu", resume=True, quiet=True))
     states = whole.module.state_dict(), again.module.state_dict()
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
 
 
-def test_adopted_segmenter_gives_the_same_masks(tmp_path: Path) -> None:
-    first = Seg4RegSolver(tiny(tmp=tmp_path))
-    second = Seg4RegSolver(tiny("seed=1", "regression.input.kind=image", tmp=tmp_path))
-    second.adopt_segmenter(first)
-    states = first.module.segmentation.state_dict(), second.module.segmentation.state_dict()
-    assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
-
-
-def test_odd_films_are_answered(tmp_path: Path) -> None:
-    solver = Seg4RegSolver(tiny("min_mask=0.0", tmp=tmp_path))
+def test_unusual_films_are_measured_or_fail_with_a_reason(tmp_path: Path) -> None:
+    solver = Seg4RegSolver(tiny("least_mask=0.0", tmp=tmp_path))
     noise = np.random.default_rng(0).integers(0, 65535, (300, 90)).astype(np.uint16)
     odd = [
         Radiograph("one", np.ones((1, 1), np.uint8)),
@@ -334,9 +344,9 @@ def test_every_head_learns_from_its_own_targets(head: str, tmp_path: Path) -> No
     settings = config.regression
     net = Seg4RegNet(config.segmentation, settings).regression
     landmarks = [straight_spine() * 0.04 + [8, 4]] * 2
-    targets = angle_targets(landmarks, [np.array([30.0, 20.0, 10.0])] * 2, settings.size, settings.head)
-    stack = torch.zeros(2, *settings.size, 2, dtype=torch.uint8)
-    losses = RegressionLoss(net, config)({"stack": stack, **targets})
+    targets = angle_targets(landmarks, [np.array([30.0, 20.0, 10.0])] * 2, settings.size, settings.rows)
+    channels = torch.zeros(2, *settings.size, 2, dtype=torch.uint8)
+    losses = RegressionLoss(net, config)({"channels": channels, **targets})
     assert ("along" in losses) == (head == "rows")
     assert ("tilt" in losses) == (head != "direct")
     losses["loss"].backward()

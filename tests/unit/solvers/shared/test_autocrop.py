@@ -1,4 +1,4 @@
-"""Where the spine is, of a mask that may be torn; and which part of a film is measured."""
+"""The spine in a mask that may have gaps, and the part of a film that is measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aasce.preprocess.crop import View
 from aasce.solvers.shared.autocrop import autocrop, crop_box, largest_part, longest_part
 from aasce.solvers.shared.samples import Box
 
-VIEW = View(np.array([[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]), (240, 120))
+VIEW = View(0.5 * np.eye(2, 3), (240, 120))
 """Film px to canvas px; masks are of half the canvas, so that a mask px is 4 film px."""
 
 
@@ -36,7 +36,7 @@ def test_a_spine_in_pieces_is_taken_whole() -> None:
     assert piece[3] - piece[1] < 4 * 55
 
 
-def test_what_lies_far_apart_is_no_spine() -> None:
+def test_parts_far_from_each_other_are_not_joined() -> None:
     found = longest_part(torn_spine(40), VIEW)
     assert found is not None
     assert found[3] < 4 * 65

@@ -1,4 +1,4 @@
-"""Films however they lie: the way there and back, and the challenge's systems on turned films and negatives."""
+"""Orientation of films: the way upright and back, and the solvers on rotated films and negatives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOCALIZED = [name for name in SOLVERS if name not in ("constant", "vertebra_fiel
 
 
 def shown(film: Radiograph, quarters: int, negative: bool) -> Radiograph:
-    """A film as it looks turned clockwise."""
+    """A film rotated clockwise by quarter turns, perhaps a negative."""
     pixels = np.ascontiguousarray(np.rot90(film.pixels, -quarters))
     return replace(film, pixels=255 - pixels if negative else pixels)
 
@@ -83,52 +83,52 @@ def solver(request: pytest.FixtureRequest) -> Solver:
 
 
 @pytest.mark.parametrize(("quarters", "negative", "flags"), WAYS)
-def test_the_systems_measure_a_film_however_it_lies(
+def test_a_film_is_measured_in_any_orientation(
     solver: Solver, film: Radiograph, quarters: int, negative: bool, flags: tuple[str, ...]
 ) -> None:
     plain = solver.predict([film])[0]
     given = shown(film, quarters, negative)
-    answer = solver.predict([given])[0]
-    assert answer.flags == (*flags, *plain.flags)
-    assert answer.angles is not None
+    found = solver.predict([given])[0]
+    assert found.flags == (*flags, *plain.flags)
+    assert found.angles is not None
     assert plain.angles is not None
-    np.testing.assert_array_equal(answer.angles.degrees, plain.angles.degrees)
-    assert answer.confidence == plain.confidence
-    assert answer.size == given.size
+    np.testing.assert_array_equal(found.angles.degrees, plain.angles.degrees)
+    assert found.confidence == plain.confidence
+    assert found.size == given.size
     if plain.mask is not None:
-        assert answer.mask is not None
-        np.testing.assert_array_equal(answer.mask, np.rot90(plain.mask, -quarters))
+        assert found.mask is not None
+        np.testing.assert_array_equal(found.mask, np.rot90(plain.mask, -quarters))
     if plain.centerline is not None:
-        assert answer.centerline is not None
+        assert found.centerline is not None
         back = Orientation(-quarters % 4)
-        np.testing.assert_allclose(answer.centerline, points_as_read(plain.centerline, given.size, back))
+        np.testing.assert_allclose(found.centerline, points_as_read(plain.centerline, given.size, back))
 
 
-def test_inverse_render_fits_a_film_however_it_lies(film: Radiograph) -> None:
-    """Fitted for a step or two: where the corners end is the question, not how well they fit."""
+def test_inverse_render_fits_a_film_in_any_orientation(film: Radiograph) -> None:
+    """Two steps of the fit: the test is about the frame of the corners, not about how well they fit."""
     solver = aasce.load("inverse_render")
     stage = solver.config.stages[0].model_copy(update={"steps": 2, "rows": 192})
     solver.config = solver.config.model_copy(update={"stages": (stage,)})
     plain = solver.predict([film])[0]
     given = shown(film, 1, True)
-    answer = solver.predict([given])[0]
-    assert answer.failure is None
-    assert {"film_on_its_side", "film_negative"} <= set(answer.flags)
-    assert answer.landmarks is not None
+    found = solver.predict([given])[0]
+    assert found.failure is None
+    assert {"film_on_its_side", "film_negative"} <= set(found.flags)
+    assert found.landmarks is not None
     assert plain.landmarks is not None
     there = points_as_read(plain.landmarks, given.size, Orientation(3))
-    np.testing.assert_allclose(answer.landmarks, there, atol=1.0)
+    np.testing.assert_allclose(found.landmarks, there, atol=1.0)
 
 
 def test_a_lateral_film_is_flagged_and_not_trusted() -> None:
     solver = aasce.load("scg_net")
-    answer = solver.predict([lateral_film(703)])[0]
-    assert "spine_unclear" in answer.flags
-    assert answer.confidence <= UNCLEAR_CONFIDENCE
+    found = solver.predict([lateral_film(703)])[0]
+    assert "spine_unclear" in found.flags
+    assert found.confidence <= UNCLEAR_CONFIDENCE
 
 
-def test_who_needs_a_localizer() -> None:
-    """Solvers that localize for themselves, or read no film, get none; one made by hand has none."""
+def test_which_solvers_need_a_localizer() -> None:
+    """A solver that localizes films itself, or reads no film, gets none; one that is not loaded has none."""
     own = ScgNetSolver(ScgNetSolver.Config.tiny())
     assert own.needs_localizer
     assert own.localizer is None
@@ -168,7 +168,7 @@ def test_released_solvers_share_one_localizer() -> None:
 
 
 def test_loading_changes_no_generator_and_no_global_flag() -> None:
-    """A seed of the user's goes on as if nothing was loaded."""
+    """The user's random numbers continue as if nothing had been loaded."""
     import random
 
     import torch

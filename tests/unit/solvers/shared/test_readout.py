@@ -1,4 +1,4 @@
-"""What a head says of a canvas, and the angles measured of it."""
+"""The output of a head for a canvas, and the angles measured on it."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def extended(row: torch.Tensor) -> torch.Tensor:
     return row
 
 
-def said(rows: int = 90, mirrored: bool = False) -> Regressed:
-    """What a faultless head says of the canvas, and of its mirror image."""
+def exact_output(rows: int = 90, mirrored: bool = False) -> Regressed:
+    """Output of a head without errors for the canvas, and for its mirror image."""
     films = [leaning_spine()]
     if mirrored:
         flipped = leaning_spine()[:, [1, 0, 3, 2]]
@@ -53,11 +53,11 @@ def said(rows: int = 90, mirrored: bool = False) -> Regressed:
     )  # fmt: skip
 
 
-def test_a_faultless_head_is_measured_as_its_vertebrae_are() -> None:
+def test_exact_output_is_measured_like_the_vertebrae() -> None:
     film = VIEW.undo(leaning_spine())
     height = 1800
     truth = cobb_angles(film, height).degrees
-    found = Readout.of(said()).degrees(VIEW, height, RowsHeadSettings(tilt_sd_deg=0.0))
+    found = Readout.of(exact_output()).degrees(VIEW, height, HeadSettings(doubt=0.0))
     assert found.shape == (1, 3)
     assert truth[0] == pytest.approx(32.0, abs=0.5)
     assert found[0] == pytest.approx(truth, abs=0.05)
@@ -65,31 +65,31 @@ def test_a_faultless_head_is_measured_as_its_vertebrae_are() -> None:
 
 def test_learned_angles_are_answered_where_asked_or_where_nothing_else_is_known() -> None:
     learned = [40.0, 2.0, 0.0]  # never below zero
-    head = RowsHeadSettings(angles="regressed")
-    assert Readout.of(said()).degrees(VIEW, 1800, head).tolist() == [learned]
+    head = HeadSettings(answer="learned")
+    assert Readout.of(exact_output()).degrees(VIEW, 1800, head).tolist() == [learned]
     average = Regressed(torch.tensor([LEARNED]), torch.zeros(1, 17), torch.zeros(1, 1))
     assert Readout.of(average).degrees(VIEW, 1800, PairsHeadSettings()).tolist() == [learned]
 
 
-def test_a_mirror_image_says_the_same() -> None:
+def test_a_mirror_image_has_the_same_angles() -> None:
     box = (10, 100, 700, 1700)
-    both, answer = pass_angles(Readout.of(said(mirrored=True)), VIEW, box, RowsHeadSettings(tilt_sd_deg=0.0))
+    both, combined = pass_angles(Readout.of(exact_output(mirrored=True)), VIEW, box, HeadSettings(doubt=0.0))
     assert both[1] == pytest.approx(both[0], abs=0.05)
-    assert answer == pytest.approx(both[0], abs=0.05)
+    assert combined == pytest.approx(both[0], abs=0.05)
     inside = VIEW.undo(leaning_spine()) - [10, 100]
-    assert answer == pytest.approx(cobb_angles(inside, 1600).degrees, abs=0.1)  # in the frame of the box
+    assert combined == pytest.approx(cobb_angles(inside, 1600).degrees, abs=0.1)  # in the frame of the box
 
 
-def test_uncertain_tilts_lift_the_angles_of_a_straight_spine() -> None:
-    """A maximum over noise is above zero; over certain tilts it is not."""
-    straight = said()._replace(tilts=torch.zeros(1, 17))
+def test_uncertain_tilts_raise_the_angles_of_a_straight_spine() -> None:
+    """A maximum over noise is above zero; without noise it is not."""
+    straight = exact_output()._replace(tilts=torch.zeros(1, 17))
     read = Readout.of(straight)
     assert read.degrees(VIEW, 1800, RowsHeadSettings(tilt_sd_deg=0.0))[0, 0] == pytest.approx(0.0, abs=1e-6)
     assert 4 < read.degrees(VIEW, 1800, RowsHeadSettings(tilt_sd_deg=2.0))[0, 0] < 10
 
 
 def test_levels_in_one_place_are_still_measured() -> None:
-    piled = said()
+    piled = exact_output()
     assert piled.places is not None
     found = Readout.of(piled._replace(places=torch.full((1, 17), 0.5)))
     assert np.isfinite(found.degrees(VIEW, 1800, RowsHeadSettings())).all()
@@ -97,13 +97,13 @@ def test_levels_in_one_place_are_still_measured() -> None:
 
 def test_films_are_read_each_from_its_own_pixels() -> None:
     pixels = np.zeros((*CANVAS, 1), np.uint8)
-    item = Sample(pixels, leaning_spine(), np.zeros(3), VIEW, 1800)
-    two = Readout.joined([Readout.of(said()), Readout.of(said())])
-    found = sample_angles(two, [item, item], RowsHeadSettings(tilt_sd_deg=0.0))
+    sample = Sample(pixels, leaning_spine(), np.zeros(3), VIEW, 1800)
+    two = Readout.joined([Readout.of(exact_output()), Readout.of(exact_output())])
+    found = item_angles(two, [sample, sample], HeadSettings(doubt=0.0))
     assert found.shape == (2, 3)
     assert found[1] == pytest.approx(cobb_angles(VIEW.undo(leaning_spine()), 1800).degrees, abs=0.05)
     assert two.finite
-    assert not Readout.of(said()._replace(angles=torch.full((1, 3), torch.nan))).finite
+    assert not Readout.of(exact_output()._replace(angles=torch.full((1, 3), torch.nan))).finite
 
 
 def test_two_views_make_one() -> None:

@@ -1,4 +1,4 @@
-"""Films rendered while a network learns."""
+"""Films rendered while a network trains."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_every_epoch_has_films_of_its_own_and_the_same_ones_again(rendered: Rend
     assert np.array_equal(again.landmarks, second[0].landmarks)
 
 
-def test_a_network_learns_from_rendered_films_alone() -> None:
+def test_a_network_trains_on_rendered_films_alone() -> None:
     config = VertebraFieldSolver.Config.tiny().model_copy(update={"rendered": 2})
     task = FieldTask(config, VertebraFieldSolver(config).module, FilmSet([], "none", "none"), None)
     assert task.rendered is not None

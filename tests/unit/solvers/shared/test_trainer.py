@@ -17,7 +17,7 @@ from aasce.types import AasceError
 
 
 class Line(nn.Module):
-    """Fits y = 3x - 1 under dropout, whose draws an interrupted run must repeat."""
+    """Fits y = 3x - 1 under dropout, whose random draws an interrupted run has to repeat."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Line(nn.Module):
 class LineTask:
     def __init__(self, scores: list[float] | None = None, stop_at: int | None = None) -> None:
         self.module: nn.Module = Line()
-        self.scores, self.stop_at, self.seen = scores, stop_at, 0
+        self.scores, self.stop_at, self.validations = scores, stop_at, 0
 
     def steps(self) -> int:
         return 4
@@ -46,8 +46,8 @@ class LineTask:
     def validate(self, module: nn.Module) -> dict[str, float]:
         if self.scores is None:
             return {}
-        self.seen += 1
-        return {"score": self.scores[self.seen - 1]}
+        self.validations += 1
+        return {"score": self.scores[self.validations - 1]}
 
 
 def settings(**changes: object) -> TrainSettings:

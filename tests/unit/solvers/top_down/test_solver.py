@@ -1,4 +1,4 @@
-"""`top_down`: its parts, each against what can be said of it by hand, and its decoding on true masks."""
+"""`top_down`: its parts, each against values derived by hand, and its angles on true masks."""
 
 from __future__ import annotations
 
@@ -20,24 +20,19 @@ from aasce.scoring import smape
 from aasce.solvers.base import RunFolder
 from aasce.solvers.shared.samples import Sample, load_samples
 from aasce.solvers.top_down.edges import EdgeResponse, canny, cut_patch, gaussian_derivative
-from aasce.solvers.top_down.network import Residual, RUNet
-from aasce.solvers.top_down.reading import (
-    Reading,
+from aasce.solvers.top_down.inference import (
+    FittedSpine,
     Rules,
     Scene,
+    box_scene,
+    fit_spine,
     in_one_piece,
-    measure_scene,
+    measure_spine,
     most_curved,
-    read_spine,
-    scene_of,
-    scene_of_item,
+    sample_scene,
 )
-from aasce.solvers.top_down.settings import (
-    EdgeSettings,
-    NetworkSettings,
-    SpineFunctionSettings,
-    TopDownConfig,
-)
+from aasce.solvers.top_down.network import Residual, RUNet
+from aasce.solvers.top_down.settings import EdgeSettings, NetworkSettings, PipeSettings, TopDownConfig
 from aasce.solvers.top_down.solver import TopDownSolver
 from aasce.solvers.top_down.task import TopDownLoss
 from aasce.targets.curves import encode_spine
@@ -45,7 +40,7 @@ from aasce.types import AasceError, Radiograph
 from tests.synthetic import SIZE, bent_spine, drawn_film, write_challenge
 
 PAPER = EdgeSettings(prior=1000.0, sharpness=1000.0, range=90.0, step=1.0, gain=1.0)
-STILL = View(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), SIZE)
+STILL = View.identity(SIZE)
 
 
 def tiny(tmp: Path, *overrides: str) -> TopDownConfig:
@@ -59,14 +54,14 @@ def films(tmp_path: Path) -> FilmSet:
     return read_challenge(write_challenge(tmp_path / "set", [bent_spine(b) for b in (-40.0, 10.0, 25.0)]))
 
 
-def reading(bend: float) -> Reading:
-    found = read_spine(encode_spine(bent_spine(bend), SIZE), SpineFunctionSettings())
+def fitted(bend: float) -> FittedSpine:
+    found = fit_spine(encode_spine(bent_spine(bend), SIZE), PipeSettings())
     assert found is not None
     return found
 
 
-def plates(degrees: float, size: int = 48) -> NDArray[np.uint8]:
-    """A bright bar across the patch, like a vertebra between its discs, turned by `degrees`."""
+def endplates(degrees: float, size: int = 48) -> NDArray[np.uint8]:
+    """A bright bar across the patch, like a vertebra between its discs, rotated by `degrees`."""
     middle, along = (size - 1) / 2, np.radians(degrees)
     y, x = np.mgrid[:size, :size] - middle
     return np.where(np.abs(y * np.cos(along) - x * np.sin(along)) < 8, 200, 60).astype(np.uint8)
@@ -120,10 +115,10 @@ def test_kernel_is_odd_across_and_flat_along() -> None:
 
 
 @pytest.mark.parametrize("degrees", [-40.0, -7.0, 0.0, 12.0, 60.0])
-def test_strongest_response_is_the_direction_of_the_plates(degrees: float) -> None:
+def test_strongest_response_is_the_direction_of_the_endplates(degrees: float) -> None:
     """The paper's rule, over 180 degrees."""
     response = EdgeResponse(PAPER)
-    curve = response.curve(plates(degrees))
+    curve = response.curve(endplates(degrees))
     assert len(curve) == 181
     assert response.directions[int(curve.argmax())] == pytest.approx(degrees, abs=2)
     assert response.direction(curve) == pytest.approx(degrees, abs=2)
@@ -131,7 +126,7 @@ def test_strongest_response_is_the_direction_of_the_plates(degrees: float) -> No
 
 def test_a_mirrored_patch_has_the_opposite_direction() -> None:
     response = EdgeResponse(EdgeSettings())
-    patch = plates(8.0)
+    patch = endplates(8.0)
     there, back = (
         response.direction(response.curve(p)) for p in (patch, np.ascontiguousarray(patch[:, ::-1]))
     )
@@ -140,12 +135,12 @@ def test_a_mirrored_patch_has_the_opposite_direction() -> None:
 
 
 def test_a_prior_holds_edges_near_the_normal() -> None:
-    patch = plates(20.0)
+    patch = endplates(20.0)
     far, near = (EdgeResponse(EdgeSettings(prior=p, sharpness=2.0)) for p in (15.0, 3.0))
     assert far.direction(far.curve(patch)) > near.direction(near.curve(patch)) > 0
 
 
-def test_a_patch_without_edges_says_nothing() -> None:
+def test_a_patch_without_edges_has_no_direction() -> None:
     response = EdgeResponse(EdgeSettings())
     flat = np.full((48, 48), 90, np.uint8)
     assert not canny(flat, EdgeSettings()).any()
@@ -154,14 +149,14 @@ def test_a_patch_without_edges_says_nothing() -> None:
 
 def test_patch_lies_along_the_tilt() -> None:
     """A bar of 15 degrees, cut out along 15 degrees, lies level."""
-    cut = cut_patch(plates(15.0, 97), np.array([48.0, 48.0]), 15.0, 24.0, 48)
+    cut = cut_patch(endplates(15.0, 97), np.array([48.0, 48.0]), 15.0, 24.0, 48)
     rows = cut[:, 4:44].astype(float)
     assert rows.std(axis=1)[[3, 23, 44]].max() == 0
     assert rows[23, 0] == 200
 
 
 def test_spine_function_of_a_true_mask() -> None:
-    found, landmarks = reading(50.0), bent_spine(50.0)
+    found, landmarks = fitted(50.0), bent_spine(50.0)
     wanted = np.interp(np.linspace(0, 1, 17), np.linspace(0.03, 0.97, 17), tilts(landmarks))
     assert np.abs(found.tilts - wanted).max() < 5
     assert np.abs(found.tilts - wanted).mean() < 2.5
@@ -170,10 +165,10 @@ def test_spine_function_of_a_true_mask() -> None:
 
 
 def test_no_spine_no_function() -> None:
-    assert read_spine(np.zeros(SIZE, np.float32), SpineFunctionSettings()) is None
+    assert fit_spine(np.zeros(SIZE, np.float32), PipeSettings()) is None
     spot = np.zeros(SIZE, np.float32)
     spot[100:120, 50:110] = 1
-    assert read_spine(spot, SpineFunctionSettings()) is None
+    assert fit_spine(spot, PipeSettings()) is None
 
 
 def test_a_torn_spine_is_one() -> None:
@@ -181,7 +176,7 @@ def test_a_torn_spine_is_one() -> None:
     share = encode_spine(bent_spine(30.0), SIZE)
     torn = share.copy()
     torn[200:210] = 0
-    whole, other = read_spine(share, SpineFunctionSettings()), read_spine(torn, SpineFunctionSettings())
+    whole, other = fit_spine(share, PipeSettings()), fit_spine(torn, PipeSettings())
     assert whole is not None
     assert other is not None
     assert np.abs(whole.tilts - other.tilts).max() < 2
@@ -191,7 +186,7 @@ def test_a_torn_spine_is_one() -> None:
 def test_scene_leads_back_to_the_film() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (1500, 700)).astype(np.uint8)
     box = (100, 300, 500, 1300)
-    scene = scene_of(pixels, box, (256, 128), "none")
+    scene = box_scene(pixels, box, (256, 128), "none")
     points = np.array([[30.0, 40.0], [99.0, 200.0]])
     film = scene.on_film(points) + np.array(box[:2])
     assert np.allclose(scene.view(box).apply(film), points)
@@ -205,11 +200,11 @@ EVEN = Correction(np.eye(17), (np.arange(17) + 0.5) / 17)
 
 def measured(film: NDArray[np.uint8], bend: float, edges: EdgeSettings, gain: float) -> NDArray[np.float64]:
     scene = Scene(film, STILL, STILL, SIZE[0])
-    return measure_scene(scene, reading(bend), Rules(EVEN, gain), EdgeResponse(edges)).tilts
+    return measure_spine(scene, fitted(bend), Rules(EVEN, gain), edges, EdgeResponse(edges)).tilts
 
 
 def test_correction_turns_a_vertebra_towards_its_endplates() -> None:
-    """L2 is drawn 8 degrees off the curve, which its outline does not tell."""
+    """L2 is drawn 8 degrees off the curve, which the outline of the spine does not show."""
     landmarks = bent_spine(0.0)
     turn = np.radians(8.0)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
@@ -225,29 +220,29 @@ def test_correction_turns_a_vertebra_towards_its_endplates() -> None:
 
 @pytest.mark.parametrize(("at", "count"), [("ends", None), ("curvature", 2), ("all", 17)])
 def test_which_vertebrae_are_corrected(at: str, count: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[list[int]] = []
+    corrected: list[list[int]] = []
 
     def offsets(
-        self: EdgeResponse, picture: object, middles: object, tilt: object, chosen: list[int]
+        self: EdgeResponse, image: object, middles: object, tilt: object, chosen: list[int]
     ) -> object:
-        asked.append(chosen)
+        corrected.append(chosen)
         return np.zeros(17)
 
     monkeypatch.setattr(EdgeResponse, "offsets", offsets)
     settings = EdgeSettings.model_validate({"at": at})
     measured(drawn_film(bent_spine(40.0)), 40.0, settings, 1.0)
-    assert count is None or len(asked[0]) == count
-    assert len(asked[0]) >= 2
+    assert count is None or len(corrected[0]) == count
+    assert len(corrected[0]) >= 2
     measured(drawn_film(bent_spine(40.0)), 40.0, settings, 0.0)
-    assert len(asked) == 1
+    assert len(corrected) == 1
 
 
 def test_ends_of_the_most_curved_part() -> None:
     """A spine bent evenly to one side has its curve from end to end."""
-    assert most_curved(reading(60.0), EVEN) == [0, 16]
+    assert most_curved(fitted(60.0), EVEN) == [0, 16]
 
 
-def test_settings_switch_what_training_taught(tmp_path: Path) -> None:
+def test_settings_override_what_training_learned(tmp_path: Path) -> None:
     solver = TopDownSolver(tiny(tmp_path))
     solver.learned = solver.Learned(gain=1.25)
     assert solver.rules().gain == 1.25
@@ -265,8 +260,8 @@ def test_without_edges_the_function_alone_is_measured() -> None:
     assert np.abs(corrected.tilts - alone.tilts).max() > 0.1
 
 
-def test_fit_leaves_rules_and_calibration_and_hands_them_on(films: FilmSet, tmp_path: Path) -> None:
-    solver = TopDownSolver(tiny(tmp_path, "train.lr=5e-3", "train.epochs=5", "augment.small_share=0.0"))
+def test_fit_learns_rules_and_calibration_for_the_next_run(films: FilmSet, tmp_path: Path) -> None:
+    solver = TopDownSolver(tiny(tmp_path, "train.lr=5e-3", "train.epochs=5", "augment.far=0.0"))
     often = films.subset([0, 1, 2] * 8)
     report = solver.fit(often, films, RunFolder(tmp_path / "run", "cpu", quiet=True))
     assert report.epochs == 5
@@ -280,8 +275,8 @@ def test_fit_leaves_rules_and_calibration_and_hands_them_on(films: FilmSet, tmp_
     assert other.learned == solver.learned
 
 
-def test_odd_films_are_answered(tmp_path: Path) -> None:
-    solver = TopDownSolver(tiny(tmp_path, "min_mask=0.0"))
+def test_unusual_films_are_measured_or_fail_with_a_reason(tmp_path: Path) -> None:
+    solver = TopDownSolver(tiny(tmp_path, "least_mask=0.0"))
     noise = np.random.default_rng(0).integers(0, 65535, (300, 90)).astype(np.uint16)
     one, speckle, row = solver.predict(
         [
@@ -295,26 +290,27 @@ def test_odd_films_are_answered(tmp_path: Path) -> None:
     assert speckle.failure or (speckle.angles is not None and np.isfinite(speckle.angles.degrees).all())
 
 
-def test_decoding_costs_little_on_true_masks(aasce_data: Path) -> None:
-    """Function and usual places alone, no network, nothing fitted: far below the 25 of constant answers, and the
-    two openings are worth a third of it."""
+def test_angles_of_true_masks(aasce_data: Path) -> None:
+    """Function and usual places alone, no network, nothing fitted: far below the 25 of constant angles; the tilts of
+    the two ends make a third of the difference."""
     films = read_challenge(aasce_data)
     chosen = films.subset(list(range(0, len(films), 12)))
-    items = load_samples(chosen, "none")
-    truth = np.stack([item.angles for item in items])
-    plain = smape(np.stack([_decoded(item, SpineFunctionSettings()) for item in items]), truth)
-    blind = smape(np.stack([_decoded(item, SpineFunctionSettings(openings=0.0)) for item in items]), truth)
-    soft = smape(np.stack([_decoded(item, SpineFunctionSettings(), blur=3.0) for item in items]), truth)
+    samples = load_samples(chosen, "none")
+    truth = np.stack([sample.angles for sample in samples])
+    plain = smape(np.stack([_measured(sample, PipeSettings()) for sample in samples]), truth)
+    blind = smape(np.stack([_measured(sample, PipeSettings(openings=0.0)) for sample in samples]), truth)
+    soft = smape(np.stack([_measured(sample, PipeSettings(), blur=3.0) for sample in samples]), truth)
     assert plain < 12
     assert soft < 13
     assert blind > plain + 2
 
 
-def _decoded(item: Sample, settings: SpineFunctionSettings, blur: float = 0.0) -> NDArray[np.float64]:
-    scene = scene_of_item(item, (512, 256))
-    share = encode_spine(scene.to_canvas.apply(item.landmarks), (512, 256))
+def _measured(sample: Sample, pipe: PipeSettings, blur: float = 0.0) -> NDArray[np.float64]:
+    scene = sample_scene(sample, (512, 256))
+    share = encode_spine(scene.to_canvas.apply(sample.landmarks), (512, 256))
     if blur:
         share = np.asarray(cv2.GaussianBlur(share, (0, 0), blur), np.float32)
-    read = read_spine(share, settings)
-    assert read is not None
-    return measure_scene(scene, read, Rules(Correction.plain(17), 0.0)).degrees
+    function = fit_spine(share, pipe)
+    assert function is not None
+    rules, edges = Rules(Correction.plain(17), 0.0), EdgeSettings()
+    return measure_spine(scene, function, rules, edges, EdgeResponse(edges)).degrees

@@ -17,7 +17,7 @@ from aasce.solvers.vertebra_field.network import (
 )
 from aasce.solvers.vertebra_field.settings import AugmentSettings, BackgroundSettings, LossSettings
 from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
-from aasce.solvers.vertebra_field.task import Sample, SampleMaker
+from aasce.solvers.vertebra_field.task import FieldSample, FieldSampler
 from aasce.targets.field import (
     LEVELS,
     STRIDE,
@@ -103,7 +103,7 @@ def unsure_maps(landmarks: np.ndarray, seed: int = 0) -> dict[str, torch.Tensor]
     return maps | {"objectness": blurred}
 
 
-def test_the_loss_sees_the_corners_that_decoding_will_answer() -> None:
+def test_the_loss_is_that_of_the_decoded_corners() -> None:
     spine = straight_spine(tilt=12 * np.sin(np.linspace(0, 6, 17)))
     maps = unsure_maps(spine)
     members = torch.from_numpy(encode_members(spine, SIZE)).long()[None]
@@ -116,18 +116,18 @@ def test_the_loss_sees_the_corners_that_decoding_will_answer() -> None:
     assert float(losses["tilt"]) == pytest.approx(np.abs(np.sin(lean)).mean(), rel=0.05)
 
 
-def test_what_becomes_a_landmark_is_not_told_the_label_s_outline() -> None:
+def test_the_label_s_outline_does_not_choose_the_votes_of_a_landmark() -> None:
     # The cells of a tilted outline lie tilted: gathered by the labels, any votes would lean with them.
     straight, leaning = straight_spine(), straight_spine(tilt=np.full(17, 12.0))
     maps = unsure_maps(straight)
     truth = torch.from_numpy(leaning).float()[None]
-    told, untold = (
+    with_outline, without = (
         field_losses(maps, torch.from_numpy(encode_members(s, SIZE)).long()[None], truth, LossSettings())
         for s in (leaning, straight)
     )
     for term in ("corners", "tilt", "spread"):
-        assert float(told[term]) == float(untold[term]), term
-    assert float(told["tilt"]) == pytest.approx(np.sin(np.radians(12.0)), rel=0.1)
+        assert float(with_outline[term]) == float(without[term]), term
+    assert float(with_outline["tilt"]) == pytest.approx(np.sin(np.radians(12.0)), rel=0.1)
 
 
 def test_a_loss_of_nothing_found_is_a_number() -> None:
@@ -138,14 +138,14 @@ def test_a_loss_of_nothing_found_is_a_number() -> None:
     assert all(torch.isfinite(term) for term in losses.values())
 
 
-def make_sample() -> Sample:
+def make_sample() -> FieldSample:
     spine = straight_spine(tilt=np.linspace(-10, 10, 17))
     film = np.random.default_rng(0).integers(0, 60, (960, 420), dtype=np.uint8)
     for quad in spine:
         left, top = quad.min(axis=0).astype(int)
         right, bottom = quad.max(axis=0).astype(int)
         film[top:bottom, left:right] = 200
-    return Sample(film, spine)
+    return FieldSample(film, spine)
 
 
 @pytest.mark.parametrize("fine", [True, False])
@@ -157,8 +157,8 @@ def test_a_sample_depends_on_its_seed_alone_and_its_corners_on_the_film(fine: bo
         }
     )
     behind = np.full((640, 300), 90, np.uint8)
-    maker = SampleMaker(config, [make_sample()], [behind])
-    first, again, other = (maker.draw(0, fine, np.random.default_rng(s)) for s in (1, 1, 2))
+    sampler = FieldSampler(config, [make_sample()], [behind])
+    first, again, other = (sampler.draw(0, fine, np.random.default_rng(s)) for s in (1, 1, 2))
     np.testing.assert_array_equal(first["image"], again["image"])
     np.testing.assert_array_equal(first["corners"], again["corners"])
     assert not np.array_equal(first["corners"], other["corners"])
@@ -185,7 +185,7 @@ def test_passes_are_joined_by_inverse_variance() -> None:
     assert joined.mass[0] == pytest.approx(1.0)
 
 
-def test_what_one_pass_alone_saw_weighs_half() -> None:
+def test_a_candidate_of_one_of_two_passes_weighs_half() -> None:
     empty = Candidates(np.zeros((0, 4, 2)), np.zeros((0, LEVELS)), np.zeros(0), np.zeros((0, 4)))
     assert merge_candidates([one_candidate(100.0, 0.8, 1.0), empty]).mass[0] == pytest.approx(0.4)
 
@@ -198,7 +198,7 @@ def test_weights_stay_under_the_size_that_is_shipped() -> None:
 
 def test_a_blank_film_is_a_failure_with_its_reason() -> None:
     film = Radiograph("blank", np.zeros((400, 200), np.uint8))
-    said = VertebraFieldSolver(VertebraFieldSolver.Config.tiny()).predict([film])[0]
-    assert said.failure is not None
-    assert "blank" in said.failure
-    assert said.landmarks is None
+    found = VertebraFieldSolver(VertebraFieldSolver.Config.tiny()).predict([film])[0]
+    assert found.failure is not None
+    assert "blank" in found.failure
+    assert found.landmarks is None

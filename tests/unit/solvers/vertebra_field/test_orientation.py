@@ -1,4 +1,4 @@
-"""vertebra_field on films that lie turned, are negatives, are pale, lateral, or end before the spine does."""
+"""vertebra_field on rotated, negative, pale, lateral, wide and short films."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_upright_film_is_taken_as_it_is(plain: SpinePrediction) -> None:
         (2, True, ("film_upside_down", "film_negative")),
     ],
 )
-def test_a_turned_film_or_a_negative_is_measured_and_told(
+def test_a_rotated_film_or_a_negative_is_measured_and_flagged(
     solver: VertebraFieldSolver,
     film: Radiograph,
     plain: SpinePrediction,
@@ -65,18 +65,18 @@ def test_a_turned_film_or_a_negative_is_measured_and_told(
 ) -> None:
     pixels = np.ascontiguousarray(np.rot90(film.pixels, -quarters))  # clockwise
     shown = replace(film, pixels=255 - pixels if negative else pixels)
-    said = solver.predict([shown])[0]
-    assert said.flags == flags
-    assert said.angles is not None
+    found = solver.predict([shown])[0]
+    assert found.flags == flags
+    assert found.angles is not None
     assert plain.angles is not None
-    np.testing.assert_allclose(said.angles.degrees, plain.angles.degrees, atol=0.6)
-    assert said.angles.end_vertebrae == plain.angles.end_vertebrae
-    # Landmarks stay on the film as it was given: on the turned places of the upright film's.
+    np.testing.assert_allclose(found.angles.degrees, plain.angles.degrees, atol=0.6)
+    assert found.angles.end_vertebrae == plain.angles.end_vertebrae
+    # Landmarks are in the frame of the film as read.
     there = letterbox(film.size, turned_size(film.size, quarters), quarters).apply(plain.landmarks)
-    assert said.landmarks is not None
-    assert np.linalg.norm(said.landmarks - there, axis=-1).mean() < 1.0
-    assert said.size == shown.size
-    assert draw_overlay(shown, said, said.angles).shape[2] == 3
+    assert found.landmarks is not None
+    assert np.linalg.norm(found.landmarks - there, axis=-1).mean() < 1.0
+    assert found.size == shown.size
+    assert draw_overlay(shown, found, found.angles).shape[2] == 3
 
 
 def test_angles_of_corners_alone_are_measured_upright_too(
@@ -86,23 +86,23 @@ def test_angles_of_corners_alone_are_measured_upright_too(
     corners = VertebraFieldSolver(config)
     corners.module = solver.module
     shown = replace(film, pixels=np.ascontiguousarray(film.pixels[::-1, ::-1]))
-    said = with_angles(corners.predict([shown])[0])
-    assert said.angles is not None
+    found = with_angles(corners.predict([shown])[0])
+    assert found.angles is not None
     assert plain.landmarks is not None
     own = cobb_angles(plain.landmarks, film.height).degrees
-    np.testing.assert_allclose(said.angles.degrees, own, atol=0.6)
+    np.testing.assert_allclose(found.angles.degrees, own, atol=0.6)
 
 
 def test_a_pale_film_is_measured_like_the_film(
     solver: VertebraFieldSolver, film: Radiograph, plain: SpinePrediction
 ) -> None:
     shown = replace(film, pixels=(film.pixels * 0.2).astype(np.uint8))
-    said = solver.predict([shown])[0]
-    assert said.landmarks is not None
-    assert len(said.landmarks) == 17
-    assert said.angles is not None
+    found = solver.predict([shown])[0]
+    assert found.landmarks is not None
+    assert len(found.landmarks) == 17
+    assert found.angles is not None
     assert plain.angles is not None
-    np.testing.assert_allclose(said.angles.degrees, plain.angles.degrees, atol=2.0)
+    np.testing.assert_allclose(found.angles.degrees, plain.angles.degrees, atol=2.0)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -111,24 +111,24 @@ def test_a_lateral_view_beside_the_film_is_left_out(
 ) -> None:
     lateral = lateral_view(film.height)
     views = [film.pixels, lateral] if side == "right" else [lateral, film.pixels]
-    said = solver.predict([replace(film, pixels=np.hstack(views))])[0]
-    assert said.landmarks is not None
+    found = solver.predict([replace(film, pixels=np.hstack(views))])[0]
+    assert found.landmarks is not None
     assert plain.landmarks is not None
     aside = lateral.shape[1] if side == "left" else 0
-    seen = said.first_level + np.arange(len(said.landmarks))
-    assert len(seen) >= 16
-    assert np.linalg.norm(said.landmarks - plain.landmarks[seen] - (aside, 0), axis=-1).mean() < 2.0
-    assert said.flags == (() if len(seen) == 17 else ("vertebra_missing",))
+    shown = found.first_level + np.arange(len(found.landmarks))
+    assert len(shown) >= 16
+    assert np.linalg.norm(found.landmarks - plain.landmarks[shown] - (aside, 0), axis=-1).mean() < 2.0
+    assert found.flags == (() if len(shown) == 17 else ("vertebra_missing",))
 
 
 def test_a_wide_film_may_be_a_negative(
     solver: VertebraFieldSolver, film: Radiograph, plain: SpinePrediction
 ) -> None:
-    said = solver.predict([replace(film, pixels=255 - on_a_square(film.pixels))])[0]
-    assert said.angles is not None
+    found = solver.predict([replace(film, pixels=255 - on_a_square(film.pixels))])[0]
+    assert found.angles is not None
     assert plain.angles is not None
-    np.testing.assert_allclose(said.angles.degrees, plain.angles.degrees, atol=1.5)
-    assert said.flags == ("film_negative",)
+    np.testing.assert_allclose(found.angles.degrees, plain.angles.degrees, atol=1.5)
+    assert found.flags == ("film_negative",)
 
 
 def test_parts_of_a_wide_film_cover_it_and_overlap() -> None:
@@ -156,21 +156,21 @@ def test_a_film_that_ends_early_gets_no_vertebra_squeezed_in(
 ) -> None:
     known = np.array(json.loads(LANDMARKS.read_text())[film.film_id]["landmarks"]).mean(axis=1)
     end = int((known[12, 1] + known[13, 1]) / 2)  # below L1
-    said = solver.predict([replace(film, pixels=film.pixels[:end])])[0]
-    assert said.landmarks is not None
-    assert {"vertebra_missing", "levels_unsure"} <= set(said.flags)
-    apart = np.linalg.norm(said.landmarks.mean(axis=1)[:, None] - known[None], axis=2)
+    found = solver.predict([replace(film, pixels=film.pixels[:end])])[0]
+    assert found.landmarks is not None
+    assert {"vertebra_missing", "levels_unsure"} <= set(found.flags)
+    apart = np.linalg.norm(found.landmarks.mean(axis=1)[:, None] - known[None], axis=2)
     assert apart.argmin(axis=1).tolist() == list(range(13))
     assert apart.min(axis=1).max() < 0.5 * np.diff(known[:, 1]).min()
 
 
-def test_a_picture_without_a_spine_is_not_turned_about(solver: VertebraFieldSolver) -> None:
+def test_noise_is_not_taken_as_rotated(solver: VertebraFieldSolver) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (600, 300)).astype(np.uint8)
-    said = solver.predict([Radiograph("noise", noise)])[0]
-    assert not {"film_upside_down", "film_on_its_side", "film_negative"} & set(said.flags)
+    found = solver.predict([Radiograph("noise", noise)])[0]
+    assert not {"film_upside_down", "film_on_its_side", "film_negative"} & set(found.flags)
 
 
-def test_a_lateral_film_is_told_and_not_trusted(solver: VertebraFieldSolver) -> None:
-    said = solver.predict([lateral_film(703)])[0]
-    assert said.failure is not None or "spine_unclear" in said.flags
-    assert said.confidence < 0.5
+def test_a_lateral_film_is_flagged_and_not_trusted(solver: VertebraFieldSolver) -> None:
+    found = solver.predict([lateral_film(703)])[0]
+    assert found.failure is not None or "spine_unclear" in found.flags
+    assert found.confidence < 0.5
