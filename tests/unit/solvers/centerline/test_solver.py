@@ -27,7 +27,7 @@ from aasce.solvers.centerline.inference import (
     to_canvas,
 )
 from aasce.solvers.centerline.network import Cascade, EncodedUNet, Members, UNet
-from aasce.solvers.centerline.settings import CenterlineConfig, NetworkSettings
+from aasce.solvers.centerline.settings import CascadeSettings, CenterlineConfig, NetworkSettings
 from aasce.solvers.centerline.solver import CenterlineSolver
 from aasce.solvers.centerline.task import (
     CenterlineLoss,
@@ -93,8 +93,8 @@ def test_maps_have_their_stride(unshuffle: Any, stride: Any) -> None:
     assert spine.shape == line.shape == (2, 32 // stride, 16 // stride)
 
 
-@pytest.mark.parametrize(("sees", "hidden"), [("mask", True), ("mask+film", False), ("mask+features", False)])
-def test_second_network_of_the_paper_reads_nothing_but_the_first_ones_output(sees: Any, hidden: bool) -> None:
+@pytest.mark.parametrize(("seen", "hidden"), [("mask", True), ("mask+film", False), ("mask+features", False)])
+def test_second_network_of_the_paper_reads_nothing_but_the_first_ones_output(seen: Any, hidden: bool) -> None:
     """With the first network's output fixed, the line of the paper's cascade does not depend on the film."""
     torch.manual_seed(0)
     net = Cascade(NetworkSettings(widths=(4, 6), cascade=CascadeSettings(input=seen))).eval()
@@ -444,7 +444,7 @@ def test_angles_of_true_maps_of_the_training_films(aasce_data: Path) -> None:
         size = film_size(film.path)
         assert film.landmarks is not None
         landmarks = repair_corners(order_vertebrae(film.landmarks))
-        for stray, angles in found.items():
+        for cutoff, angles in found.items():
             config = load_settings(
                 CenterlineConfig,
                 None,
@@ -453,7 +453,7 @@ def test_angles_of_true_maps_of_the_training_films(aasce_data: Path) -> None:
             read, curve = true_tangents(landmarks, size, config)
             angles.append(curve_angles(curve, read.tilts, size[0], Correction.plain(33), config.curve))
         truth.append(film.angles)
-    scores = {stray: smape(np.array(angles), np.array(truth)) for stray, angles in found.items()}
+    scores = {cutoff: smape(np.array(angles), np.array(truth)) for cutoff, angles in found.items()}
     assert scores[0.2] < 7.0
     assert np.abs(np.array(found[0.2])[:, 0] - np.array(truth)[:, 0]).mean() < 2.5
     assert scores[0.0] > scores[0.2] + 3

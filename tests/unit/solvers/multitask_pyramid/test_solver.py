@@ -13,10 +13,11 @@ from aasce.datasets import FilmSet, read_challenge
 from aasce.preprocess.crop import letterbox
 from aasce.solvers.base import RunFolder
 from aasce.solvers.multitask_pyramid.inference import MaskPass
-from aasce.solvers.multitask_pyramid.network import MultitaskNet, VggEncoder
+from aasce.solvers.multitask_pyramid.network import MultitaskNet
 from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig
 from aasce.solvers.multitask_pyramid.solver import MultitaskPyramidSolver
 from aasce.solvers.multitask_pyramid.task import MultitaskLoss, MultitaskTask
+from aasce.solvers.shared.encoders import EncoderSettings, VggEncoder, make_encoder
 from aasce.solvers.shared.film_task import angle_scores, film_order
 from aasce.solvers.shared.masks import half_map
 from aasce.solvers.shared.samples import load_split
@@ -143,7 +144,7 @@ def test_separate_vertebrae_make_one_spine(missed: tuple[int, ...]) -> None:
 
 
 def test_a_solver_without_a_mask_predicts_angles_alone(tmp_path: Path, films: FilmSet) -> None:
-    solver = MultitaskPyramidSolver(tiny(tmp_path, "output=angle"))
+    solver = MultitaskPyramidSolver(tiny(tmp_path, "mask=null"))
     found = solver.predict([films.radiograph(0)])[0]
     assert found.mask is None
     assert found.landmarks is None
@@ -165,7 +166,7 @@ def test_validation_sets_score_and_confidence(tmp_path: Path, films: FilmSet) ->
 
 
 def test_unusual_films_fail_with_a_reason(tmp_path: Path) -> None:
-    solver = MultitaskPyramidSolver(tiny(tmp_path, "least_mask=1.0"))
+    solver = MultitaskPyramidSolver(tiny(tmp_path, "mask.min_share=1.0"))
     noise = np.random.default_rng(0).integers(0, 65535, (300, 90)).astype(np.uint16)
     blank, speckle = solver.predict(
         [Radiograph("one", np.ones((1, 1), np.uint8)), Radiograph("noise", noise)]

@@ -17,7 +17,7 @@ from aasce.solvers.base import RunFolder
 from aasce.solvers.seg4reg.adaptation import Discriminator, reverse_gradient, target_films
 from aasce.solvers.seg4reg.drawn_masks import draw_mask, shake_vertebrae
 from aasce.solvers.seg4reg.inference import SegmentedPass, has_film, regressor_input
-from aasce.solvers.seg4reg.network import HEADS, PairsNet, SegmentationNet
+from aasce.solvers.seg4reg.network import Seg4RegNet, SegmentationNet
 from aasce.solvers.seg4reg.settings import (
     AdaptationSettings,
     Seg4RegConfig,
@@ -29,7 +29,7 @@ from aasce.solvers.shared.autocrop import crop_box
 from aasce.solvers.shared.cascade import channels_tensor
 from aasce.solvers.shared.confidence import fit_confidence
 from aasce.solvers.shared.corruption import corrupt_mask
-from aasce.solvers.shared.encoders import BackboneSettings, make_backbone
+from aasce.solvers.shared.encoders import EncoderSettings
 from aasce.solvers.shared.heads import level_tilts, smape_loss
 from aasce.solvers.shared.masks import ClassOverlap, dice_score, film_mask, half_map, soft_dice
 from aasce.solvers.shared.pyramid_pooling import Pyramids
@@ -132,9 +132,11 @@ def test_target_films_are_named_or_missed(tmp_path: Path) -> None:
 def test_unbent_samples_keep_their_labels_and_bent_ones_are_measured() -> None:
     rng = np.random.default_rng(0)
     sample = straight_sample()
-    still = Warper((256, 128), AugmentSettings(bent=0.0), 0.0)
+    still = Warper((256, 128), AugmentSettings(bend_share=0.0), small=False)
     assert np.array_equal(still.draw(sample, rng).angles, sample.angles)
-    bent = Warper((256, 128), AugmentSettings(bent=1.0, mirror=1.0, turned=1.0), 0.0)
+    bent = Warper(
+        (256, 128), AugmentSettings(bend_share=1.0, mirror_share=1.0, rotation_share=1.0), small=False
+    )
     for _ in range(5):
         canvas, landmarks, angles = bent.draw(sample, rng)
         assert canvas.shape == (256, 128, 1)
@@ -322,7 +324,7 @@ def test_interrupted_run_ends_alike(films: FilmSet, tmp_path: Path) -> None:
 
 
 def test_unusual_films_are_measured_or_fail_with_a_reason(tmp_path: Path) -> None:
-    solver = Seg4RegSolver(tiny("least_mask=0.0", tmp=tmp_path))
+    solver = Seg4RegSolver(tiny("min_mask=0.0", tmp=tmp_path))
     noise = np.random.default_rng(0).integers(0, 65535, (300, 90)).astype(np.uint16)
     odd = [
         Radiograph("one", np.ones((1, 1), np.uint8)),
@@ -344,7 +346,7 @@ def test_every_head_learns_from_its_own_targets(head: str, tmp_path: Path) -> No
     settings = config.regression
     net = Seg4RegNet(config.segmentation, settings).regression
     landmarks = [straight_spine() * 0.04 + [8, 4]] * 2
-    targets = angle_targets(landmarks, [np.array([30.0, 20.0, 10.0])] * 2, settings.size, settings.rows)
+    targets = angle_targets(landmarks, [np.array([30.0, 20.0, 10.0])] * 2, settings.size, settings.head)
     channels = torch.zeros(2, *settings.size, 2, dtype=torch.uint8)
     losses = RegressionLoss(net, config)({"channels": channels, **targets})
     assert ("along" in losses) == (head == "rows")

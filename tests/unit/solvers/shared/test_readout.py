@@ -57,15 +57,15 @@ def test_exact_output_is_measured_like_the_vertebrae() -> None:
     film = VIEW.undo(leaning_spine())
     height = 1800
     truth = cobb_angles(film, height).degrees
-    found = Readout.of(exact_output()).degrees(VIEW, height, HeadSettings(doubt=0.0))
+    found = Readout.of(exact_output()).degrees(VIEW, height, RowsHeadSettings(tilt_sd_deg=0.0))
     assert found.shape == (1, 3)
     assert truth[0] == pytest.approx(32.0, abs=0.5)
     assert found[0] == pytest.approx(truth, abs=0.05)
 
 
-def test_learned_angles_are_answered_where_asked_or_where_nothing_else_is_known() -> None:
+def test_regressed_angles_are_given_where_asked_or_where_nothing_else_is_known() -> None:
     learned = [40.0, 2.0, 0.0]  # never below zero
-    head = HeadSettings(answer="learned")
+    head = RowsHeadSettings(angles="regressed")
     assert Readout.of(exact_output()).degrees(VIEW, 1800, head).tolist() == [learned]
     average = Regressed(torch.tensor([LEARNED]), torch.zeros(1, 17), torch.zeros(1, 1))
     assert Readout.of(average).degrees(VIEW, 1800, PairsHeadSettings()).tolist() == [learned]
@@ -73,7 +73,9 @@ def test_learned_angles_are_answered_where_asked_or_where_nothing_else_is_known(
 
 def test_a_mirror_image_has_the_same_angles() -> None:
     box = (10, 100, 700, 1700)
-    both, combined = pass_angles(Readout.of(exact_output(mirrored=True)), VIEW, box, HeadSettings(doubt=0.0))
+    both, combined = pass_angles(
+        Readout.of(exact_output(mirrored=True)), VIEW, box, RowsHeadSettings(tilt_sd_deg=0.0)
+    )
     assert both[1] == pytest.approx(both[0], abs=0.05)
     assert combined == pytest.approx(both[0], abs=0.05)
     inside = VIEW.undo(leaning_spine()) - [10, 100]
@@ -99,7 +101,7 @@ def test_films_are_read_each_from_its_own_pixels() -> None:
     pixels = np.zeros((*CANVAS, 1), np.uint8)
     sample = Sample(pixels, leaning_spine(), np.zeros(3), VIEW, 1800)
     two = Readout.joined([Readout.of(exact_output()), Readout.of(exact_output())])
-    found = item_angles(two, [sample, sample], HeadSettings(doubt=0.0))
+    found = sample_angles(two, [sample, sample], RowsHeadSettings(tilt_sd_deg=0.0))
     assert found.shape == (2, 3)
     assert found[1] == pytest.approx(cobb_angles(VIEW.undo(leaning_spine()), 1800).degrees, abs=0.05)
     assert two.finite

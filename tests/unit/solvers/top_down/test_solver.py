@@ -32,7 +32,12 @@ from aasce.solvers.top_down.inference import (
     sample_scene,
 )
 from aasce.solvers.top_down.network import Residual, RUNet
-from aasce.solvers.top_down.settings import EdgeSettings, NetworkSettings, PipeSettings, TopDownConfig
+from aasce.solvers.top_down.settings import (
+    EdgeSettings,
+    NetworkSettings,
+    SpineFunctionSettings,
+    TopDownConfig,
+)
 from aasce.solvers.top_down.solver import TopDownSolver
 from aasce.solvers.top_down.task import TopDownLoss
 from aasce.targets.curves import encode_spine
@@ -55,7 +60,7 @@ def films(tmp_path: Path) -> FilmSet:
 
 
 def fitted(bend: float) -> FittedSpine:
-    found = fit_spine(encode_spine(bent_spine(bend), SIZE), PipeSettings())
+    found = fit_spine(encode_spine(bent_spine(bend), SIZE), SpineFunctionSettings())
     assert found is not None
     return found
 
@@ -165,10 +170,10 @@ def test_spine_function_of_a_true_mask() -> None:
 
 
 def test_no_spine_no_function() -> None:
-    assert fit_spine(np.zeros(SIZE, np.float32), PipeSettings()) is None
+    assert fit_spine(np.zeros(SIZE, np.float32), SpineFunctionSettings()) is None
     spot = np.zeros(SIZE, np.float32)
     spot[100:120, 50:110] = 1
-    assert fit_spine(spot, PipeSettings()) is None
+    assert fit_spine(spot, SpineFunctionSettings()) is None
 
 
 def test_a_torn_spine_is_one() -> None:
@@ -176,7 +181,7 @@ def test_a_torn_spine_is_one() -> None:
     share = encode_spine(bent_spine(30.0), SIZE)
     torn = share.copy()
     torn[200:210] = 0
-    whole, other = fit_spine(share, PipeSettings()), fit_spine(torn, PipeSettings())
+    whole, other = fit_spine(share, SpineFunctionSettings()), fit_spine(torn, SpineFunctionSettings())
     assert whole is not None
     assert other is not None
     assert np.abs(whole.tilts - other.tilts).max() < 2
@@ -200,7 +205,7 @@ EVEN = Correction(np.eye(17), (np.arange(17) + 0.5) / 17)
 
 def measured(film: NDArray[np.uint8], bend: float, edges: EdgeSettings, gain: float) -> NDArray[np.float64]:
     scene = Scene(film, STILL, STILL, SIZE[0])
-    return measure_spine(scene, fitted(bend), Rules(EVEN, gain), edges, EdgeResponse(edges)).tilts
+    return measure_spine(scene, fitted(bend), Rules(EVEN, gain), EdgeResponse(edges)).tilts
 
 
 def test_correction_turns_a_vertebra_towards_its_endplates() -> None:
@@ -253,15 +258,15 @@ def test_settings_override_what_training_learned(tmp_path: Path) -> None:
 
 def test_without_edges_the_function_alone_is_measured() -> None:
     scene = Scene(drawn_film(bent_spine(40.0)), STILL, STILL, SIZE[0])
-    alone = measure_scene(scene, reading(40.0), Rules(EVEN, 1.5))
+    alone = measure_spine(scene, fitted(40.0), Rules(EVEN, 1.5))
     edges = EdgeResponse(EdgeSettings(at="all", reach=0.75))
-    corrected = measure_scene(scene, reading(40.0), Rules(EVEN, 1.5), edges)
-    assert alone.tilts == pytest.approx(EVEN.apply(reading(40.0).tilts))
+    corrected = measure_spine(scene, fitted(40.0), Rules(EVEN, 1.5), edges)
+    assert alone.tilts == pytest.approx(EVEN.apply(fitted(40.0).tilts))
     assert np.abs(corrected.tilts - alone.tilts).max() > 0.1
 
 
 def test_fit_learns_rules_and_calibration_for_the_next_run(films: FilmSet, tmp_path: Path) -> None:
-    solver = TopDownSolver(tiny(tmp_path, "train.lr=5e-3", "train.epochs=5", "augment.far=0.0"))
+    solver = TopDownSolver(tiny(tmp_path, "train.lr=5e-3", "train.epochs=5", "augment.small_share=0.0"))
     often = films.subset([0, 1, 2] * 8)
     report = solver.fit(often, films, RunFolder(tmp_path / "run", "cpu", quiet=True))
     assert report.epochs == 5
@@ -276,7 +281,7 @@ def test_fit_learns_rules_and_calibration_for_the_next_run(films: FilmSet, tmp_p
 
 
 def test_unusual_films_are_measured_or_fail_with_a_reason(tmp_path: Path) -> None:
-    solver = TopDownSolver(tiny(tmp_path, "least_mask=0.0"))
+    solver = TopDownSolver(tiny(tmp_path, "min_mask=0.0"))
     noise = np.random.default_rng(0).integers(0, 65535, (300, 90)).astype(np.uint16)
     one, speckle, row = solver.predict(
         [
@@ -297,20 +302,23 @@ def test_angles_of_true_masks(aasce_data: Path) -> None:
     chosen = films.subset(list(range(0, len(films), 12)))
     samples = load_samples(chosen, "none")
     truth = np.stack([sample.angles for sample in samples])
-    plain = smape(np.stack([_measured(sample, PipeSettings()) for sample in samples]), truth)
-    blind = smape(np.stack([_measured(sample, PipeSettings(openings=0.0)) for sample in samples]), truth)
-    soft = smape(np.stack([_measured(sample, PipeSettings(), blur=3.0) for sample in samples]), truth)
+    plain = smape(np.stack([_measured(sample, SpineFunctionSettings()) for sample in samples]), truth)
+    blind = smape(
+        np.stack([_measured(sample, SpineFunctionSettings(openings=0.0)) for sample in samples]), truth
+    )
+    soft = smape(
+        np.stack([_measured(sample, SpineFunctionSettings(), blur=3.0) for sample in samples]), truth
+    )
     assert plain < 12
     assert soft < 13
     assert blind > plain + 2
 
 
-def _measured(sample: Sample, pipe: PipeSettings, blur: float = 0.0) -> NDArray[np.float64]:
+def _measured(sample: Sample, settings: SpineFunctionSettings, blur: float = 0.0) -> NDArray[np.float64]:
     scene = sample_scene(sample, (512, 256))
     share = encode_spine(scene.to_canvas.apply(sample.landmarks), (512, 256))
     if blur:
         share = np.asarray(cv2.GaussianBlur(share, (0, 0), blur), np.float32)
-    function = fit_spine(share, pipe)
+    function = fit_spine(share, settings)
     assert function is not None
-    rules, edges = Rules(Correction.plain(17), 0.0), EdgeSettings()
-    return measure_spine(scene, function, rules, edges, EdgeResponse(edges)).degrees
+    return measure_spine(scene, function, Rules(Correction.plain(17), 0.0)).degrees
