@@ -95,12 +95,15 @@ def load_solver(
     """
     folder = resolve(name_or_folder)
     state = read_state(folder)
-    if str(name_or_folder).startswith(HUB) and state.solver not in SOLVERS:
+    fetched = str(name_or_folder).startswith(HUB)
+    if fetched and state.solver not in SOLVERS:
         # A stranger's state must not choose which module is imported.
         raise AasceError(
             f"{name_or_folder}: made by {state.solver!r}, which this kit lacks{nearest(state.solver, SOLVERS)}"
         )
-    cls = solver_class(state.solver if state.solver in SOLVERS else state.target)
+    # A class of the kit is found by its name, wherever it moves; one from outside may bear a name of the kit's.
+    ours = state.solver in SOLVERS and (fetched or state.target.startswith("aasce."))
+    cls = solver_class(state.solver if ours else state.target)
     with matching_torchvision(state.solver):
         return with_localizer(cls.load(folder, device), device, localizer)
 

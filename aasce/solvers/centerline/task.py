@@ -16,7 +16,8 @@ from aasce.preprocess.crop import crop_view
 from aasce.solvers.centerline.inference import curve_angles, sample_tangents
 from aasce.solvers.centerline.network import Cascade
 from aasce.solvers.centerline.settings import CenterlineConfig
-from aasce.solvers.shared.film_task import Batch, CanvasTask, angle_scores
+from aasce.solvers.shared.canvas_task import CanvasTask
+from aasce.solvers.shared.film_task import Batch, angle_scores
 from aasce.solvers.shared.masks import as_bytes
 from aasce.solvers.shared.samples import Drawn, FilmSampler, Floats, Sample, SampleSplit
 from aasce.targets.curves import encode_centerline, encode_spine, row_tilts

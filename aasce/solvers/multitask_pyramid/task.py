@@ -12,7 +12,8 @@ from aasce.preprocess.crop import letterbox
 from aasce.solvers.multitask_pyramid.inference import predict_canvas
 from aasce.solvers.multitask_pyramid.network import MultitaskNet
 from aasce.solvers.multitask_pyramid.settings import MultitaskPyramidConfig
-from aasce.solvers.shared.film_task import Batch, CanvasTask, angle_scores
+from aasce.solvers.shared.canvas_task import CanvasTask
+from aasce.solvers.shared.film_task import Batch, angle_scores
 from aasce.solvers.shared.masks import as_bytes, dice_score, half_map, soft_dice
 from aasce.solvers.shared.row_head import angle_targets, head_losses
 from aasce.solvers.shared.samples import Drawn, FilmSampler, Floats, Sample, SampleSplit, plain_canvas

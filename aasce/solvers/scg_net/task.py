@@ -14,9 +14,10 @@ from aasce.preprocess.intensity import Bytes
 from aasce.solvers.scg_net.inference import border_maps, has_film, regressor_input
 from aasce.solvers.scg_net.network import BoundaryNet
 from aasce.solvers.scg_net.settings import RegressionSettings, ScgNetConfig
+from aasce.solvers.shared.canvas_task import CanvasTask
 from aasce.solvers.shared.cascade import CascadeTask, channels_tensor, predicted_samples, read_channels
 from aasce.solvers.shared.corruption import ChannelAugmenter
-from aasce.solvers.shared.film_task import Batch, CanvasTask
+from aasce.solvers.shared.film_task import Batch
 from aasce.solvers.shared.masks import as_bytes, dice_score, soft_dice
 from aasce.solvers.shared.readout import sample_angles
 from aasce.solvers.shared.row_head import AngleNet, angle_targets, head_losses

@@ -22,9 +22,10 @@ from aasce.solvers.seg4reg.drawn_masks import draw_mask, shake_vertebrae
 from aasce.solvers.seg4reg.inference import has_film, regressor_input, segment
 from aasce.solvers.seg4reg.network import SegmentationNet
 from aasce.solvers.seg4reg.settings import MaskInput, Seg4RegConfig
+from aasce.solvers.shared.canvas_task import CanvasTask
 from aasce.solvers.shared.cascade import CascadeTask, channels_tensor, predicted_samples, read_channels
 from aasce.solvers.shared.corruption import ChannelAugmenter, corrupt_mask
-from aasce.solvers.shared.film_task import Batch, CanvasTask
+from aasce.solvers.shared.film_task import Batch
 from aasce.solvers.shared.heads import Regressed
 from aasce.solvers.shared.masks import ClassOverlap, as_bytes, half_map, soft_dice
 from aasce.solvers.shared.readout import sample_angles

@@ -1,4 +1,4 @@
-"""Base classes of training tasks: batches of augmented films, fixed by the seed and the number of the epoch."""
+"""Base class of training tasks: which films are in each batch, by the seed and the number of the epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from torch import Tensor, nn
 
 from aasce.scoring.metrics import film_smape
-from aasce.solvers.shared.samples import Drawn, FilmSampler, SampleSplit, to_input
 from aasce.types import Array
 
 Batch = dict[str, Tensor]
@@ -77,34 +76,3 @@ class FilmTask(ABC):
     @abstractmethod
     def validate(self, module: nn.Module) -> dict[str, float]:
         """Scores on the validation part, "score" the one to minimise; {} without one."""
-
-
-class CanvasTask(FilmTask):
-    """A `FilmTask` whose network reads a film and is taught maps or angles made from the landmarks.
-
-    Args:
-        split: training and validation films.
-        sampler: augments them.
-        batch, stream: see `FilmTask`.
-    """
-
-    def __init__(self, split: SampleSplit, sampler: FilmSampler, batch: int, stream: tuple[int, ...]) -> None:
-        super().__init__(len(split.train), batch, stream)
-        self.split, self.sampler = split, sampler
-
-    def draw_batch(self, chosen: Sequence[int], rng: np.random.Generator) -> Batch:
-        """Images (B, 1, H, W) float32, and the targets."""
-        drawn = [self.sampler.draw(self.split.train[index], rng) for index in chosen]
-        return {"image": to_input(np.stack([d.image for d in drawn])), **self.targets(drawn)}
-
-    @abstractmethod
-    def targets(self, drawn: Sequence[Drawn]) -> Batch:
-        """What the network is taught about each film of a batch."""
-
-    def validate(self, module: nn.Module) -> dict[str, float]:
-        """Scores on the validation films, "score" the one to minimise; {} without any."""
-        return self.validation_scores(module) if self.split.validation else {}
-
-    @abstractmethod
-    def validation_scores(self, module: nn.Module) -> dict[str, float]:
-        """Scores on the validation films, of which there is at least one."""

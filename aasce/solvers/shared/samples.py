@@ -185,7 +185,7 @@ class AugmentSettings(Settings):
         exaggerate: how much stronger or flatter a bend makes the spine's own curve, as a share of it.
         stretch: largest change of the ratio of height to width, with angles measured anew; 0 for none.
         mirror_share: share of mirrored samples.
-        intensity: Intensityength of the grey-value pipeline.
+        intensity: strength of the grey-value pipeline.
     """
 
     scale: Range = (0.85, 1.25)

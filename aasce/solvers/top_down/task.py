@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from aasce.geometry.cobb import tilt_error
 from aasce.geometry.correction import Correction
-from aasce.solvers.shared.film_task import Batch, CanvasTask, angle_scores
+from aasce.solvers.shared.canvas_task import CanvasTask
+from aasce.solvers.shared.film_task import Batch, angle_scores
 from aasce.solvers.shared.masks import as_bytes
 from aasce.solvers.shared.samples import Drawn, FilmSampler, Floats, Sample, SampleSplit
 from aasce.solvers.top_down.inference import Rules, fit_spine, measure_spine, sample_scene, spine_maps

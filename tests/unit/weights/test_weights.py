@@ -122,3 +122,17 @@ def test_hub_repository_is_looked_up_in_the_cache_when_offline(tmp_path: Path) -
     assert Path(cached) == snapshot
     assert "os.path:join" in foreign
     assert "this kit lacks" in foreign
+
+
+def test_a_class_from_outside_may_bear_a_name_of_the_kits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (
+        "from aasce.solvers.constant.solver import ConstantSolver\nclass Mine(ConstantSolver):\n    pass\n"
+    )
+    (tmp_path / "my_constant.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = run_folder(tmp_path / "run")
+    state = json.loads((folder / "state.json").read_text())
+    (folder / "state.json").write_text(json.dumps({**state, "class": "my_constant:Mine"}))
+    assert type(load_solver(folder)).__name__ == "Mine"
