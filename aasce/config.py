@@ -231,7 +231,7 @@ def _fault(cls: type[Settings], detail: Any) -> tuple[str, str, str]:
     if detail["type"] == "missing":
         return name, "is missing", ""
     if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        kinds = [kind for member in _members(parents, keys[-1]) for kind in _kinds(member)]
+        kinds = [kind for member in settings_under(parents, keys[-1]) for kind in _kinds(member)]
         tag = str(detail["ctx"].get("tag", ""))
         wrong = f"there is no {tag!r}{nearest(tag, kinds)}" if tag else "is missing"
         return f"{name}.{KIND}", f"{wrong}; known: {', '.join(kinds)}", ""
@@ -260,7 +260,7 @@ def _place(cls: type[Settings], loc: Sequence[int | str]) -> tuple[list[type[Set
             inside = kind
         elif inside or not keys:
             keys.append(part)
-            parents, inside = inside, _members(inside, part)
+            parents, inside = inside, settings_under(inside, part)
     return parents, keys
 
 
@@ -281,11 +281,11 @@ def setting_names(cls: type[Settings]) -> Iterator[str]:
     """Dotted names of all settings of a class, inner ones and all alternatives included: "train", "train.lr", ..."""
     for name in cls.model_fields:
         yield name
-        deeper = (inner for member in _members([cls], name) for inner in setting_names(member))
+        deeper = (inner for member in settings_under([cls], name) for inner in setting_names(member))
         yield from (f"{name}.{inner}" for inner in dict.fromkeys(deeper))
 
 
-def _members(parents: Iterable[type[Settings]], key: str) -> list[type[Settings]]:
+def settings_under(parents: Iterable[type[Settings]], key: str) -> list[type[Settings]]:
     """The settings classes that may stand under a key, bare, optional, as alternatives or inside a list."""
     fields = [parent.model_fields[key] for parent in parents if key in parent.model_fields]
     pending: list[Any] = [field.annotation for field in fields]

@@ -123,7 +123,9 @@ def test_a_blind_fit_ends_at_the_spine(shadow: np.ndarray) -> None:
 def test_a_spine_moved_by_a_vertebra_stands_where_its_neighbour_stood(levels: int) -> None:
     scanner = camera(512, SIZE)
     with torch.no_grad():
-        before, after = (landmarks(m, scanner).mean(dim=1) for m in (bent(), moved_by(bent(), levels, levels)))
+        before, after = (
+            landmarks(m, scanner).mean(dim=1) for m in (bent(), moved_by(bent(), levels, levels))
+        )
     kept, taken = (slice(0, 16), slice(1, 17)) if levels == 1 else (slice(1, 17), slice(0, 16))
     apart = (before[1:] - before[:-1]).norm(dim=-1).mean()
     assert float((after[kept] - before[taken]).norm(dim=-1).mean()) < 0.15 * apart
