@@ -133,7 +133,7 @@ class SpinePrediction:
     centerline: Array | None = None
     mask: Array | None = None
     angles: CobbAngles | None = None
-    orientation: Orientation = Orientation()  # noqa: RUF009  (frozen)
+    orientation: Orientation = Orientation()
     confidence: float = 0.0
     flags: tuple[str, ...] = ()
     solver: str = ""

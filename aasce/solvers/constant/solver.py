@@ -1,7 +1,7 @@
-"""The constant predictor: one answer for every film, the middle of the training films' angles.
+"""`constant`: the same three angles for every film, the median angles of the training films.
 
-It measures nothing. It is the baseline of every other method (SMAPE 25.5 on the 481 training films), the angles that a
-submission holds where all else failed, and the smallest example of a solver.
+It measures nothing. It is the baseline of every method (SMAPE 25.5 on the 481 training films), gives the angles of a
+submission where every method failed, and is the smallest example of a solver.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from aasce.solvers.constant.settings import ConstantConfig
 from aasce.types import AasceError, CobbAngles, Radiograph, SpinePrediction
 
 CLOSE = 5.0
-"""Degrees: a major angle this near counts as right, as in `SpinePrediction.confidence`."""
+"""Degrees: a major angle with a smaller error counts as right, as in `SpinePrediction.confidence`."""
 
 
 class ConstantSolver(Solver):
@@ -46,7 +46,7 @@ class ConstantSolver(Solver):
         self.confidence = 0.0
 
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
-        """Takes the middle of each angle over `train`; nothing is chosen on `validation`.
+        """Takes the median (or mean) of each angle of `train`; nothing is chosen on `validation`.
 
         Raises:
             AasceError: a film has no angles.
@@ -54,7 +54,7 @@ class ConstantSolver(Solver):
         started = time.monotonic()
         table = _angles(train)
         self.angles = np.median(table, axis=0) if self.config.statistic == "median" else table.mean(axis=0)
-        # How often the answer is right is known from the training films: the chance for any new one.
+        # The share of training films on which it is right is the chance for a new one.
         self.confidence = float(np.mean(np.abs(table[:, 0] - self.angles[0]) <= CLOSE))
         score = (
             _score(self.angles, _angles(validation)) if validation is not None and len(validation) else None
@@ -109,5 +109,5 @@ def _angles(films: FilmSet) -> NDArray[np.float64]:
 
 
 def _score(angles: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
-    """The challenge's score of the same three angles for all films."""
+    """SMAPE of the same three angles for all films, (N, 3) degrees."""
     return float(film_smape(np.broadcast_to(angles, truth.shape), truth).mean())

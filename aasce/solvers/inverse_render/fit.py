@@ -19,7 +19,7 @@ from aasce.types import Array
 from aasce.xray.similarity import local_gradient_correlation
 
 CROWDED = 0.15
-"""Log ratio of a chain's size to the one that was looked for, from which its vertebrae stand on each other."""
+"""Log ratio of a chain's size to the size that was searched, from which its vertebrae overlap."""
 
 
 def film_at(pixels: Array, rows: int, blur: float) -> Tensor:
@@ -47,8 +47,7 @@ def region(bone: Tensor, margin: float) -> Tensor:
 
 def agreement(model: SpineModel, film: Tensor, size: tuple[int, int], config: InverseRenderConfig) -> Tensor:
     """Normalised gradient correlation of the film and the rendered bone near the spine, window by window."""
-    seen = camera(film.shape[0], size)
-    bone = render(model, seen)
+    bone = render(model, camera(film.shape[0], size))
     weight = region(bone, config.margin * film.shape[0] / 512)
     window = max(3, round(config.window * film.shape[0]))
     return local_gradient_correlation(bone, film, window, 2, weight)
@@ -57,14 +56,14 @@ def agreement(model: SpineModel, film: Tensor, size: tuple[int, int], config: In
 def penalty(
     model: SpineModel, config: InverseRenderConfig, start: SpineModel | None, size: tuple[int, int]
 ) -> Tensor:
-    """How unlikely the spine is, by the weights of the settings."""
+    """Penalty of an unlikely spine, by the weights of the settings."""
     total = config.start.shape * model.shape.square().mean()
     total = total + config.spacing * (model.step.square().mean() + model.wide.square().mean())
     if start is not None and isinstance(config.start, LandmarkStart) and config.start.weight > 0:
-        seen = camera(512, size)
-        goal = landmarks(start, seen).detach()
+        scanner = camera(512, size)
+        goal = landmarks(start, scanner).detach()
         width = (goal[:, 1] - goal[:, 0]).norm(dim=-1).mean()
-        off = (landmarks(model, seen) - goal) / (0.1 * width)
+        off = (landmarks(model, scanner) - goal) / (0.1 * width)
         total = total + config.start.weight * off.square().mean()
     return total
 
@@ -76,7 +75,18 @@ def descend(
     config: InverseRenderConfig,
     start: SpineModel | None = None,
 ) -> Fitted:
-    """One stage of the fit from a model; the best model that it passed."""
+    """One stage of the fit.
+
+    Args:
+        model: from which it starts.
+        pixels: (H, W) of the film.
+        stage: its settings.
+        config: of the solver.
+        start: the model of the localizer's landmarks, from which the fit is kept near; None for a blind fit.
+
+    Returns:
+        The best of its models.
+    """
     film = film_at(pixels, stage.rows, stage.blur)
     size = (int(pixels.shape[0]), int(pixels.shape[1]))
     current = model.copy(gradient=True)
@@ -98,9 +108,9 @@ def descend(
 
 
 def blind_starts(pixels: Array, search: BlindStart, seed: int) -> list[Fitted]:
-    """The best chains of vertebrae of every size on a film, then the best spines laid over it.
+    """The best chains of vertebrae of all sizes on a film, then the best whole spines.
 
-    The agreement is that of the search; those of chains and of whole spines do not compare.
+    Their agreement is that of the search; those of chains and of whole spines cannot be compared.
     """
     film = film_at(pixels, search.rows, 1.0).numpy()
     gradients = gradients_of(film)
@@ -115,11 +125,11 @@ def blind_starts(pixels: Array, search: BlindStart, seed: int) -> list[Fitted]:
             found.append(Fitted(model, chain.score * length**0.5))
     small = gradients_of(film_at(pixels, search.laid_rows, 1.0).numpy())
     laid = laid_spines(small, search.sizes, search.spines, seed) if search.laid else []
-    return [*_apart(_ranked(found), search.kept), *_apart(laid, search.laid)]
+    return [*_distinct(_ranked(found), search.kept), *_distinct(laid, search.laid)]
 
 
-def _apart(found: list[Fitted], count: int) -> list[Fitted]:
-    """The first `count` that differ: in tilt by 4 degrees somewhere, in size or in place."""
+def _distinct(found: list[Fitted], count: int) -> list[Fitted]:
+    """The first `count` that differ from each other in tilt, size or place."""
     kept: list[Fitted] = []
     for one in found:
         if len(kept) == count:
@@ -136,7 +146,7 @@ def _distance(first: SpineModel, second: SpineModel) -> float:
 
 
 def fit_blind(pixels: Array, config: InverseRenderConfig) -> Fitted | None:
-    """The whole fit of a film nothing is known of: many starts, of which ever fewer go on; None without a start."""
+    """Fit without landmarks: from many starts, of which fewer go on after each stage; None without a start."""
     search = config.start
     assert isinstance(search, BlindStart)
     fits = blind_starts(pixels, search, config.seed)
@@ -153,9 +163,9 @@ def fit_blind(pixels: Array, config: InverseRenderConfig) -> Fitted | None:
 
 
 def stepped(fits: list[Fitted], pixels: Array, stage: Stage, config: InverseRenderConfig) -> list[Fitted]:
-    """Fits of a stage, and the best of them with either end a vertebra higher or lower, while that helps.
+    """Fits of a stage, and the best of them with an end moved by a vertebra, as long as that improves them.
 
-    Vertebrae look much like their neighbours, and gradient descent never steps over one.
+    Neighbouring vertebrae are similar, and gradient descent cannot step over one.
     """
     search = config.start
     assert isinstance(search, BlindStart)
@@ -163,12 +173,12 @@ def stepped(fits: list[Fitted], pixels: Array, stage: Stage, config: InverseRend
     for _ in range(search.rounds):
         tried = [
             descend(moved_by(one.model, top, bottom), pixels, quick, config)
-            for one in _apart(fits, search.moved)
+            for one in _distinct(fits, search.moved)
             for top in (-1, 0, 1)
             for bottom in (-1, 0, 1)
             if (top, bottom) != (0, 0)
         ]
-        best = _apart(_ranked(tried), search.moved)
+        best = _distinct(_ranked(tried), search.moved)
         found = [descend(one.model, pixels, stage, config) for one in best]
         helped = bool(found) and max(one.agreement for one in found) > fits[0].agreement
         fits = _ranked([*fits, *found])
@@ -182,7 +192,13 @@ def _ranked(fits: list[Fitted]) -> list[Fitted]:
 
 
 def moved_by(model: SpineModel, top: float, bottom: float) -> SpineModel:
-    """The spine whose T1 stands about where the vertebra so many levels below it stood, and L5 likewise."""
+    """A spine moved along itself.
+
+    Args:
+        model: the spine.
+        top: levels below T1 of the vertebra to whose place T1 is moved.
+        bottom: the same for L5.
+    """
     first, last = LEVELS.index("T1"), LEVELS.index("L5")
     levels = np.arange(len(LEVELS))
     taken = np.clip(levels + np.interp(levels, [first, last], [top, bottom]), 0, len(LEVELS) - 1)
@@ -211,13 +227,13 @@ def _steps(centres: Tensor) -> Tensor:
 
 
 def model_of(corners: Array, size: tuple[int, ...], first_level: int = 0, spaced: bool = True) -> SpineModel:
-    """The model whose vertebrae stand where another solver's landmarks are.
+    """The model whose vertebrae are at given landmarks.
 
     Args:
         corners: (V, 4, 2) px of the film, from the top.
         size: (H, W) of the film.
         first_level: 0 when the first vertebra is T1.
-        spaced: whether the steps from vertebra to vertebra are told; else they stay those of the mean.
+        spaced: takes the distances between the vertebrae, too; else they are those of the mean spine.
     """
     mm = FILM_MM / size[0]
     centre = corners.mean(axis=1)

@@ -1,4 +1,4 @@
-"""A spine of likely shape as a function of few numbers, seen by a distant camera: what is fitted to a film."""
+"""The spine that is fitted to a film: a likely shape given by few numbers, its X-ray and its landmarks."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SHOWN: tuple[str, ...] = VERTEBRAE
 RIM = tuple(
     f"{plate}_{side}" for plate in ("superior", "inferior") for side in ("left", "right", "front", "back")
 )
-"""Points of a body that its corners on a film are found from."""
+"""Points of a vertebral body from which its corners on a film are found."""
 
 FILM_MM = 600.0
-"""Height in mm that a film is taken to have until the fit finds its size."""
+"""Height in mm that a film is assumed to have before the fit finds its size."""
 
 MEAN_COLUMN_MM = 440.0
-"""From T1 to L5 of the mean adult, as `SpineModel.size` 0 shows it."""
+"""Length of T1 to L5 of the mean adult, which is that of `SpineModel.size` 0."""
 
 FAR_MM, GAP_MM = 4000.0, 600.0
 CORTEX = 1.6
@@ -177,18 +177,18 @@ def camera(rows: int, size: tuple[int, int]) -> SlotScanner:
     return SlotScanner((rows, columns), (-half, half, -FILM_MM / 2, FILM_MM / 2), "AP", FAR_MM, GAP_MM)
 
 
-def render(model: SpineModel, seen: SlotScanner, pose: SpinePose | None = None) -> Tensor:
+def render(model: SpineModel, scanner: SlotScanner, pose: SpinePose | None = None) -> Tensor:
     """(H, W) bone in mm of marrow, cortex counted by its attenuation; differentiable in the model."""
     parts = bones()
     pose = pose or model.pose()
     outer = model.place(parts.outer, parts.level, pose)
     marrow = model.place(parts.marrow, parts.level, pose)
-    return (1 + CORTEX) * path_length((outer, parts.faces), seen) - CORTEX * path_length(
-        (marrow, parts.faces), seen
+    return (1 + CORTEX) * path_length((outer, parts.faces), scanner) - CORTEX * path_length(
+        (marrow, parts.faces), scanner
     )
 
 
-def landmarks(model: SpineModel, seen: SlotScanner) -> Tensor:
+def landmarks(model: SpineModel, scanner: SlotScanner) -> Tensor:
     """(17, 4, 2) px of the camera's film, T1 to L5, each TL, TR, BL, BR; differentiable."""
     parts, pose = bones(), model.pose()
     placed = model.place(parts.corners, parts.corner_level, pose).reshape(len(VERTEBRAE), len(RIM), 3)
@@ -196,4 +196,4 @@ def landmarks(model: SpineModel, seen: SlotScanner) -> Tensor:
         name: dict(zip(RIM, rim.unbind(), strict=True))
         for name, rim in zip(VERTEBRAE, placed.unbind(), strict=True)
     }
-    return seen.project(corners_3d(points, seen))
+    return scanner.project(corners_3d(points, scanner))

@@ -1,4 +1,4 @@
-"""What shapes spines take: the principal components of drawn ones."""
+"""The prior of the spine's shape: principal components of randomly drawn spines."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from aasce.types import Array
 DRAWN = 800
 SEED = 20190
 SEVEREST = 90.0
-"""Cobb angles are drawn evenly from 0 to this; a prior of common curves would flatten the severe ones."""
+"""Degrees: Cobb angles are drawn uniformly from 0 to this; a prior of common curves would make severe ones smaller."""
 
 OWN = (0.7, 1.5, 2.0)
-"""Degrees (sd) by which a level's tilt, its rotation and a step's lean leave what the drawn spines have in common."""
+"""Degrees (sd) of the tilt and rotation of a level and of the lean of a step beside the components of all spines."""
 
 PITCH, DIVERGENCE = 4.0, 8.0
-"""Degrees (sd) by which the ray meets all vertebrae, and by which it meets the first and the last one, askew."""
+"""Degrees (sd) between the ray and the frontal direction of all vertebrae, and of the first and the last one."""
 
 READ = 1.5
 """Degrees (sd) of error in a tilt read from landmarks."""
@@ -55,20 +55,21 @@ class Shapes:
         return z.float()
 
     def of_tilts(self, tilts: Array, levels: Array) -> Tensor:
-        """The most likely z of a spine some of whose coronal tilts were read, in degrees.
+        """The most likely z of a spine of which some coronal tilts are known.
 
         Args:
-            tilts: (N,) degrees. levels: (N,) indices of LEVELS.
+            tilts: (N,) degrees.
+            levels: (N,) indices of LEVELS.
         """
-        seen = self.basis[torch.as_tensor(levels)].double()
-        own = seen @ seen.T + READ**2 * torch.eye(len(levels), dtype=torch.float64)
-        z: Tensor = seen.T @ torch.linalg.solve(own, torch.as_tensor(tilts, dtype=torch.float64))
+        known = self.basis[torch.as_tensor(levels)].double()
+        own = known @ known.T + READ**2 * torch.eye(len(levels), dtype=torch.float64)
+        z: Tensor = known.T @ torch.linalg.solve(own, torch.as_tensor(tilts, dtype=torch.float64))
         return z.float()
 
 
 @lru_cache(maxsize=1)
 def shapes() -> Shapes:
-    """Of spines drawn with every curve, each with its mirror image."""
+    """The prior of random spines with all kinds of curves, each with its mirror image."""
     rng = np.random.default_rng(SEED)
     drawn = []
     for _ in range(DRAWN):

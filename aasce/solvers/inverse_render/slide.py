@@ -1,7 +1,7 @@
-"""Where a spine may stand on a film: drawn spines of every curve type laid over it at every place and size.
+"""Whole random spines matched to a film at every place and size, the other start of the blind fit.
 
-Coarser than the chains of `chain`, but its spines are whole ones, severe ones among them, which no vertebra taken for
-another one can bend.
+Coarser than the chains of `chain`, but the spines are whole and include severe curves; a vertebra mistaken for its
+neighbour cannot bend them.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from aasce.solvers.inverse_render.prior import shapes
 
 
 def laid_spines(gradients: tuple[Map, Map], sizes: tuple[float, ...], spines: int, seed: int) -> list[Fitted]:
-    """Drawn spines where they agree best with a film's gradients, best first.
+    """Random spines at the places and sizes where they agree best with a film, best first.
 
-    Every spine is rendered once, brought to every size and slid over the whole film (normalised correlation of
-    both gradients), which is a search over all sizes and places at the cost of a few template matches.
+    Each spine is rendered once, scaled to every size and moved over the whole film (normalised correlation of both
+    gradients): a search over all sizes and places at the cost of a few template matches.
 
     Args:
         gradients: (H, W) of the film along x and y.
         sizes: lengths of the column T1 to L5, as shares of H.
-        spines: how many are drawn. seed: of the draw.
+        spines: number of spines.
+        seed: of the draw.
     """
     rows, largest = gradients[0].shape[0], max(sizes)
-    seen = camera(rows, (rows, rows))
+    scanner = camera(rows, (rows, rows))
     found: list[Fitted] = []
     for spine in likely_spines(spines, seed):
         spine.size = size_of(largest)
         with torch.no_grad():
-            bone = np.asarray(render(spine, seen).numpy(), np.float32)
+            bone = np.asarray(render(spine, scanner).numpy(), np.float32)
         for length in sizes:
             ratio = length / largest
             placed = _slide(bone, ratio, gradients)
@@ -47,7 +48,7 @@ def laid_spines(gradients: tuple[Map, Map], sizes: tuple[float, ...], spines: in
 
 
 def likely_spines(count: int, seed: int) -> list[SpineModel]:
-    """A straight spine and drawn ones of every curve type, of all sides and severities."""
+    """A straight spine and random ones of all curve types, sides and severities."""
     rng = np.random.default_rng(seed)
     spines = [SpineModel.straight()]
     while len(spines) < count:
@@ -60,7 +61,7 @@ def likely_spines(count: int, seed: int) -> list[SpineModel]:
 
 
 def _slide(bone: Map, ratio: float, gradients: tuple[Map, Map]) -> tuple[float, tuple[float, float]] | None:
-    """Best agreement over all places where the spine, brought to `ratio` of its size, lies within the film.
+    """Best agreement over all places where the spine, scaled by `ratio`, lies within the film.
 
     Args:
         bone: (H, W) rendered with T12 in the middle.
@@ -84,7 +85,7 @@ def _slide(bone: Map, ratio: float, gradients: tuple[Map, Map]) -> tuple[float, 
         cv2.resize(bone[top:bottom, left:right], size, interpolation=cv2.INTER_AREA), np.float32
     )
     near = np.asarray(cv2.dilate((patch > 1.0).astype(np.float32), np.ones((7, 7), np.uint8)))
-    # Where the film is flat the library divides by zero.
+    # OpenCV divides by zero where the film has one grey value.
     scores = [
         np.nan_to_num(
             cv2.matchTemplate(whole, part, cv2.TM_CCORR_NORMED, mask=near), nan=-1, posinf=-1, neginf=-1

@@ -1,9 +1,10 @@
-"""`inverse_render`: no training; the spine phantom fitted to one film through the differentiable X-ray.
+"""`inverse_render`: the spine phantom is fitted to the film through the differentiable X-ray; no training.
 
-Inverse rendering after Shetty et al. 2021 (section 2.3): shape and pose of a likely body descend along the gradient
-of the normalised gradient correlation between its X-ray and the film. Departs from the paper: the body is the kit's
-parametric spine, not a statistical model of segmented scans; one film of unknown geometry is given, not a
-calibrated fluoroscope, so size and place are fitted with the shape; the compared region is the spine's own.
+Inverse rendering after Shetty et al. 2021 (section 2.3): shape and pose of a likely body are optimised by gradient
+descent on the normalised gradient correlation between its X-ray and the film. Departures from the paper: the body is
+the parametric spine of `aasce.phantom`, not a statistical model of segmented scans; the geometry of the single film is
+unknown, not that of a calibrated fluoroscope, so size and place are fitted with the shape; only the region of the
+spine is compared.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from aasce.solvers.shared.confidence import Rule, confidence
 from aasce.types import AasceError, Orientation, Radiograph, SpinePrediction
 
 CALIBRATION: Rule = (4.3, 5.0)
-"""Offset and slope of the confidence's logistic rule over 1 - agreement, from fits of 36 rendered films."""
+"""Offset and slope of the confidence's logistic rule over 1 - agreement, fitted to 36 rendered films."""
 
 LOST = 0.15
 """Agreement below which no spine was found."""
@@ -62,19 +63,19 @@ class InverseRenderSolver(Solver):
         self.calibration: Rule = CALIBRATION
 
     def fit(self, train: FilmSet, validation: FilmSet | None, run: RunFolder) -> FitReport:
-        """Nothing is trained: the prior is the phantom's own."""
+        """Trains nothing: the prior is that of the phantom."""
         return FitReport(notes={"trained": False})
 
     def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
-        """Fits each film by itself, in one thread: several add up depths in an order that differs from run to run."""
+        """Fits each film by itself, in one thread, since sums over several threads differ from run to run."""
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            return [self._one(film) for film in films]
+            return [self._predict_one(film) for film in films]
         finally:
             torch.set_num_threads(threads)
 
-    def _one(self, film: Radiograph) -> SpinePrediction:
+    def _predict_one(self, film: Radiograph) -> SpinePrediction:
         if is_blank(film.pixels):
             return failed(film, self.name, BLANK_FILM)
         if min(film.size) < 64:
@@ -92,10 +93,10 @@ class InverseRenderSolver(Solver):
             raise AasceError(
                 "inverse_render: has no localizer to start from; use aasce.load or start.kind=blind"
             )
-        seen = self.localizer.predict([film])[0]
-        if seen.landmarks is None or seen.orientation != Orientation():
-            return None  # the phantom stands upright, its bone bright
-        start = model_of(seen.landmarks, film.size, seen.first_level)
+        given = self.localizer.predict([film])[0]
+        if given.landmarks is None or given.orientation != Orientation():
+            return None  # the phantom is upright, with bright bone
+        start = model_of(given.landmarks, film.size, given.first_level)
         fitted = Fitted(start, 1.0)
         for stage in self.config.stages:
             fitted = descend(fitted.model, film.pixels, stage, self.config, start)
@@ -104,8 +105,8 @@ class InverseRenderSolver(Solver):
     def _prediction(self, film: Radiograph, found: Localization, fitted: Fitted) -> SpinePrediction:
         size = turned_size(film.size, found.orientation.turns)
         # The camera's columns are rounded; its film is the film itself but for a fraction of a pixel.
-        seen = landmarks(fitted.model, camera(size[0], size)).detach().double().numpy()
-        corners = points_as_read(seen, film.size, found.orientation)
+        upright = landmarks(fitted.model, camera(size[0], size)).detach().double().numpy()
+        corners = points_as_read(upright, film.size, found.orientation)
         limit = np.array([film.width - 1, film.height - 1])
         leaves = bool((corners < 0).any() or (corners > limit).any())
         return SpinePrediction(
@@ -117,7 +118,7 @@ class InverseRenderSolver(Solver):
         )  # fmt: skip
 
     def save(self, folder: Path) -> None:
-        """Settings and state; the weights file holds the calibration alone, for there are no weights."""
+        """Writes settings and state; the weights file holds the calibration alone, as there are no weights."""
         write_run(folder, self)
         write_numbers(folder, {"calibration": np.asarray(self.calibration, np.float64)})
 

@@ -1,7 +1,7 @@
-"""The training loop that every learned solver shares.
+"""The training loop of all solvers that are networks.
 
-Plumbing (device, precision) is lightning-fabric's; this module holds what the kit promises of a run: a seed
-fixes it, an interruption changes nothing, the weights kept are the best averaged ones of the validation part.
+Device and precision are handled by lightning-fabric. This module holds what is guaranteed of a run: it depends on its
+seed alone, an interruption changes nothing, and the weights kept are the averaged ones with the best validation score.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class TrainSettings(Settings):
 
 
 class Task(Protocol):
-    """What a solver gives to the loop.
+    """What a solver trains; see `film_task` for a base class.
 
     Attributes:
         module: the network; its `forward` takes a batch and returns named losses, "loss" the one to minimise.
@@ -99,7 +99,7 @@ class Task(Protocol):
     module: nn.Module
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Batches of one epoch, wholly determined by the seed and `epoch`."""
+        """Batches of one epoch, which depend on the seed and `epoch` alone."""
         ...
 
     def steps(self) -> int:
@@ -107,12 +107,12 @@ class Task(Protocol):
         ...
 
     def validate(self, module: nn.Module) -> dict[str, float]:
-        """Scores of the validation part, "score" the one to minimise; {} without one."""
+        """Scores of the validation films, "score" the one to minimise; {} without any."""
         ...
 
 
 def seed_everything(seed: int) -> None:
-    """Fixes python's, numpy's and torch's generators, and asks torch for deterministic kernels."""
+    """Seeds the generators of Python, NumPy and torch, and asks torch for deterministic kernels."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  (albumentations and others read the global state)
     torch.manual_seed(seed)
@@ -123,14 +123,14 @@ def seed_everything(seed: int) -> None:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Random weights drawn inside are fixed by `seed`; torch's own generator goes on afterwards as if nothing was."""
+    """Inside, torch's generator starts from `seed`; afterwards it continues as if nothing had been drawn."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
 def resolve_device(name: str) -> str:
-    """Turns "auto" into the accelerator at hand, or "cpu"."""
+    """The device; for "auto" the accelerator at hand, or "cpu"."""
     if name != "auto":
         return name
     if torch.cuda.is_available():
@@ -168,7 +168,7 @@ def schedule(step: int, steps: int, settings: TrainSettings) -> float:
 
 
 def drawn_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, the next one drawn in a thread of its own while this one is learned from."""
+    """The same batches; a thread draws the next one during the training step of this one."""
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(next, batches, None)
         while (batch := job.result()) is not None:
@@ -179,8 +179,12 @@ def drawn_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
 def averaged(module: nn.Module, decay: float) -> ModelEmaV3:
     """Exponential moving average of weights and running statistics.
 
-    Its decay rises as n / (n + 10) over the first updates n, so that the average is not held back by the random
-    weights that it starts with.
+    Its decay rises as n / (n + 10) over the first updates n, so that the random weights at the start soon lose their
+    effect.
+
+    Args:
+        module: the network.
+        decay: of later updates.
     """
     average = ModelEmaV3(module, decay=decay, use_warmup=True, warmup_gamma=10.0, warmup_power=1.0)
     average.module.requires_grad_(False)
@@ -210,7 +214,7 @@ class Trainer:
         return self.run.path / "checkpoint.pt"
 
     def fit(self) -> FitReport:
-        """Trains to the end, to early stopping, or from where an interrupted run stood."""
+        """Trains to the last epoch or to early stopping; with `run.resume`, from where an interrupted run ended."""
         started = time.monotonic()
         if self.run.resume and self.checkpoint.exists():
             self._restore()
@@ -221,13 +225,13 @@ class Trainer:
         with self._progress() as progress:
             bar = progress.add_task("training", total=self.settings.epochs * self.task.steps())
             progress.update(bar, completed=self.epoch * self.task.steps())
-            while self.epoch < self.settings.epochs and not self._waited_enough():
+            while self.epoch < self.settings.epochs and not self._stops_early():
                 self._run_epoch(lambda text: progress.update(bar, advance=1, description=text))
         self._keep_best()
         score = None if math.isinf(self.best["score"]) else float(self.best["score"])
         return FitReport(self.epoch, int(self.best["epoch"]) or self.epoch, score, time.monotonic() - started)
 
-    def _run_epoch(self, tell: Callable[[str], None]) -> None:
+    def _run_epoch(self, report: Callable[[str], None]) -> None:
         seed_everything(self.seed * 100_003 + self.epoch)
         began = time.monotonic()
         sums: dict[str, float] = {}
@@ -239,7 +243,7 @@ class Trainer:
             for key, value in self._step(batch, schedule(step, total, self.settings)).items():
                 sums[key] = sums.get(key, 0.0) + value
             count += 1
-            tell(f"epoch {self.epoch + 1} loss {sums['loss'] / count:.3f}")
+            report(f"epoch {self.epoch + 1} loss {sums['loss'] / count:.3f}")
         self.epoch += 1
         row = {"epoch": float(self.epoch), **{k: v / max(count, 1) for k, v in sums.items()}}
         row |= self._validate() if self._validates() else {}
@@ -277,7 +281,7 @@ class Trainer:
             self.best["waited"] += 1
         return {f"val_{key}": value for key, value in scores.items()}
 
-    def _waited_enough(self) -> bool:
+    def _stops_early(self) -> bool:
         return 0 < self.settings.patience <= int(self.best["waited"])
 
     def _keep_best(self) -> None:
@@ -316,7 +320,7 @@ class Trainer:
 
 
 def draw_curves(rows: list[dict[str, float]], path: Path) -> None:
-    """Picture of the losses and of the validation scores over epochs."""
+    """Plots the losses and the validation scores over the epochs to a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

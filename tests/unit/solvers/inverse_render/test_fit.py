@@ -56,9 +56,9 @@ def film() -> RenderedFilm:
 
 def off(model: SpineModel) -> float:
     """px at 512 rows between the corners of a model and of `bent`."""
-    seen = camera(512, SIZE)
+    scanner = camera(512, SIZE)
     with torch.no_grad():
-        return float((landmarks(model, seen) - landmarks(bent(), seen)).norm(dim=-1).mean())
+        return float((landmarks(model, scanner) - landmarks(bent(), scanner)).norm(dim=-1).mean())
 
 
 def test_the_true_spine_agrees_best(shadow: np.ndarray) -> None:
@@ -121,18 +121,20 @@ def test_a_blind_fit_ends_at_the_spine(shadow: np.ndarray) -> None:
 
 @pytest.mark.parametrize("levels", [-1, 1])
 def test_a_spine_moved_by_a_vertebra_stands_where_its_neighbour_stood(levels: int) -> None:
-    seen = camera(512, SIZE)
+    scanner = camera(512, SIZE)
     with torch.no_grad():
-        before, after = (landmarks(m, seen).mean(dim=1) for m in (bent(), moved_by(bent(), levels, levels)))
+        before, after = (
+            landmarks(m, scanner).mean(dim=1) for m in (bent(), moved_by(bent(), levels, levels))
+        )
     kept, taken = (slice(0, 16), slice(1, 17)) if levels == 1 else (slice(1, 17), slice(0, 16))
     apart = (before[1:] - before[:-1]).norm(dim=-1).mean()
     assert float((after[kept] - before[taken]).norm(dim=-1).mean()) < 0.15 * apart
 
 
 def test_a_spine_stretched_by_a_vertebra_keeps_its_upper_end() -> None:
-    seen = camera(512, SIZE)
+    scanner = camera(512, SIZE)
     with torch.no_grad():
-        before, after = (landmarks(m, seen).mean(dim=1) for m in (bent(), moved_by(bent(), 0, -1)))
+        before, after = (landmarks(m, scanner).mean(dim=1) for m in (bent(), moved_by(bent(), 0, -1)))
     apart = (before[1:] - before[:-1]).norm(dim=-1).mean()
     assert float((after[0] - before[0]).norm()) < 0.3 * apart
     assert float((after[16] - before[15]).norm()) < 0.3 * apart
