@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from aasce.solvers.shared.encoders import make_encoder
 from aasce.solvers.vertebra_field.settings import LossSettings, NetworkSettings
 from aasce.targets.field import LEVELS, REACH, STRIDE, VOTES_FROM, Field
+from aasce.types import AasceError
 
 UNIT = 16.0
 """Canvas px that a vote channel of 1 stands for."""
@@ -37,6 +38,10 @@ class VertebraFieldNet(nn.Module):
         super().__init__()
         self.loss = loss
         self.encoder, channels = make_encoder(settings.encoder, 1, 4, 32, start)
+        if len(channels) != 4:
+            raise AasceError(
+                f"{settings.encoder.name}: has no features of strides 4, 8, 16 and 32; name another encoder"
+            )
         width = settings.head_channels
         self.decoder = FPNDecoder(
             encoder_channels=[1, *channels], encoder_depth=4, pyramid_channels=settings.pyramid_channels,
@@ -112,6 +117,7 @@ def field_losses(
 def _objectness(logit: Tensor, inside: Tensor) -> Tensor:
     target = inside.float()
     chance = logit.sigmoid()
+    # Not segmentation_models_pytorch's DiceLoss, which is 0 for a batch without a vertebra.
     dice: Tensor = 1 - (2 * (chance * target).sum() + 1) / (chance.sum() + target.sum() + 1)
     cross: Tensor = F.binary_cross_entropy_with_logits(logit, target)
     return 2 * cross + dice
@@ -127,7 +133,7 @@ def _size(quads: Tensor) -> Tensor:
 def _voters(maps: dict[str, Tensor], corners: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The cells that would vote for each vertebra if the maps were decoded: batch, row, column, vertebra (N,).
 
-    Decided by what the network says, as `targets.field.gather_votes` does, and not by the labels' outlines: the
+    Decided by the network's output, as `targets.field.gather_votes` does, and not by the labels' outlines: the
     cells of a tilted outline lie tilted, so that their mean votes would lean with the label by themselves.
     """
     objectness = maps["objectness"].detach()[:, 0].sigmoid()
