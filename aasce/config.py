@@ -227,7 +227,7 @@ def _fault(cls: type[Settings], detail: Any) -> tuple[str, str, str]:
     parents, keys = _place(cls, detail["loc"])
     name = ".".join(keys) or "settings"
     if detail["type"] == "extra_forbidden":
-        return name, f"unknown setting{_nearest_setting(cls, parents, keys[-1])}", ""
+        return name, f"unknown setting{_nearest_setting(cls, parents, keys)}", ""
     if detail["type"] == "missing":
         return name, "is missing", ""
     if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -264,14 +264,17 @@ def _place(cls: type[Settings], loc: Sequence[int | str]) -> tuple[list[type[Set
     return parents, keys
 
 
-def _nearest_setting(cls: type[Settings], parents: Sequence[type[Settings]], key: str) -> str:
-    """The nearest name beside the unknown one; failing that, the same name at another place."""
+def _nearest_setting(cls: type[Settings], parents: Sequence[type[Settings]], keys: Sequence[str]) -> str:
+    """The same name further inside, else the nearest name beside the unknown one, else the same name elsewhere."""
     names = list(dict.fromkeys(name for parent in parents for name in parent.model_fields))
-    near = nearest(key, names)
+    inside = [path for parent in parents for path in setting_names(parent) if path.endswith(f".{keys[-1]}")]
+    if inside:
+        return f" (did you mean {'.'.join([*keys[:-1], inside[0]])!r}?)"
+    near = nearest(keys[-1], names)
     if near:
         return near
     kinds = [kind for parent in parents for kind in _kinds(parent)]
-    paths = [path for path in setting_names(cls) if path.rsplit(".", 1)[-1] == key]
+    paths = [path for path in setting_names(cls) if path.rsplit(".", 1)[-1] == keys[-1]]
     if paths and not kinds:
         return f" (did you mean {paths[0]!r}?)"
     return f"{f' of {KIND} {kinds[0]}' if kinds else ''}; known: {', '.join(names)}"

@@ -102,6 +102,13 @@ def test_key_of_another_place_names_that_place() -> None:
     assert lines(overrides=("lr=3",))[1] == "  lr: unknown setting (did you mean 'train.lr'?)"
 
 
+def test_the_same_name_further_inside_is_nearer_than_another_one_beside() -> None:
+    """`options` stands beside, but `epochs` is what was written."""
+    assert lines(overrides=("group.epochs=3",), cls=Nested)[1] == (
+        "  group.epochs: unknown setting (did you mean 'group.train.epochs'?)"
+    )
+
+
 def test_unknown_key_near_nothing_lists_what_exists() -> None:
     assert lines(overrides=("zzz=3",))[1] == "  zzz: unknown setting; known: size, amp, train, second"
 
