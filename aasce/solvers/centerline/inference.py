@@ -50,7 +50,7 @@ def line_maps(net: Cascade | Members, canvas: Bytes, fast: bool = False) -> tupl
     Args:
         net: a cascade, or several, whose maps are averaged.
         canvas: (H, W) uint8.
-        fast: bfloat16 where the device computes it natively; for many training films, not for predictions.
+        fast: see `network_pass`.
 
     Returns:
         (2, h, w) probability of the spine and (2, h, w) of the centreline. A network without a map of the spine gives

@@ -16,15 +16,12 @@ from aasce.preprocess.crop import crop_view
 from aasce.solvers.centerline.inference import curve_angles, sample_tangents
 from aasce.solvers.centerline.network import Cascade
 from aasce.solvers.centerline.settings import CenterlineConfig
-from aasce.solvers.shared.canvas_task import CanvasTask
-from aasce.solvers.shared.film_task import Batch, angle_scores
+from aasce.solvers.shared.canvas_task import LOST, TiltTask
+from aasce.solvers.shared.film_task import Batch
 from aasce.solvers.shared.masks import as_bytes
 from aasce.solvers.shared.samples import Drawn, FilmSampler, Floats, Sample, SampleSplit
 from aasce.targets.curves import encode_centerline, encode_spine, row_tilts
 from aasce.targets.mask import Shares
-
-LOST = 20.0
-"""Degrees that count as the error of a film without a curve in the validation."""
 
 
 class CenterlineLoss(nn.Module):
@@ -90,7 +87,7 @@ def slope_loss(line: Tensor, tilts: Tensor, reach: int) -> Tensor:
     return (off * known).sum() / known.sum().clamp(min=1.0)
 
 
-class CenterlineTask(CanvasTask):
+class CenterlineTask(TiltTask):
     """`trainer.Task` of one cascade.
 
     Args:
@@ -111,15 +108,7 @@ class CenterlineTask(CanvasTask):
         """See `line_targets`."""
         return line_targets([d.landmarks for d in drawn], self.config)
 
-    def validation_scores(self, module: nn.Module) -> dict[str, float]:
-        """Mean error of the 17 tilts in degrees as "score", which is steadier on few films than SMAPE, and SMAPE."""
-        assert isinstance(module, CenterlineLoss)
-        films = self.split.validation
-        found = [self._scored(module.net, film) for film in films]
-        scores = angle_scores(np.stack([f[0] for f in found]), np.stack([film.angles for film in films]))
-        return {**scores, "smape": scores["score"], "score": float(np.mean([error for _, error in found]))}
-
-    def _scored(self, net: Cascade, film: Sample) -> tuple[Floats, float]:
+    def measured(self, net: Cascade, film: Sample) -> tuple[Floats, float]:
         """(3,) degrees, and the mean error of the tilts in degrees."""
         found, curve = sample_tangents(net, film, self.config)
         if found is None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from aasce.preprocess.crop import Box, View
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.multitask_pyramid.network import MultitaskNet
 from aasce.solvers.shared.autocrop import joined, largest_part
 from aasce.solvers.shared.readout import Readout
-from aasce.solvers.shared.samples import Floats, to_input
-from aasce.solvers.shared.tta import mirrored_back, with_mirror
+from aasce.solvers.shared.samples import Floats
+from aasce.solvers.shared.tta import mirrored_back, network_pass, with_mirror
 from aasce.targets.mask import Shares
 
 
-@torch.inference_mode()
 def predict_canvas(net: MultitaskNet, canvas: Bytes) -> tuple[Readout, Shares | None]:
     """The network's output for a canvas and its mirror image.
 
@@ -29,8 +27,7 @@ def predict_canvas(net: MultitaskNet, canvas: Bytes) -> tuple[Readout, Shares | 
         The head's output for the two, each in its own frame, and the (H/2, W/2) probability of "vertebra", mean of
         the two in the frame of the canvas; None from a network without a mask.
     """
-    device = next(net.parameters()).device
-    logits, found = net(to_input(with_mirror(canvas)).to(device))
+    logits, found = network_pass(net, with_mirror(canvas))
     both = Readout.of(found)
     if logits is None:
         return both, None
@@ -40,7 +37,7 @@ def predict_canvas(net: MultitaskNet, canvas: Bytes) -> tuple[Readout, Shares | 
 
 @dataclass(frozen=True, slots=True)
 class MaskPass:
-    """What the network finds in a rectangle of a film.
+    """The network's output for a rectangle of a film.
 
     Attributes:
         view: film px to canvas px.

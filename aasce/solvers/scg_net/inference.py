@@ -6,56 +6,28 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 
 from aasce.preprocess.crop import Box, View
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.scg_net.network import BoundaryNet
-from aasce.solvers.scg_net.settings import InputKind
+from aasce.solvers.scg_net.settings import RegressionSettings
 from aasce.solvers.shared.autocrop import joined, largest_part
-from aasce.solvers.shared.cascade import join_channels
-from aasce.solvers.shared.samples import Floats, to_input
-from aasce.solvers.shared.trainer import native_bf16
-from aasce.solvers.shared.tta import mirrored_back
+from aasce.solvers.shared.cascade import ChannelInput
+from aasce.solvers.shared.samples import Floats
+from aasce.solvers.shared.tta import mirrored_back, network_pass
 from aasce.targets.mask import Shares
 
 
-@torch.inference_mode()
 def border_maps(net: BoundaryNet, canvases: Bytes, fast: bool = False) -> Shares:
-    """Probabilities of the left and the right border.
-
-    Args:
-        net: the segmenter.
-        canvases: (B, H, W) uint8.
-        fast: bfloat16 where the device computes it natively; for many training films, not for predictions.
-
-    Returns:
-        (B, 2, H, W).
-    """
-    device = next(net.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=fast and native_bf16(device.type)):
-        logits = net(to_input(canvases).to(device))
+    """Probabilities of the left and the right border, (B, 2, H, W), on (B, H, W) canvases, see `network_pass`."""
+    logits = network_pass(net, canvases, fast)
     return np.asarray(logits.float().sigmoid().cpu().numpy(), np.float32)
 
 
-def has_film(kind: InputKind) -> bool:
-    """Whether the first channel of the regressor's input is the film."""
-    return kind != "curves"
-
-
-def regressor_input(canvas: Bytes, borders: Shares, size: tuple[int, int], kind: InputKind) -> Bytes:
-    """Input channels of the regressor, see `shared.cascade`.
-
-    Args:
-        canvas: (H, W) uint8.
-        borders: (2, H, W) probabilities of the left and the right border.
-        size: (h, w) of the regressor's canvas.
-        kind: which of film and borders.
-
-    Returns:
-        (h, w, C) uint8: film, left and right border, as far as `kind` has them.
-    """
-    return join_channels(canvas if has_film(kind) else None, [] if kind == "image" else list(borders), size)
+def regressor_input(settings: RegressionSettings) -> ChannelInput:
+    """What the regressor reads: film, left and right border, as far as the settings ask for them."""
+    kind = settings.input.kind
+    return ChannelInput(settings.size, kind != "curves", 0 if kind == "image" else 2)
 
 
 @dataclass(frozen=True, slots=True)

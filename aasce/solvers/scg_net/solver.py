@@ -24,7 +24,7 @@ from aasce.datasets import FilmSet
 from aasce.preprocess.crop import Box
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.solvers.base import FitReport, RunFolder
-from aasce.solvers.scg_net.inference import BorderPass, border_maps, has_film, regressor_input
+from aasce.solvers.scg_net.inference import BorderPass, border_maps, regressor_input
 from aasce.solvers.scg_net.network import ScgNet
 from aasce.solvers.scg_net.settings import ScgNetConfig
 from aasce.solvers.scg_net.task import BoundaryTask, RegressionTask
@@ -80,10 +80,10 @@ class ScgNetSolver(RegressingSolver):
         middle = found.middle
         if len(middle) < max(2, self.config.min_rows * len(found.canvas)):
             return "no spine found on the film"
-        size, kind = self.config.regression.size, self.config.regression.input.kind
+        shown = regressor_input(self.config.regression)
         pairs = zip(with_mirror(found.canvas), found.curves, strict=True)
-        channels = np.stack([regressor_input(*pair, size, kind) for pair in pairs])
-        both = read_channels(self.module.regression, channels, has_film(kind))
+        channels = np.stack([shown.channels(*pair) for pair in pairs])
+        both = read_channels(self.module.regression, channels, shown.film)
         if not both.finite:
             return "the regressor gave no number"
         angles, combined = pass_angles(both, found.view, found.box, self.config.regression.head)

@@ -5,57 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from aasce.preprocess.crop import Box, View
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.seg4reg.network import SegmentationNet
-from aasce.solvers.seg4reg.settings import InputKind
+from aasce.solvers.seg4reg.settings import RegressionSettings
 from aasce.solvers.shared.autocrop import largest_part
-from aasce.solvers.shared.cascade import join_channels
-from aasce.solvers.shared.samples import Floats, to_input
-from aasce.solvers.shared.trainer import native_bf16
+from aasce.solvers.shared.cascade import ChannelInput
+from aasce.solvers.shared.samples import Floats
+from aasce.solvers.shared.tta import network_pass
 from aasce.targets.mask import Shares
-from aasce.types import Array
 
 
-@torch.inference_mode()
 def segment(net: SegmentationNet, canvases: Bytes, fast: bool = False) -> Shares:
-    """Class probabilities of canvases.
-
-    Args:
-        net: the segmenter.
-        canvases: (B, H, W) uint8.
-        fast: bfloat16 where the device computes it natively; for many training films, not for predictions.
-
-    Returns:
-        (B, 3, H/2, W/2) of `targets.mask.CLASSES`.
-    """
-    device = next(net.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=fast and native_bf16(device.type)):
-        logits, _ = net(to_input(canvases).to(device))
+    """Probabilities (B, 3, H/2, W/2) of `targets.mask.CLASSES` on (B, H, W) canvases, see `network_pass`."""
+    logits, _ = network_pass(net, canvases, fast)
     return np.asarray(logits.float().softmax(dim=1).cpu().numpy(), np.float32)
 
 
-def has_film(kind: InputKind) -> bool:
-    """Whether the first channel of the regressor's input is the film."""
-    return kind != "mask"
-
-
-def regressor_input(canvas: Bytes, probabilities: Array, size: tuple[int, int], kind: InputKind) -> Bytes:
-    """Input channels of the regressor, see `shared.cascade`.
-
-    Args:
-        canvas: (H, W) uint8, the segmenter's canvas.
-        probabilities: (3, H/2, W/2) of `targets.mask.CLASSES`.
-        size: (h, w) of the regressor's canvas.
-        kind: which of film and mask.
-
-    Returns:
-        (h, w, C) uint8: film, vertebra and gap, as far as `kind` has them.
-    """
-    maps = [] if kind == "image" else list(probabilities[1:])
-    return join_channels(canvas if has_film(kind) else None, maps, size)
+def regressor_input(settings: RegressionSettings) -> ChannelInput:
+    """What the regressor reads: film, vertebra and gap, as far as the settings ask for them."""
+    kind = settings.input.kind
+    return ChannelInput(settings.size, kind != "mask", 0 if kind == "image" else 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from aasce.preprocess.crop import Box
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.solvers.base import FitReport, LearnedState, RunFolder
 from aasce.solvers.seg4reg.adaptation import target_films
-from aasce.solvers.seg4reg.inference import SegmentedPass, has_film, regressor_input, segment
+from aasce.solvers.seg4reg.inference import SegmentedPass, regressor_input, segment
 from aasce.solvers.seg4reg.network import Seg4RegNet
 from aasce.solvers.seg4reg.settings import Seg4RegConfig
 from aasce.solvers.seg4reg.task import RegressionTask, SegmentationTask
@@ -115,11 +115,11 @@ class Seg4RegSolver(RegressingSolver):
         vertebra = found.mask[1]
         if float((vertebra > 0.5).mean()) < self.config.min_mask:
             return "no vertebra found on the film"
-        size, kind = self.config.regression.size, self.config.regression.input.kind
+        shown = regressor_input(self.config.regression)
         # Masks are in the frame of the canvas; the regressor reads the second pass mirrored.
-        pairs = zip(with_mirror(found.canvas), mirrored_back(found.masks), strict=True)
-        channels = np.stack([regressor_input(*pair, size, kind) for pair in pairs])
-        both = read_channels(self.module.regression, channels, has_film(kind))
+        pairs = zip(with_mirror(found.canvas), mirrored_back(found.masks)[:, 1:], strict=True)
+        channels = np.stack([shown.channels(*pair) for pair in pairs])
+        both = read_channels(self.module.regression, channels, shown.film)
         if not both.finite:
             return "the regressor gave no number"
         angles, combined = pass_angles(both, found.view, found.box, self.config.regression.head)

@@ -9,7 +9,6 @@ landmarks by `geometry.cobb`. The drawn masks and the bends are departures from 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,24 +18,20 @@ from aasce.preprocess.augment import intensity_pipeline
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.seg4reg.adaptation import Discriminator, draw_target_canvas
 from aasce.solvers.seg4reg.drawn_masks import draw_mask, shake_vertebrae
-from aasce.solvers.seg4reg.inference import has_film, regressor_input, segment
+from aasce.solvers.seg4reg.inference import regressor_input, segment
 from aasce.solvers.seg4reg.network import SegmentationNet
 from aasce.solvers.seg4reg.settings import MaskInput, Seg4RegConfig
 from aasce.solvers.shared.canvas_task import CanvasTask
-from aasce.solvers.shared.cascade import CascadeTask, channels_tensor, predicted_samples, read_channels
-from aasce.solvers.shared.corruption import ChannelAugmenter, corrupt_mask
+from aasce.solvers.shared.cascade import CascadeTask, FirstNetwork, channels_tensor
+from aasce.solvers.shared.corruption import corrupt_mask
 from aasce.solvers.shared.film_task import Batch
 from aasce.solvers.shared.heads import Regressed
 from aasce.solvers.shared.masks import ClassOverlap, as_bytes, half_map, soft_dice
-from aasce.solvers.shared.readout import sample_angles
-from aasce.solvers.shared.row_head import AngleNet, angle_targets, head_losses
+from aasce.solvers.shared.row_head import AngleNet, head_losses
 from aasce.solvers.shared.samples import (
     Drawn,
     FilmSampler,
-    Floats,
-    Sample,
     SampleSplit,
-    Warper,
     plain_canvas,
     to_input,
 )
@@ -146,7 +141,7 @@ class RegressionLoss(nn.Module):
         """Losses of {"channels" (B, h, w, C) uint8, "wide" (T, h, w, C)} and `row_head.angle_targets`."""
         channels, wide = batch["channels"], batch.get("wide")
         both = channels if wide is None else torch.cat([channels, wide])
-        found: Regressed = self.net(channels_tensor(both, has_film(self.settings.input.kind)))
+        found: Regressed = self.net(channels_tensor(both, regressor_input(self.settings).film))
         losses = head_losses(found.first(len(channels)), batch, self.settings.head)
         return _with_domain(losses, self.discriminator, found.features, len(channels))
 
@@ -168,23 +163,12 @@ class RegressionTask(CascadeTask):
         split: SampleSplit,
         wide: list[Bytes],
     ) -> None:
-        self.config, self.settings = config, config.regression
-        s = self.settings
-        train = predict_masks(nets[0], split.train, config, s.variants)
-        validation = predict_masks(nets[0], split.validation, config, 1)
-        maps = 0 if s.input.kind == "image" else 2
-        super().__init__(
-            SampleSplit(train, validation),
-            Warper(s.size, config.augment, small=False),
-            ChannelAugmenter(has_film(s.input.kind), maps, config.augment.intensity, s.input.corrupt, 0.4),
-            s.variants,
-            s.batch,
-            (config.seed, 4),
-            s.repeats,
-        )
+        first, shown = first_network(nets[0], config), regressor_input(config.regression)
+        super().__init__(split, first, shown, config, config.regression.repeats)
+        self.config = config
         self.module = RegressionLoss(nets[1], config)
         adapts = self.module.discriminator is not None
-        self.wide = predict_targets(nets[0], wide, config) if adapts else []
+        self.wide = predict_targets(first, wide, config) if adapts else []
 
     def draw_batch(self, chosen: Sequence[int], rng: np.random.Generator) -> Batch:
         """Channels, targets, and target films as "wide" (T, h, w, C) uint8."""
@@ -204,39 +188,20 @@ class RegressionTask(CascadeTask):
             return drawn._replace(image=as_bytes(corrupt_mask(mask, drawn.landmarks, 1.0, rng)))
         return drawn._replace(image=self.augmenter.change(drawn.image, drawn.landmarks, rng))
 
-    def targets(self, drawn: Sequence[Drawn]) -> Batch:
-        """See `row_head.angle_targets`."""
-        landmarks, angles = [d.landmarks for d in drawn], [d.angles for d in drawn]
-        return angle_targets(landmarks, angles, self.settings.size, self.settings.head)
 
-    def angles(self, module: Any, samples: Sequence[Sample]) -> Floats:
-        """(N, 3) degrees."""
-        channels = np.stack([sample.pixels for sample in samples])
-        found = read_channels(module.net, channels, has_film(self.settings.input.kind))
-        return sample_angles(found, samples, self.settings.head)
+def first_network(net: SegmentationNet, config: Seg4RegConfig) -> FirstNetwork:
+    """The segmenter as the first network of the cascade; its maps are those of vertebra and gap."""
+    return FirstNetwork(
+        lambda canvases: segment(net, canvases, fast=True)[:, 1:], config.segmentation.size, 0.4
+    )
 
 
-def predict_masks(
-    net: SegmentationNet, films: list[Sample], config: Seg4RegConfig, variants: int
-) -> list[Sample]:
-    """Films with the masks that the segmenter predicts as samples, see `cascade.predicted_samples`."""
-    size, kind = config.regression.size, config.regression.input.kind
-
-    def predict(canvases: Bytes) -> list[Bytes]:
-        masks = segment(net, canvases, fast=True)
-        return [regressor_input(*pair, size, kind) for pair in zip(canvases, masks, strict=True)]
-
-    sizes = (config.segmentation.size, size)
-    return predicted_samples(predict, films, sizes, variants, config.augment.intensity, config.seed)
-
-
-def predict_targets(net: SegmentationNet, wide: list[Bytes], config: Seg4RegConfig) -> list[Bytes]:
+def predict_targets(first: FirstNetwork, wide: list[Bytes], config: Seg4RegConfig) -> list[Bytes]:
     """The regressor's input (h, w, C) of target films, four random trunks for each film."""
     rng = np.random.default_rng((config.seed, 3))
     pipeline = intensity_pipeline(config.augment.intensity)
-    found = []
+    shown, found = regressor_input(config.regression), []
     for _ in range(4 * len(wide)):
         canvas = draw_target_canvas(wide, config, rng, pipeline)
-        mask = segment(net, canvas[None], fast=True)[0]
-        found.append(regressor_input(canvas, mask, config.regression.size, config.regression.input.kind))
+        found.append(shown.channels(canvas, first.maps(canvas[None])[0]))
     return found

@@ -8,9 +8,8 @@ augmented like films, so that training the second network costs no pass of the f
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -23,43 +22,68 @@ from aasce.preprocess.crop import View, letterbox, similarity
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.shared.corruption import ChannelAugmenter
 from aasce.solvers.shared.film_task import Batch, FilmTask, angle_scores
-from aasce.solvers.shared.readout import Readout
-from aasce.solvers.shared.samples import Drawn, Floats, Sample, SampleSplit, Warper
+from aasce.solvers.shared.readout import Readout, sample_angles
+from aasce.solvers.shared.row_head import angle_targets
+from aasce.solvers.shared.samples import Drawn, Sample, SampleSplit, Warper
 from aasce.types import Array
 
 BULK = 8
 """Canvases that a network reads at once where there are many."""
 
 
-def join_channels(canvas: Bytes | None, maps: Sequence[Array], size: tuple[int, int]) -> Bytes:
-    """Input of a second network.
+@dataclass(frozen=True, slots=True)
+class ChannelInput:
+    """What a second network reads.
 
-    Args:
-        canvas: (H, W) uint8, what the first network read; None leaves the film out.
-        maps: (h', w') probabilities of the same aspect.
-        size: (h, w) of the second network's canvas.
-
-    Returns:
-        (h, w, C) uint8: the film, where it is wanted, then the maps.
+    Attributes:
+        size: (h, w) of its canvas.
+        film: whether the film is its first channel.
+        maps: number of its other channels, the maps; 0 for none.
     """
-    to = (size[1], size[0])
-    channels = []
-    if canvas is not None:
-        channels.append(
-            np.asarray(cv2.resize(np.ascontiguousarray(canvas), to, interpolation=cv2.INTER_AREA))
-        )
-    for probability in maps:
-        part = np.ascontiguousarray(probability * 255, dtype=np.float32)
-        resized = part if part.shape == size else cv2.resize(part, to, interpolation=cv2.INTER_LINEAR)
-        channels.append(np.clip(np.round(np.asarray(resized)), 0, 255).astype(np.uint8))
-    return np.stack(channels, axis=-1)
+
+    size: tuple[int, int]
+    film: bool
+    maps: int
+
+    def channels(self, canvas: Bytes, maps: Sequence[Array]) -> Bytes:
+        """The input (h, w, C) uint8.
+
+        Args:
+            canvas: (H, W) uint8, the input of the first network.
+            maps: (h', w') probabilities of the same aspect, its output.
+        """
+        to, found = (self.size[1], self.size[0]), []
+        if self.film:
+            shown = np.ascontiguousarray(canvas)
+            found.append(np.asarray(cv2.resize(shown, to, interpolation=cv2.INTER_AREA)))
+        for probability in maps[: self.maps]:
+            part = np.ascontiguousarray(probability * 255, dtype=np.float32)
+            if part.shape != self.size:
+                part = np.asarray(cv2.resize(part, to, interpolation=cv2.INTER_LINEAR))
+            found.append(np.clip(np.round(part), 0, 255).astype(np.uint8))
+        return np.stack(found, axis=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstNetwork:
+    """The first network of a cascade, trained already.
+
+    Attributes:
+        maps: (B, H, W) uint8 canvases to the maps of each, (B, M, h', w').
+        size: (H, W) of its canvas.
+        corruption: strength of `corruption.corrupt_mask` for its maps.
+    """
+
+    maps: Callable[[Bytes], Array]
+    size: tuple[int, int]
+    corruption: float
 
 
 def channels_tensor(channels: Tensor, film: bool) -> Tensor:
     """(B, h, w, C) uint8 channels to a (B, C, h, w) float32 tensor, the film standardised, maps in [-1, 1].
 
     Args:
-        channels: see `join_channels`.
+        channels: see `ChannelInput`.
         film: whether the first one is the film.
     """
     x = channels.float()
@@ -74,7 +98,7 @@ def read_channels(net: nn.Module, channels: Bytes, film: bool) -> Readout:
 
     Args:
         net: its input is that of `channels_tensor`.
-        channels: see `join_channels`.
+        channels: see `ChannelInput`.
         film: whether the first one is the film.
     """
     device = next(net.parameters()).device
@@ -86,22 +110,17 @@ def read_channels(net: nn.Module, channels: Bytes, film: bool) -> Readout:
 
 
 def predicted_samples(
-    predict: Callable[[Bytes], Sequence[Bytes]],
-    films: list[Sample],
-    sizes: tuple[tuple[int, int], tuple[int, int]],
-    variants: int,
-    intensity: float,
-    seed: int,
+    first: FirstNetwork, films: list[Sample], shown: ChannelInput, variants: int, intensity: float, seed: int
 ) -> list[Sample]:
-    """Samples whose pixels are what a first network predicts of films.
+    """Samples whose pixels are the second network's input, made of films and what the first one predicts of them.
 
     The first variant shows the film as it is; the others have other grey values, are smaller and shifted, and every
     second one is mirrored.
 
     Args:
-        predict: (B, H, W) canvases to the channels (h, w, C) of each.
-        films: what is read.
-        sizes: (H, W) of the first network's canvas and (h, w) of the channels, of the same aspect.
+        first: the first network.
+        films: what it reads.
+        shown: what the second network reads.
         variants: samples of each film.
         intensity: strength of the grey-value pipeline.
         seed: of the run.
@@ -113,16 +132,17 @@ def predicted_samples(
     pipeline = intensity_pipeline(intensity)
     found: list[Sample] = []
     for start in range(0, len(films) * variants, BULK):
-        shown = []
+        drawn = []
         for number in range(start, min(start + BULK, len(films) * variants)):
             film, variant = films[number // variants], number % variants
-            canvas, view = _variant_canvas(film, variant, sizes[0], rng)
+            canvas, view = _variant_canvas(film, variant, first.size, rng)
             if variant:
                 reseed(pipeline, rng)
                 canvas = np.asarray(pipeline(image=canvas)["image"])
-            shown.append((film, variant, view, canvas))
-        predicted = predict(np.stack([canvas for *_, canvas in shown]))
-        found += [_predicted(*of[:3], pixels) for of, pixels in zip(shown, predicted, strict=True)]
+            drawn.append((film, variant, view, canvas))
+        predicted = first.maps(np.stack([canvas for *_, canvas in drawn]))
+        for (film, variant, view, canvas), maps in zip(drawn, predicted, strict=True):
+            found.append(_predicted(film, variant, view, shown.channels(canvas, maps)))
     return found
 
 
@@ -157,25 +177,27 @@ class CascadeTask(FilmTask):
     """Training of a second network on `predicted_samples`.
 
     Args:
-        split: `variants` samples of each training film and one of each validation film, see `predicted_samples`.
-        warper: moves them.
-        augmenter: changes their grey values and maps.
-        variants: samples of each training film.
-        batch, stream, repeats: see `FilmTask`.
+        films: training and validation films.
+        first: the first network.
+        shown: what the second network reads.
+        config: of the solver; its `regression` are the settings of the second network.
+        repeats: see `FilmTask`.
     """
 
     def __init__(
-        self,
-        split: SampleSplit,
-        warper: Warper,
-        augmenter: ChannelAugmenter,
-        variants: int,
-        batch: int,
-        stream: tuple[int, ...],
-        repeats: int = 1,
+        self, films: SampleSplit, first: FirstNetwork, shown: ChannelInput, config: Any, repeats: int = 1
     ) -> None:
-        super().__init__(len(split.train) // variants, batch, stream, repeats)
-        self.split, self.warper, self.augmenter, self.variants = split, warper, augmenter, variants
+        self.settings = s = config.regression
+        super().__init__(len(films.train), s.batch, (config.seed, 4), repeats)
+        intensity, seed = config.augment.intensity, config.seed
+        self.split = SampleSplit(
+            predicted_samples(first, films.train, shown, s.variants, intensity, seed),
+            predicted_samples(first, films.validation, shown, 1, intensity, seed),
+        )
+        self.warper = Warper(s.size, config.augment, small=False)
+        self.augmenter = ChannelAugmenter(
+            shown.film, shown.maps, intensity, s.input.corrupt, first.corruption
+        )
 
     def draw_batch(self, chosen: Sequence[int], rng: np.random.Generator) -> Batch:
         """Channels (B, h, w, C) uint8, and the targets."""
@@ -189,25 +211,21 @@ class CascadeTask(FilmTask):
 
     def warped(self, film: int, rng: np.random.Generator) -> Drawn:
         """One of the variants of a film, moved."""
-        variant = int(rng.integers(self.variants))
-        return self.warper.draw(self.split.train[film * self.variants + variant], rng)
+        variant = int(rng.integers(self.settings.variants))
+        return self.warper.draw(self.split.train[film * self.settings.variants + variant], rng)
 
-    @abstractmethod
     def targets(self, drawn: Sequence[Drawn]) -> Batch:
-        """What the network is taught about each sample of a batch."""
+        """What the head is taught about each sample of a batch."""
+        landmarks, angles = [d.landmarks for d in drawn], [d.angles for d in drawn]
+        return angle_targets(landmarks, angles, self.settings.size, self.settings.head)
 
-    @abstractmethod
-    def angles(self, module: Any, samples: Sequence[Sample]) -> Floats:
-        """(N, 3) degrees that the network predicts of samples without augmentation.
-
-        Args:
-            module: the network with its losses.
-            samples: N, at least one.
-        """
-
-    def validate(self, module: nn.Module) -> dict[str, float]:
+    def validate(self, module: Any) -> dict[str, float]:
         """SMAPE of the validation films, as "score", and the mean error of each angle; {} without any."""
         samples = self.split.validation
         if not samples:
             return {}
-        return angle_scores(self.angles(module, samples), np.stack([sample.angles for sample in samples]))
+        found = read_channels(
+            module.net, np.stack([sample.pixels for sample in samples]), self.augmenter.film
+        )
+        angles = sample_angles(found, samples, self.settings.head)
+        return angle_scores(angles, np.stack([sample.angles for sample in samples]))

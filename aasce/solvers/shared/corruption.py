@@ -75,7 +75,7 @@ class ChannelAugmenter:
         """Changed channels.
 
         Args:
-            channels: (h, w, C), see `cascade.join_channels`.
+            channels: (h, w, C), see `cascade.ChannelInput`.
             landmarks: (V, 4, 2) px of the channels.
             rng: source of every draw.
         """

@@ -1,10 +1,31 @@
-"""Test-time augmentation by mirroring: two passes over a canvas, the second one over its mirror image."""
+"""Passes of a network over canvases, and test-time augmentation: a second pass over the mirror image."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+import torch
+from torch import nn
+
+from aasce.preprocess.intensity import Bytes
+from aasce.solvers.shared.samples import to_input
+from aasce.solvers.shared.trainer import native_bf16
 from aasce.types import Array
+
+
+@torch.inference_mode()
+def network_pass(net: nn.Module, canvases: Bytes, fast: bool = False) -> Any:
+    """Output of a network for canvases.
+
+    Args:
+        net: its input is that of `samples.to_input`.
+        canvases: (B, H, W) uint8.
+        fast: bfloat16 where the device computes it natively; for many training films, not for predictions.
+    """
+    device = next(net.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=fast and native_bf16(device.type)):
+        return net(to_input(canvases).to(device))
 
 
 def with_mirror(canvas: Array) -> Array:

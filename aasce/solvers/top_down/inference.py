@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from aasce.geometry.centerline import arc_lengths, levels_on, points_on
@@ -15,9 +14,8 @@ from aasce.geometry.spine_function import SpineFunction, fit_borders, main_curve
 from aasce.preprocess.crop import Box, View, crop_view, letterbox
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.shared.autocrop import joined, longest_part
-from aasce.solvers.shared.samples import KEPT_HEIGHT, Intensity, Sample, even_out, shrunk, to_input
-from aasce.solvers.shared.trainer import native_bf16
-from aasce.solvers.shared.tta import mirrored_back, with_mirror
+from aasce.solvers.shared.samples import KEPT_HEIGHT, Intensity, Sample, even_out, shrunk
+from aasce.solvers.shared.tta import mirrored_back, network_pass, with_mirror
 from aasce.solvers.top_down.edges import EdgeResponse
 from aasce.solvers.top_down.network import RUNet
 from aasce.solvers.top_down.settings import SpineFunctionSettings
@@ -95,22 +93,18 @@ def sample_scene(sample: Sample, size: tuple[int, int]) -> Scene:
     return Scene(image, sample.view, letterbox(sample.size, size), sample.height)
 
 
-@torch.inference_mode()
 def spine_maps(net: RUNet, canvas: Array, fast: bool = False) -> Shares:
     """Probability of the spine in a canvas and in its mirror image, both in the frame of the canvas.
 
     Args:
         net: the network.
         canvas: (H, W) uint8.
-        fast: bfloat16 where the device computes it natively; for many training films, not for predictions.
+        fast: see `network_pass`.
 
     Returns:
         (2, H, W).
     """
-    device = next(net.parameters()).device
-    both = to_input(with_mirror(canvas)).to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=fast and native_bf16(device.type)):
-        logits = net(both)
+    logits = network_pass(net, with_mirror(canvas), fast)
     spine = np.asarray(logits.float().softmax(dim=1)[:, 1].cpu().numpy(), np.float32)
     return mirrored_back(spine)
 

@@ -10,17 +10,14 @@ from torch import Tensor, nn
 
 from aasce.geometry.cobb import tilt_error
 from aasce.geometry.correction import Correction
-from aasce.solvers.shared.canvas_task import CanvasTask
-from aasce.solvers.shared.film_task import Batch, angle_scores
+from aasce.solvers.shared.canvas_task import LOST, TiltTask
+from aasce.solvers.shared.film_task import Batch
 from aasce.solvers.shared.masks import as_bytes
 from aasce.solvers.shared.samples import Drawn, FilmSampler, Floats, Sample, SampleSplit
 from aasce.solvers.top_down.inference import Rules, fit_spine, measure_spine, sample_scene, spine_maps
 from aasce.solvers.top_down.network import RUNet
 from aasce.solvers.top_down.settings import TopDownConfig
 from aasce.targets.curves import encode_spine
-
-LOST = 20.0
-"""Degrees that count as the error of a film without a spine in the validation."""
 
 
 class TopDownLoss(nn.Module):
@@ -39,7 +36,7 @@ class TopDownLoss(nn.Module):
         return {"loss": entropy}
 
 
-class TopDownTask(CanvasTask):
+class TopDownTask(TiltTask):
     """`trainer.Task` of the network."""
 
     def __init__(self, config: TopDownConfig, net: RUNet, split: SampleSplit) -> None:
@@ -53,15 +50,7 @@ class TopDownTask(CanvasTask):
         spines = [as_bytes(encode_spine(d.landmarks, self.config.size, oversample=2)) for d in drawn]
         return {"spine": torch.from_numpy(np.stack(spines))}
 
-    def validation_scores(self, module: nn.Module) -> dict[str, float]:
-        """Mean error of the 17 tilts of the function in degrees as "score"; SMAPE and the angles' errors beside it."""
-        assert isinstance(module, TopDownLoss)
-        films = self.split.validation
-        found = [self._scored(module.net, film) for film in films]
-        scores = angle_scores(np.stack([f[0] for f in found]), np.stack([film.angles for film in films]))
-        return {**scores, "smape": scores["score"], "score": float(np.mean([error for _, error in found]))}
-
-    def _scored(self, net: RUNet, film: Sample) -> tuple[Floats, float]:
+    def measured(self, net: RUNet, film: Sample) -> tuple[Floats, float]:
         """(3,) degrees, and the mean error of the tilts in degrees."""
         scene = sample_scene(film, self.config.size)
         fitted = fit_spine(spine_maps(net, scene.canvas).mean(axis=0), self.config.spine_function)

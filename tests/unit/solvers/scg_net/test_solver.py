@@ -86,12 +86,8 @@ def test_the_papers_regressor_is_a_densenet_of_that_input(tmp_path: Path, kind: 
     found = net(torch.zeros(2, CHANNELS[kind], 128, 64))
     assert found.angles.shape == (2, 3)
     assert found.tilts is None
-    channels = regressor_input(
-        np.zeros((128, 64), np.uint8),
-        np.ones((2, 128, 64), np.float32),
-        (128, 64),
-        config.regression.input.kind,
-    )
+    shown = regressor_input(config.regression)
+    channels = shown.channels(np.zeros((128, 64), np.uint8), np.ones((2, 128, 64), np.float32))
     assert channels.shape == (128, 64, CHANNELS[kind])
 
 

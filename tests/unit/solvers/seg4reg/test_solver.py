@@ -16,7 +16,7 @@ from aasce.preprocess.crop import View, letterbox
 from aasce.solvers.base import RunFolder
 from aasce.solvers.seg4reg.adaptation import Discriminator, reverse_gradient, target_films
 from aasce.solvers.seg4reg.drawn_masks import draw_mask, shake_vertebrae
-from aasce.solvers.seg4reg.inference import SegmentedPass, has_film, regressor_input
+from aasce.solvers.seg4reg.inference import SegmentedPass, regressor_input
 from aasce.solvers.seg4reg.network import Seg4RegNet, SegmentationNet
 from aasce.solvers.seg4reg.settings import (
     AdaptationSettings,
@@ -24,9 +24,9 @@ from aasce.solvers.seg4reg.settings import (
     SegmentationSettings,
 )
 from aasce.solvers.seg4reg.solver import Seg4RegSolver, without_small
-from aasce.solvers.seg4reg.task import RegressionLoss, predict_masks
+from aasce.solvers.seg4reg.task import RegressionLoss, first_network
 from aasce.solvers.shared.autocrop import crop_box
-from aasce.solvers.shared.cascade import channels_tensor
+from aasce.solvers.shared.cascade import channels_tensor, predicted_samples
 from aasce.solvers.shared.confidence import fit_confidence
 from aasce.solvers.shared.corruption import corrupt_mask
 from aasce.solvers.shared.encoders import EncoderSettings
@@ -158,8 +158,8 @@ def test_landmarks_of_predicted_samples_lie_on_their_masks(
         return np.stack([1 - half, half, 0 * half], axis=1).astype(np.float32)
 
     monkeypatch.setattr("aasce.solvers.seg4reg.task.segment", truth)
-    still = config.model_copy(update={"augment": AugmentSettings(intensity=0.0)})
-    samples = predict_masks(Seg4RegSolver(config).module.segmentation, [sample], still, 4)
+    first = first_network(Seg4RegSolver(config).module.segmentation, config)
+    samples = predicted_samples(first, [sample], regressor_input(config.regression), 4, 0.0, 0)
     assert len(samples) == 4
     for found in samples:
         assert found.pixels.shape == (64, 32, 2)
@@ -180,11 +180,11 @@ def test_canvas_of_a_rectangle_and_its_way_back() -> None:
 
 
 @pytest.mark.parametrize(("kind", "channels"), [("mask", 2), ("image", 1), ("image+mask", 3)])
-def test_channels_of_each_input(kind: str, channels: int) -> None:
-    probabilities = np.full((3, 64, 32), 1 / 3, np.float32)
-    given = regressor_input(np.full((128, 64), 255, np.uint8), probabilities, (64, 32), kind)
+def test_channels_of_each_input(kind: str, channels: int, tmp_path: Path) -> None:
+    shown = regressor_input(tiny(f"regression.input.kind={kind}", tmp=tmp_path).regression)
+    given = shown.channels(np.full((128, 64), 255, np.uint8), np.full((2, 64, 32), 1 / 3, np.float32))
     assert given.shape == (64, 32, channels)
-    x = channels_tensor(torch.from_numpy(given)[None], has_film(kind))
+    x = channels_tensor(torch.from_numpy(given)[None], shown.film)
     assert x.shape == (1, channels, 64, 32)
     if kind != "mask":
         assert x[0, 0, 0, 0].item() == pytest.approx(127.5 / 64)

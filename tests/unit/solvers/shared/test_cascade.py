@@ -8,7 +8,7 @@ import torch
 
 from aasce.preprocess.crop import View
 from aasce.preprocess.intensity import Bytes
-from aasce.solvers.shared.cascade import channels_tensor, join_channels, predicted_samples
+from aasce.solvers.shared.cascade import ChannelInput, FirstNetwork, channels_tensor, predicted_samples
 from aasce.solvers.shared.corruption import corrupt_mask
 from aasce.solvers.shared.samples import Sample
 from tests.conftest import straight_spine
@@ -17,10 +17,11 @@ from tests.conftest import straight_spine
 def test_film_comes_first_and_maps_follow() -> None:
     canvas = np.full((128, 64), 255, np.uint8)
     maps = [np.full((64, 32), 0.2), np.full((64, 32), 1.0)]
-    channels = join_channels(canvas, maps, (32, 16))
+    channels = ChannelInput((32, 16), film=True, maps=2).channels(canvas, maps)
     assert channels.shape == (32, 16, 3)
     assert channels[0, 0].tolist() == [255, 51, 255]
-    assert join_channels(None, maps, (64, 32)).shape == (64, 32, 2)
+    assert ChannelInput((64, 32), film=False, maps=2).channels(canvas, maps).shape == (64, 32, 2)
+    assert ChannelInput((64, 32), film=True, maps=0).channels(canvas, maps).shape == (64, 32, 1)
     x = channels_tensor(torch.from_numpy(channels)[None], film=True)
     assert x[0, :, 5, 5].tolist() == pytest.approx([127.5 / 64, 51 / 127.5 - 1, 1.0])
     assert channels_tensor(torch.from_numpy(channels[..., 1:])[None], film=False)[
@@ -41,10 +42,12 @@ def marked_sample() -> Sample:
 def test_landmarks_of_variants_lie_on_their_films(size: tuple[int, int]) -> None:
     """Marks lie 40 px left of the middles (right on a mirrored film) in every variant and size."""
 
-    def predict(canvases: Bytes) -> list[Bytes]:
-        return [join_channels(canvas, [], size) for canvas in canvases]
+    def no_maps(canvases: Bytes) -> Bytes:
+        return canvases[:, None]
 
-    samples = predicted_samples(predict, [marked_sample(), marked_sample()], ((256, 128), size), 3, 0.0, 0)
+    shown = ChannelInput(size, film=True, maps=0)
+    first = FirstNetwork(no_maps, (256, 128), 0.0)
+    samples = predicted_samples(first, [marked_sample(), marked_sample()], shown, 3, 0.0, 0)
     assert len(samples) == 6
     for number, sample in enumerate(samples):
         middles = sample.landmarks.mean(axis=1)
