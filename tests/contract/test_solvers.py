@@ -1,4 +1,4 @@
-"""What is asked of every solver, whatever its method; a new one adds its case to `CASES`."""
+"""The contract of every solver, whatever its method; a new one adds its case to `CASES`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Case:
 
     Attributes:
         learn: settings over its `tiny()` ones.
-        repeats: how often each of the four films is seen in an epoch.
+        repeats: how often each of the four films is in an epoch.
     """
 
     learn: tuple[str, ...] = ()
@@ -109,14 +109,14 @@ CASES = {
 
 @dataclass(frozen=True)
 class Trained:
-    """A solver that has seen the tiny set, the set, and its answers."""
+    """A solver trained on the tiny set, the set, and its predictions for it."""
 
     name: str
     case: Case
     solver: Any
     films: FilmSet
     radiographs: list[Radiograph]
-    answers: list[SpinePrediction]
+    predictions: list[SpinePrediction]
 
 
 def made(name: str, folder: Path, overrides: Sequence[str]) -> Any:
@@ -137,7 +137,7 @@ def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> FilmSet:
 def trained(
     request: pytest.FixtureRequest, tiny_set: FilmSet, tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:
-    """Trained once for all tests, then saved, since a solver goes on with what it saved."""
+    """Trained once for all tests, then saved, since a solver predicts with the rounded weights that it saved."""
     name = str(request.param)
     case, folder = CASES[name], tmp_path_factory.mktemp(name)
     solver = made(name, folder, case.learn)
@@ -180,12 +180,12 @@ def test_contract(trained: Trained) -> None:
 def test_flags_of_the_film_are_kept_once(trained: Trained) -> None:
     flagged = replace(trained.radiographs[0], flags=("intensity_rescaled",))
     blank = Radiograph("blank", np.zeros(SIZE, np.uint8), flags=("intensity_rescaled",))
-    for answer in trained.solver.predict([flagged, blank]):
-        assert answer.flags.count("intensity_rescaled") == 1
+    for found in trained.solver.predict([flagged, blank]):
+        assert found.flags.count("intensity_rescaled") == 1
 
 
-class Told(Solver):
-    """A localizer that knows how the film lies."""
+class KnownOrientation(Solver):
+    """A localizer that is given how the film lies."""
 
     def __init__(self, found: Localization, inner: Solver) -> None:
         self.found, self.inner = found, inner
@@ -211,42 +211,44 @@ def test_a_turned_or_negative_film_is_measured_as_the_upright_one(
     pixels = np.ascontiguousarray(np.rot90(film.pixels, turns))
     lying = replace(film, pixels=255 - pixels if negative else pixels)
     plain = solver.predict([film])[0]
-    solver.localizer = Told(Localization(Orientation(turns, negative)), solver)
+    solver.localizer = KnownOrientation(Localization(Orientation(turns, negative)), solver)
     try:
-        answer = solver.predict([lying])[0]
+        found = solver.predict([lying])[0]
     finally:
         solver.localizer = None
-    assert answer.orientation == Orientation(turns, negative)
-    assert set(answer.orientation.flags) <= set(answer.flags)
-    np.testing.assert_allclose(degrees(answer), degrees(plain), atol=1e-6)
+    assert found.orientation == Orientation(turns, negative)
+    assert set(found.orientation.flags) <= set(found.flags)
+    np.testing.assert_allclose(degrees(found), degrees(plain), atol=1e-6)
 
 
-def test_answers_are_of_their_films(trained: Trained) -> None:
-    for film, answer in zip(trained.radiographs, trained.answers, strict=True):
-        assert (answer.film_id, answer.size, answer.solver) == (film.film_id, SIZE, trained.name)
-        assert answer.failure is None
-        assert 0 <= answer.confidence <= 1
-        assert answer.landmarks is None or answer.landmarks.shape[1:] == (4, 2)
+def test_predictions_are_of_their_films(trained: Trained) -> None:
+    for film, found in zip(trained.radiographs, trained.predictions, strict=True):
+        assert (found.film_id, found.size, found.solver) == (film.film_id, SIZE, trained.name)
+        assert found.failure is None
+        assert 0 <= found.confidence <= 1
+        assert found.landmarks is None or found.landmarks.shape[1:] == (4, 2)
 
 
 def test_order_is_kept(trained: Trained) -> None:
     backward = trained.solver.predict(trained.radiographs[::-1])
-    assert all(same(a, b, atol=1e-3) for a, b in zip(trained.answers[::-1], backward, strict=True))
+    assert all(same(a, b, atol=1e-3) for a, b in zip(trained.predictions[::-1], backward, strict=True))
 
 
 def test_batching_changes_nothing(trained: Trained) -> None:
     alone = [trained.solver.predict([film])[0] for film in trained.radiographs]
-    assert all(same(a, b, atol=1e-3) for a, b in zip(trained.answers, alone, strict=True))
+    assert all(same(a, b, atol=1e-3) for a, b in zip(trained.predictions, alone, strict=True))
 
 
-def test_no_film_no_answer(trained: Trained) -> None:
+def test_no_film_no_prediction(trained: Trained) -> None:
     assert trained.solver.predict([]) == []
 
 
 def test_save_and_load_give_the_same_bits(trained: Trained, tmp_path: Path) -> None:
     trained.solver.save(tmp_path / "a")
     again = type(trained.solver).load(tmp_path / "a")
-    assert all(same(a, b) for a, b in zip(trained.answers, again.predict(trained.radiographs), strict=True))
+    assert all(
+        same(a, b) for a, b in zip(trained.predictions, again.predict(trained.radiographs), strict=True)
+    )
     again.save(tmp_path / "b")
     assert {p.name for p in (tmp_path / "b").iterdir()} == {CONFIG_FILE, STATE_FILE, WEIGHTS_FILE}
     for name in (CONFIG_FILE, STATE_FILE, WEIGHTS_FILE):
@@ -268,32 +270,32 @@ def test_weights_of_another_solver_are_refused(trained: Trained, tmp_path: Path)
         type(trained.solver).load(tmp_path)
 
 
-def test_mirrored_film_gives_mirrored_answer(trained: Trained) -> None:
+def test_mirrored_film_gives_mirrored_landmarks(trained: Trained) -> None:
     mirrored = [
         replace(film, pixels=np.ascontiguousarray(film.pixels[:, ::-1])) for film in trained.radiographs
     ]
-    for answer, other in zip(trained.answers, trained.solver.predict(mirrored), strict=True):
-        assert abs(degrees(answer)[0] - degrees(other)[0]) <= SOLVERS[trained.name].mirror_degrees
-        if answer.landmarks is not None:
+    for found, other in zip(trained.predictions, trained.solver.predict(mirrored), strict=True):
+        assert abs(degrees(found)[0] - degrees(other)[0]) <= SOLVERS[trained.name].mirror_degrees
+        if found.landmarks is not None:
             # x runs the other way, so left and right corners change places.
-            expected = answer.landmarks[:, [1, 0, 3, 2]] * [-1, 1] + [SIZE[1] - 1, 0]
+            expected = found.landmarks[:, [1, 0, 3, 2]] * [-1, 1] + [SIZE[1] - 1, 0]
             assert (
                 np.linalg.norm(other.landmarks - expected, axis=-1).mean() <= SOLVERS[trained.name].mirror_px
             )
 
 
 def test_tiny_set_is_learned(trained: Trained) -> None:
-    """On films it has seen, twice as near to the major angle as the best constant answer."""
+    """On its training films, half the error of the major angle of the best constant."""
     if trained.name == "constant":
         truth = np.array([film.angles for film in trained.films])
-        assert np.array_equal(degrees(trained.answers[0]), np.median(truth, axis=0))
+        assert np.array_equal(degrees(trained.predictions[0]), np.median(truth, axis=0))
         return
     if trained.name == "inverse_render":
         # Nothing is learned, and drawn boxes are no X-ray; tests/unit/solvers/inverse_render fits real shadows.
-        assert all(answer.landmarks is not None for answer in trained.answers)
+        assert all(found.landmarks is not None for found in trained.predictions)
         return
     truth = np.array([film.angles[0] for film in trained.films if film.angles is not None])
-    major = np.array([degrees(answer)[0] for answer in trained.answers])
+    major = np.array([degrees(found)[0] for found in trained.predictions])
     assert np.abs(major - truth).mean() < np.abs(truth - np.median(truth)).mean() / 2, (major, truth)
 
 
@@ -327,15 +329,15 @@ def _trainable(solver: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_blank_film_fails_or_gives_finite_angles(trained: Trained, grey: int) -> None:
     blank = Radiograph("blank", np.full(SIZE, grey, np.uint8))
-    answer = trained.solver.predict([blank])[0]
-    assert answer.film_id == "blank"
-    assert answer.failure or np.isfinite(degrees(answer)).all()
+    found = trained.solver.predict([blank])[0]
+    assert found.film_id == "blank"
+    assert found.failure or np.isfinite(degrees(found)).all()
 
 
 def test_film_of_another_shape_and_depth(trained: Trained) -> None:
-    """A landscape film of 16 bit is answered in its own frame."""
+    """A landscape film of 16 bit is measured in its own frame."""
     pixels = np.zeros((200, 300), np.uint16)
     pixels[50:150, 140:160] = 60_000
-    answer = trained.solver.predict([Radiograph("wide", pixels)])[0]
-    assert answer.size == (200, 300)
-    assert answer.failure or np.isfinite(degrees(answer)).all()
+    found = trained.solver.predict([Radiograph("wide", pixels)])[0]
+    assert found.size == (200, 300)
+    assert found.failure or np.isfinite(degrees(found)).all()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import torch
 from aasce.config import dump_settings, load_settings
 from aasce.datasets import FilmSet, read_challenge
 from aasce.geometry.cobb import tilts
-from aasce.geometry.correction import Correction, places_on, reaches_edge
+from aasce.geometry.correction import Correction, places_on
 from aasce.geometry.spine import order_vertebrae, repair_corners
 from aasce.preprocess.crop import View, crop_view, letterbox
 from aasce.scoring import smape
@@ -26,8 +25,8 @@ from aasce.solvers.centerline.inference import (
     read_tangents,
     to_canvas,
 )
-from aasce.solvers.centerline.network import Cascade, EncodedUNet, Members, UNet
-from aasce.solvers.centerline.settings import CascadeSettings, CenterlineConfig, NetworkSettings
+from aasce.solvers.centerline.network import Cascade, EncodedUNet, Members
+from aasce.solvers.centerline.settings import CascadeSettings, CenterlineConfig
 from aasce.solvers.centerline.solver import CenterlineSolver
 from aasce.solvers.centerline.task import (
     CenterlineLoss,
@@ -37,7 +36,6 @@ from aasce.solvers.centerline.task import (
     trimmed,
     trimmed_rows,
 )
-from aasce.solvers.shared.correction import CorrectionState, correction_of
 from aasce.solvers.shared.encoders import EncoderSettings
 from aasce.solvers.shared.samples import Sample
 from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
@@ -75,42 +73,6 @@ def test_settings_that_do_not_fit_are_named(override: str, message: str) -> None
 def test_weights_fit_into_six_megabytes() -> None:
     weights = CenterlineSolver().module.state_dict().values()
     assert sum(w.numel() * (2 if w.ndim >= 2 else 4) for w in weights) < 6e6
-
-
-def test_batch_norm_stands_before_each_pooling() -> None:
-    """Three scales, two poolings; the paper's nets have no other norm."""
-    net = UNet(1, (4, 6, 8), norm=False)
-    assert len(net.norms) == 2
-    assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in net.modules()) == 2
-    assert net.eval()(torch.zeros(1, 1, 16, 8)).shape == (1, 4, 16, 8)
-
-
-@pytest.mark.parametrize(("unshuffle", "stride"), [(1, 1), (2, 2), (4, 2), (4, 1)])
-def test_maps_have_their_stride(unshuffle: Any, stride: Any) -> None:
-    net = Cascade(NetworkSettings(widths=(4, 6), unshuffle=unshuffle, stride=stride)).eval()
-    spine, line = net(torch.zeros(2, 1, 32, 16))
-    assert spine is not None
-    assert spine.shape == line.shape == (2, 32 // stride, 16 // stride)
-
-
-@pytest.mark.parametrize(("seen", "hidden"), [("mask", True), ("mask+film", False), ("mask+features", False)])
-def test_second_network_of_the_paper_reads_nothing_but_the_first_ones_output(seen: Any, hidden: bool) -> None:
-    """With the first network's output fixed, the line of the paper's cascade does not depend on the film."""
-    torch.manual_seed(0)
-    net = Cascade(NetworkSettings(widths=(4, 6), cascade=CascadeSettings(input=seen))).eval()
-    torch.nn.init.zeros_(net.spine_out.weight)
-    black, film = torch.zeros(1, 1, 32, 16), torch.randn(1, 1, 32, 16)
-    assert torch.equal(net(black)[1], net(film)[1]) == hidden
-
-
-def test_the_line_teaches_the_first_network_too() -> None:
-    """End to end: without the spine's own loss its weights still have a gradient."""
-    net = Cascade(NetworkSettings(widths=(4, 6), cascade=CascadeSettings(input="mask")))
-    net(torch.randn(2, 1, 32, 16))[1].square().mean().backward()
-    assert net.spine is not None
-    grad = net.spine.down[0][0].weight.grad
-    assert grad is not None
-    assert grad.abs().max() > 0
 
 
 ENCODER = EncoderSettings(
@@ -152,15 +114,6 @@ def test_an_encoder_starts_from_the_solver_it_is_given(tmp_path: Path, films: Fi
     again = CenterlineSolver.load(tmp_path / "run")
     film_again = films.radiograph(0)
     assert solver.predict([film_again])[0].failure == again.predict([film_again])[0].failure
-
-
-def test_one_network_has_no_spine() -> None:
-    net = Cascade(NetworkSettings(widths=(4, 6), cascade=None)).eval()
-    spine, line = net(torch.zeros(1, 1, 32, 16))
-    assert spine is None
-    maps = net.maps(torch.zeros(1, 1, 32, 16))
-    assert torch.equal(maps[0], maps[1])
-    assert maps[1].shape == line.shape
 
 
 def test_maps_of_members_are_averaged(tmp_path: Path) -> None:
@@ -239,56 +192,6 @@ def test_no_line_no_tangents() -> None:
     short = np.zeros((256, 128))
     short[100:140, 60:66] = 1.0
     assert read_tangents(short, config) is None  # 40 rows of 256 are no spine
-
-
-def test_a_correction_is_found_again() -> None:
-    """Tilts that are 1.2 times the tangents: the fitted matrix has that factor; wrong labels are left out."""
-    rng = np.random.default_rng(0)
-    plain = Correction.plain(19)
-    tangents = rng.normal(0, 8, (300, 19))
-    wanted = 1.2 * plain.apply(tangents)
-    wanted[0] += 90
-    fitted = Correction.fitted(tangents, wanted, np.tile(plain.places, (300, 1)), 1e-6)
-    assert np.abs(fitted.matrix - 1.2 * plain.matrix).max() < 1e-3
-    assert fitted.places == pytest.approx(plain.places, abs=1e-5)
-    wanted[:, ::2] = plain.apply(tangents)[:, ::2]
-    free, held = (
-        Correction.fitted(tangents, wanted, np.tile(plain.places, (300, 1)), r) for r in (1e-6, 1e6)
-    )
-    assert np.abs(free.matrix[::2] - plain.matrix[::2]).max() < 1e-3
-    assert np.abs(free.matrix[1::2] - 1.2 * plain.matrix[1::2]).max() < 1e-3
-    ratio = held.matrix[plain.matrix > 0.1] / plain.matrix[plain.matrix > 0.1]  # one factor for all
-    assert 1.05 < ratio.min() < ratio.max() < 1.2
-    assert np.ptp(ratio) < 1e-3
-
-
-def test_major_angles_are_stretched_to_the_labels() -> None:
-    """Tangents of random noise over half the size: least squares flatten them, the median ratio undoes it."""
-    rng = np.random.default_rng(1)
-    plain = Correction.plain(17)
-    curves = 20 * np.sin(rng.uniform(0, 6, (400, 1)) + np.linspace(0, 4, 17))
-    fitted = Correction.fitted(
-        curves + rng.normal(0, 6, curves.shape), curves, np.tile(plain.places, (400, 1)), 1.0
-    )
-    found = fitted.apply(curves + rng.normal(0, 6, curves.shape))
-    assert np.median(np.ptp(found, axis=1) / np.ptp(curves, axis=1)) == pytest.approx(1.0, abs=0.03)
-
-
-def test_a_film_alone_and_a_wrong_one_change_nothing() -> None:
-    plain = Correction.plain(19)
-    tangents = np.linspace(-10, 10, 19)[None]
-    wrong = Correction.fitted(tangents, plain.apply(tangents) + 90, plain.places[None], 1.0)
-    assert np.array_equal(wrong.matrix, plain.matrix)
-    assert np.array_equal(correction_of(None, 19).matrix, plain.matrix)
-    fitted = Correction(1.5 * plain.matrix, plain.places)
-    state = CorrectionState.of(fitted)
-    assert np.array_equal(correction_of(state, 19).matrix, fitted.matrix)
-
-
-def test_plain_correction_interpolates() -> None:
-    assert Correction.plain(33).apply(np.linspace(0, 32, 33)) == pytest.approx(
-        32 * Correction.plain(33).places
-    )
 
 
 def test_maps_are_halved_from_any_stride() -> None:
@@ -411,13 +314,6 @@ def test_a_trimmed_solver_measures_in_the_frame_of_the_film(
     assert found.angles is not None
     assert abs(found.centerline[0, 1] - (landmarks[0, 0] + landmarks[0, 1])[1] / 2) < 8
     assert found.angles.degrees[0] == pytest.approx(40.0, abs=3.0)
-
-
-def test_curves_that_leave_the_film_are_flagged() -> None:
-    curve = np.array([[50.0, 3.0], [50.0, 900.0]])
-    assert reaches_edge(curve, (1000, 300))
-    assert not reaches_edge(curve + np.array([0, 20]), (1000, 300))
-    assert reaches_edge(curve + np.array([0, 97]), (1000, 300))
 
 
 def test_blank_and_empty_films_fail_with_a_reason(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pooling by rows and the heads on it, each against what can be said of it by hand."""
+"""Pooling by rows and the heads on it, each against values derived by hand."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_the_papers_loss_is_smape_alone() -> None:
 
 
 def test_every_pixel_of_the_spine_is_asked_for_its_tilt() -> None:
-    """Boxes 60 px wide at x = 200 of 401, from y = 60 to 860, seen on a map of half the rows."""
+    """Boxes 60 px wide at x = 200 of 401, from y = 60 to 860, on a map of half the rows."""
     landmarks = straight_spine(tilt=np.arange(17.0))
     settings = RowsHeadSettings(rows=90, local=2.0)
     batch = angle_targets([landmarks], [np.array([16.0, 0, 0])], (900, 401), settings)

@@ -135,13 +135,13 @@ def test_parts_of_a_wide_film_cover_it_and_overlap() -> None:
     size = (1000, 1400)
     parts = wide_parts(size, (512, 256))
     corners = np.array([[0.0, 0.0], [size[1] - 1, size[0] - 1]])
-    seen = [view.apply(corners) for view in parts]
+    corners_on = [view.apply(corners) for view in parts]
     assert len(parts) == 5
-    for at in seen:  # as high as the film
+    for at in corners_on:  # as high as the film
         np.testing.assert_allclose(at[:, 1], (0, 511), atol=0.6)
-    assert seen[0][0, 0] == pytest.approx(0, abs=0.6)
-    assert seen[-1][1, 0] == pytest.approx(255, abs=0.6)
-    steps = -np.diff([at[0, 0] for at in seen])
+    assert corners_on[0][0, 0] == pytest.approx(0, abs=0.6)
+    assert corners_on[-1][1, 0] == pytest.approx(255, abs=0.6)
+    steps = -np.diff([at[0, 0] for at in corners_on])
     assert (steps > 0).all()
     assert (steps <= 128).all()
 
