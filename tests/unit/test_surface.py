@@ -10,7 +10,7 @@ import pytest
 
 import aasce
 
-NAMES = ["cobb_angles", "load", "read_film", "read_scan", "score"]
+NAMES = ["cobb_angles", "load", "measure", "read_film", "read_scan", "score"]
 
 
 def test_names_are_fixed() -> None:
@@ -27,6 +27,7 @@ def test_each_name_is_a_documented_function(name: str) -> None:
 def test_arguments_are_fixed() -> None:
     assert list(inspect.signature(aasce.cobb_angles).parameters) == ["landmarks", "height", "definition"]
     assert list(inspect.signature(aasce.load).parameters) == ["name_or_folder", "device"]
+    assert list(inspect.signature(aasce.measure).parameters) == ["films", "solver", "definition", "device"]
     assert next(iter(inspect.signature(aasce.read_film).parameters)) == "path"
     assert list(inspect.signature(aasce.read_scan).parameters) == ["path", "kind"]
 
