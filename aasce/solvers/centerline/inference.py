@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from aasce.geometry.centerline import (
@@ -24,9 +23,8 @@ from aasce.preprocess.intensity import Bytes
 from aasce.solvers.centerline.network import Cascade, Members
 from aasce.solvers.centerline.settings import CenterlineConfig, CurveSettings
 from aasce.solvers.shared.autocrop import longest_part
-from aasce.solvers.shared.samples import Sample, canvas_of, to_input
-from aasce.solvers.shared.trainer import native_bf16
-from aasce.solvers.shared.tta import mirrored_back, with_mirror
+from aasce.solvers.shared.samples import Sample, canvas_of
+from aasce.solvers.shared.tta import mirrored_back, network_pass, with_mirror
 from aasce.targets.curves import decode_centerline, follow_ridge
 from aasce.targets.mask import Shares
 from aasce.types import Array, as_float
@@ -43,7 +41,6 @@ _BASE = 0.06
 """Share of the curve, about a vertebra, from which its tips are continued."""
 
 
-@torch.inference_mode()
 def line_maps(net: Cascade | Members, canvas: Bytes, fast: bool = False) -> tuple[Shares, Shares]:
     """Maps of a canvas and of its mirror image, both in the frame of the canvas.
 
@@ -56,10 +53,7 @@ def line_maps(net: Cascade | Members, canvas: Bytes, fast: bool = False) -> tupl
         (2, h, w) probability of the spine and (2, h, w) of the centreline. A network without a map of the spine gives
         that of the centreline twice.
     """
-    device = next(net.parameters()).device
-    x = to_input(with_mirror(canvas)).to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=fast and native_bf16(device.type)):
-        spine, line = net.maps(x)
+    spine, line = network_pass(net, with_mirror(canvas), fast, net.maps)
     found = [np.asarray(m.float().cpu().numpy(), np.float32) for m in (spine, line)]
     spines, lines = (mirrored_back(m) for m in found)
     return spines, lines

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aasce.config import KIND, Count, Settings, Share, Weight
-from aasce.geometry.cobb import tilts
+from aasce.geometry.cobb import limit_tilts, tilts
 from aasce.types import Array
 
 ANGLE_SCALE = 90.0
@@ -199,7 +199,7 @@ def smape_loss(predicted: Tensor, truth: Tensor) -> Tensor:
 
 def level_tilts(landmarks: Array, levels: int) -> NDArray[np.float32]:
     """(levels,) degrees in [-90, 90]; fewer or more vertebrae are interpolated over the spine."""
-    return np.asarray(per_level(np.clip(tilts(landmarks), -90, 90), levels), np.float32)
+    return np.asarray(per_level(limit_tilts(tilts(landmarks), 90), levels), np.float32)
 
 
 def per_level(values: Array, levels: int) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from aasce.geometry.centerline import arc_lengths
+from aasce.geometry.cobb import limit_tilts
 from aasce.geometry.correction import sliced_angles
 from aasce.preprocess.crop import Box, View
 from aasce.solvers.shared.heads import HeadSettings, Regressed, RowsHeadSettings
@@ -52,7 +53,7 @@ class Readout:
         columns = (_numbers(found.columns).mean(axis=1) + 1) / 2
         rows = row_places(columns.shape[1]).double().numpy()
         x = np.stack([np.interp(at, rows, column) for at, column in zip(y, columns, strict=True)])
-        return cls(angles, np.clip(_numbers(found.tilts), -80, 80), np.stack([x, y], axis=-1))
+        return cls(angles, limit_tilts(_numbers(found.tilts)), np.stack([x, y], axis=-1))
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:

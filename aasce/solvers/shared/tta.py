@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.shared.samples import to_input
@@ -15,17 +16,20 @@ from aasce.types import Array
 
 
 @torch.inference_mode()
-def network_pass(net: nn.Module, canvases: Bytes, fast: bool = False) -> Any:
+def network_pass(
+    net: nn.Module, canvases: Bytes, fast: bool = False, forward: Callable[[Tensor], Any] | None = None
+) -> Any:
     """Output of a network for canvases.
 
     Args:
         net: its input is that of `samples.to_input`.
         canvases: (B, H, W) uint8.
         fast: bfloat16 where the device computes it natively; for many training films, not for predictions.
+        forward: a method of the network other than its `forward`.
     """
     device = next(net.parameters()).device
     with torch.autocast(device.type, torch.bfloat16, enabled=fast and native_bf16(device.type)):
-        return net(to_input(canvases).to(device))
+        return (forward or net)(to_input(canvases).to(device))
 
 
 def with_mirror(canvas: Array) -> Array:
