@@ -1,1 +1,1 @@
-"""`top_down`: a residual U-Net finds the spine, a function fitted to its walls gives the angles."""
+"""`top_down`: a residual U-Net finds the spine, a function fitted to its borders gives the angles."""
