@@ -26,7 +26,15 @@ LEVELS, DEGREES = (0, 5, 12, 16), (-10.0, 25.0, -20.0, 0.0)
 TILT = np.interp(np.arange(17), LEVELS, DEGREES)
 SPINE = straight_spine(tilt=TILT)
 ANGLES = (45.0, 35.0, 20.0)
-STILL = {"bent": 0.0, "far": 0.0, "mirror": 0.0, "turned": 0.0, "lean": 0.0, "zoom": (1.0, 1.0), "shift": 0.0}
+STILL = {
+    "bend_share": 0.0,
+    "small_share": 0.0,
+    "mirror_share": 0.0,
+    "rotation_share": 0.0,
+    "small_rotation": 0.0,
+    "scale": (1.0, 1.0),
+    "shift": 0.0,
+}
 """Settings under which a sample is the letterboxed film."""
 
 
@@ -47,7 +55,7 @@ Drawn = tuple[NDArray[np.float64], NDArray[np.float64], Any]
 
 def drawn(count: int = 1, **settings: object) -> Iterator[Drawn]:
     """Of `count` samples the landmarks on the canvas, the label, and how the film was changed."""
-    warper = Warper((512, 256), AugmentSettings.model_validate({**STILL, **settings}), 0.0)
+    warper = Warper((512, 256), AugmentSettings.model_validate({**STILL, **settings}), small=False)
     for seed in range(count):
         _, landmarks, label = warper.draw(sample(), np.random.default_rng(seed))
         yield landmarks, label, warper.warp.get_applied_params()["change"]
@@ -71,7 +79,7 @@ def test_a_film_rotated_by_20_degrees_keeps_its_angles() -> None:
 
 def test_labels_stay_under_turns_of_up_to_20_degrees() -> None:
     turns = []
-    for landmarks, label, _ in drawn(40, rotation=20.0, turned=1.0):
+    for landmarks, label, _ in drawn(40, rotation=20.0, rotation_share=1.0):
         turn = tilts(landmarks) - TILT
         assert turn == pytest.approx(turn[0], abs=1e-3)
         assert label == pytest.approx(ANGLES, abs=0)
@@ -83,7 +91,7 @@ def test_labels_stay_under_turns_of_up_to_20_degrees() -> None:
 
 
 def test_a_mirrored_film_keeps_its_angles() -> None:
-    (plain, _, _), (landmarks, label, _) = *drawn(), *drawn(mirror=1.0)
+    (plain, _, _), (landmarks, label, _) = *drawn(), *drawn(mirror_share=1.0)
     assert tilts(landmarks) == pytest.approx(-tilts(plain), abs=1e-3)
     assert label == pytest.approx(ANGLES, abs=0)
     scale = 640 / 1100 * 0.8  # film to sample to canvas, both letterboxed by their rows
@@ -126,7 +134,7 @@ def test_without_a_stretch_the_label_is_the_one_given() -> None:
 def test_a_stretched_film_may_be_bent_too() -> None:
     """The label is that of the landmarks after both, undone from the canvas."""
     kinds = set()
-    for landmarks, label, change in drawn(8, stretch=0.3, bent=0.5):
+    for landmarks, label, change in drawn(8, stretch=0.3, bend_share=0.5):
         kinds.add(change.bend is None)
         assert cobb_angles(landmarks, 512, "clinical").degrees[0] == pytest.approx(label[0], abs=0.05)
         points = np.array([[150.0, 80.0], [210.0, 400.0], [190.0, 600.0]])
