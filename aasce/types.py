@@ -142,7 +142,7 @@ class SpinePrediction:
 
 
 class AasceError(Exception):
-    """A mistake of the user's, told in one line that names the file and the remedy (exit code 2)."""
+    """A mistake of the user's, in one line that names the file and the remedy (exit code 2)."""
 
 
 def as_float(points: Array) -> NDArray[np.float64]:

@@ -91,6 +91,17 @@ def set_upright(landmarks: Array, size: tuple[int, int], turns: int) -> tuple[Fl
     return turn_points(landmarks, size, turns), turned_size(size, turns)
 
 
+def leaves_film(landmarks: Array, size: tuple[int, int]) -> bool:
+    """Whether a corner lies off the film.
+
+    Args:
+        landmarks: (..., 2) px.
+        size: (H, W) of the film.
+    """
+    points = as_float(landmarks)
+    return bool((points < 0).any() or (points > [size[1] - 1, size[0] - 1]).any())
+
+
 def turned_size(film: tuple[int, int], turns: int) -> tuple[int, int]:
     """(H, W) of a film after quarter turns."""
     return film if turns % 2 == 0 else (film[1], film[0])

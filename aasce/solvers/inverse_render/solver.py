@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from aasce.datasets import FilmSet
-from aasce.geometry.spine import turned_size
+from aasce.geometry.spine import leaves_film, turned_size
 from aasce.preprocess.intensity import is_blank
 from aasce.preprocess.orientation import points_as_read, upright_film
 from aasce.solvers.base import (
@@ -107,14 +107,13 @@ class InverseRenderSolver(Solver):
         # The camera's columns are rounded; its film is the film itself but for a fraction of a pixel.
         upright = landmarks(fitted.model, camera(size[0], size)).detach().double().numpy()
         corners = points_as_read(upright, film.size, found.orientation)
-        limit = np.array([film.width - 1, film.height - 1])
-        leaves = bool((corners < 0).any() or (corners > limit).any())
+        leaving = ("curve_leaves_film",) if leaves_film(corners, film.size) else ()
         return SpinePrediction(
             film.film_id, film.size, landmarks=corners,
             landmark_confidence=np.full((17, 4), float(np.clip(fitted.agreement, 0, 1))),
             centerline=corners.mean(axis=1), orientation=found.orientation,
             confidence=found.limited(confidence(1 - fitted.agreement, self.calibration)),
-            flags=merged_flags(film.flags, found.flags, ("curve_leaves_film",) if leaves else ()), solver=self.name,
+            flags=merged_flags(film.flags, found.flags, leaving), solver=self.name,
         )  # fmt: skip
 
     def save(self, folder: Path) -> None:

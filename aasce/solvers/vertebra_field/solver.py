@@ -20,7 +20,7 @@ from torch import nn
 
 from aasce.datasets import FilmSet
 from aasce.geometry.expectation import expected_angles
-from aasce.geometry.spine import set_upright
+from aasce.geometry.spine import leaves_film, set_upright
 from aasce.preprocess.intensity import is_blank
 from aasce.solvers.base import (
     BLANK_FILM,
@@ -169,7 +169,6 @@ def _flags(film: Radiograph, found: Found) -> list[str]:
         flags.append("vertebra_missing")
     if column.evidence < UNSURE:
         flags.append("levels_unsure")
-    limit = np.array([film.width - 1, film.height - 1])
-    if (column.corners < 0).any() or (column.corners > limit).any():
+    if leaves_film(column.corners, film.size):
         flags.append("curve_leaves_film")
     return flags

@@ -14,6 +14,7 @@ from aasce.geometry.spine import (
     disc_heights,
     heights,
     is_split,
+    leaves_film,
     order_vertebrae,
     pair_endplates,
     quarter_turns,
@@ -135,3 +136,11 @@ def test_a_spine_that_leans_is_left_as_it_is() -> None:
         leaning = similarity(np.array([200.0, 460.0]), 1.0, degrees, (1000, 1000)).apply(straight_spine())
         assert quarter_turns(leaning) == 0
     assert quarter_turns(np.full((17, 4, 2), np.nan)) == 0
+
+
+def test_a_corner_beyond_the_last_pixel_leaves_the_film() -> None:
+    corners = np.array([[[0.0, 0.0], [3.0, 0.0], [0.0, 8.0], [3.0, 8.0]]])
+    assert not leaves_film(corners, (9, 4))
+    assert leaves_film(corners, (9, 3))
+    assert leaves_film(corners, (8, 4))
+    assert leaves_film(corners - 0.1, (9, 4))
