@@ -64,15 +64,15 @@ def test_measuring_by_the_default_solver_loads_nothing_that_training_alone_needs
 
 def test_class_of_another_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = "from aasce.solvers.base import Solver\n"
-    (tmp_path / "my_method.py").write_text(
+    (tmp_path / "my_outside_method.py").write_text(
         f"{base}class Mine(Solver):\n    name = 'mine'\nclass Other:\n    pass\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    assert solver_class("my_method:Mine").name == "mine"
+    assert solver_class("my_outside_method:Mine").name == "mine"
     with pytest.raises(AasceError, match="holds no class 'Yours'"):
-        solver_class("my_method:Yours")
+        solver_class("my_outside_method:Yours")
     with pytest.raises(AasceError, match=r"derive it from aasce\.solvers\.base\.Solver"):
-        solver_class("my_method:Other")
+        solver_class("my_outside_method:Other")
 
 
 @pytest.mark.parametrize(
