@@ -92,6 +92,17 @@ def _cropped(run: Callable[[Box], P], film: tuple[int, int], whole: P, spine: Fl
     return found
 
 
+def film_box(film: tuple[int, int], spine: Floats | None) -> Box:
+    """The rectangle that a method which finds vertebrae reads: the whole film, or the crop of a film of the whole body.
+
+    Args:
+        film: (H, W) of the film.
+        spine: (x0, y0, x1, y1) film px around T1 to L5 as localized; None where it is not known.
+    """
+    whole = (0, 0, film[1], film[0])
+    return whole if spine is None or spine[3] - spine[1] >= FILLED * film[0] else crop_box(spine, film)
+
+
 def crop_box(spine: Floats, film: tuple[int, int]) -> Box:
     """Rectangle with the training films' margins around a spine, inside the film, half as wide as high.
 

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 Rule = tuple[float, float]
 Floats = NDArray[np.float64]
 
+CLOSE = 5.0
+"""Degrees: a major angle with a smaller error counts as right, as in `SpinePrediction.confidence`."""
+
 
 def confidence(uncertainty: float, rule: Rule) -> float:
     """Chance that the major angle is within 5 degrees: 1 / (1 + exp(slope * uncertainty - offset)).

@@ -4,38 +4,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import nn
 
 from aasce.datasets import FilmSet
 from aasce.preprocess.intensity import Bytes, is_blank
 from aasce.preprocess.orientation import map_as_read, points_as_read, upright_film
 from aasce.scoring.metrics import film_smape
-from aasce.solvers.base import (
-    BLANK_FILM,
-    FitReport,
-    Localization,
-    RunFolder,
-    SolverConfig,
-    failed,
-    merged_flags,
-)
-from aasce.solvers.shared.checkpoint import NetworkSolver, round_weights
-from aasce.solvers.shared.confidence import confidence, fit_confidence
-from aasce.solvers.shared.encoders import encoders_in
+from aasce.solvers.base import BLANK_FILM, Localization, failed, merged_flags
+from aasce.solvers.shared.confidence import CLOSE, confidence, fit_confidence
+from aasce.solvers.shared.localized import LocalizedSolver
 from aasce.solvers.shared.samples import Floats
-from aasce.solvers.shared.trainer import Trainer, TrainSettings, resolve_device, seeded
 from aasce.types import Array, CobbAngles, Radiograph, SpinePrediction
 
 CALIBRATION = (1.2, 0.35)
 """Offset and slope per degree of the confidence's logistic rule before validation films set them."""
-
-CLOSE = 5.0
-"""Degrees: a major angle with a smaller error counts as right, as in `SpinePrediction.confidence`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +51,8 @@ class FilmReading:
         return abs(float(self.angles[0, 0] - self.angles[1, 0]))
 
 
-class RegressingSolver(NetworkSolver):
-    """Predicts angles without landmarks; a subclass adds its networks, their training, and `read`.
-
-    The networks are trained on upright films with bright bone, cropped to the spine, so films are localized first.
-    """
-
-    needs_localizer: ClassVar[bool] = True
-
-    def __init__(self, config: SolverConfig | None = None, device: str = "cpu") -> None:
-        self.config: Any = config or self.Config()
-        self.device = resolve_device(device)
-        self.learned = self.Learned()
-        self.module = self._placed(start=False)
-
-    @abstractmethod
-    def networks(self, start: bool) -> nn.Module:
-        """The untrained networks.
-
-        Args:
-            start: with the pretrained weights that the settings ask for.
-        """
+class RegressingSolver(LocalizedSolver):
+    """Predicts angles without landmarks; a subclass adds its networks, their training, and `read`."""
 
     @abstractmethod
     def read(self, film: Radiograph, spine: Floats | None = None) -> FilmReading | str:
@@ -97,31 +62,6 @@ class RegressingSolver(NetworkSolver):
             film: upright, bone bright, not blank.
             spine: (x0, y0, x1, y1) px around T1 to L5 as the localizer found them; None where it did not.
         """
-
-    def _placed(self, start: bool) -> Any:
-        with seeded(self.config.seed):
-            module = self.networks(start).to(memory_format=torch.channels_last)
-        return module.to(self.device).eval()
-
-    def begin(self) -> None:
-        """Before training: loads the pretrained weights of the settings, unless `start_from` gave others."""
-        if not self.continues and any(encoder.asks_for_weights for encoder in encoders_in(self.config)):
-            self.module = self._placed(start=True)
-
-    def trained(self, task: Any, settings: TrainSettings, run: RunFolder, stage: str = "") -> FitReport:
-        """Trains one task and rounds the weights to the precision of the saved file.
-
-        Args:
-            task: a `trainer.Task` of networks of `module`.
-            settings: of the loop.
-            run: where it writes.
-            stage: subfolder, for a method with more than one task.
-        """
-        folder = replace(run, path=run.path / stage)
-        report = Trainer(task, settings.stage(self.continues), folder, self.config.seed).fit()
-        self.module.to(self.device).eval().requires_grad_(True)
-        round_weights(self.module)
-        return report
 
     def calibrate(self, films: FilmSet | None) -> dict[str, float]:
         """Fits the confidence's rule to films that were not trained on.

@@ -99,18 +99,21 @@ def shrunk(size: tuple[int, int], rows: int) -> View:
     return View.identity(size).scaled(min(1.0, rows / size[0]))
 
 
-def load_split(train: FilmSet, validation: FilmSet | None, intensity: Intensity) -> SampleSplit:
+def load_split(
+    train: FilmSet, validation: FilmSet | None, intensity: Intensity, rows: int = KEPT_HEIGHT
+) -> SampleSplit:
     """Reads training and validation films once, see `load_samples`."""
-    held_out = [] if validation is None else load_samples(validation, intensity)
-    return SampleSplit(load_samples(train, intensity), held_out)
+    held_out = [] if validation is None else load_samples(validation, intensity, rows)
+    return SampleSplit(load_samples(train, intensity, rows), held_out)
 
 
-def load_samples(films: FilmSet, intensity: Intensity) -> list[Sample]:
-    """Reads labelled films once, reduced to `KEPT_HEIGHT` rows.
+def load_samples(films: FilmSet, intensity: Intensity, rows: int = KEPT_HEIGHT) -> list[Sample]:
+    """Reads labelled films once, reduced in height.
 
     Args:
         films: all with landmarks and angles.
         intensity: see `even_out`.
+        rows: to which higher films are reduced.
 
     Raises:
         AasceError: a film has no landmarks or no angles.
@@ -120,7 +123,7 @@ def load_samples(films: FilmSet, intensity: Intensity) -> list[Sample]:
         if film.landmarks is None or film.angles is None:
             raise AasceError(f"{film.path}: has no landmarks; training takes labelled films only")
         radiograph = films.radiograph(index)
-        view = shrunk(radiograph.size, KEPT_HEIGHT)
+        view = shrunk(radiograph.size, rows)
         pixels = np.asarray(view.render(even_out(to_uint8(radiograph.pixels), intensity)), np.uint8)
         landmarks = view.apply(repair_corners(order_vertebrae(film.landmarks)))
         samples.append(Sample(pixels[..., None], landmarks, film.angles, view, radiograph.height))

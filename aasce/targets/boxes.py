@@ -1,0 +1,62 @@
+"""Vertebrae as boxes: upright ones (x0, y0, x1, y1) and rotated ones (cx, cy, w, h, theta).
+
+Frame: px, x right, y down, pixel centres at integers. theta is the rotation of the box's width, along the endplates,
+against x in radians, in (-pi/2, pi/2), positive clockwise as seen: the sign of `geometry.cobb.tilts`, positive when
+the right side is lower.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aasce.types import Array, as_float
+
+Floats = NDArray[np.float64]
+
+SIGNS = np.array([[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]])
+"""TL, TR, BL, BR as shares of width and height from the middle of a box."""
+
+
+def encode_boxes(landmarks: Array, grow: tuple[float, float] = (0.0, 0.0)) -> Floats:
+    """(V, 4) the smallest upright box x0, y0, x1, y1 around each vertebra's corners, made larger.
+
+    Args:
+        landmarks: (V, 4, 2) px.
+        grow: px by which width and height increase, half on either side.
+    """
+    points = as_float(landmarks)
+    half = np.array(grow, np.float64) / 2
+    return np.concatenate([points.min(axis=1) - half, points.max(axis=1) + half], axis=1)
+
+
+def encode_rotated(landmarks: Array, grow: tuple[float, float] = (0.0, 0.0)) -> Floats:
+    """(V, 5) rotated box cx, cy, w, h, theta around each vertebra's corners, made larger.
+
+    The box lies along the vertebra's midline (from the middle of its left to that of its right side) and is the
+    smallest one in that direction that holds the four corners.
+
+    Args:
+        landmarks: (V, 4, 2) px, TL, TR, BL, BR.
+        grow: px by which width and height increase, half on either side.
+    """
+    points = as_float(landmarks)
+    midline = points[:, 1] + points[:, 3] - points[:, 0] - points[:, 2]
+    theta = np.arctan(midline[:, 1] / np.where(np.abs(midline[:, 0]) > 1e-9, midline[:, 0], 1e-9))
+    along = np.stack([np.cos(theta), np.sin(theta)], axis=1)
+    down = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    axes = np.stack([along, down], axis=1)  # (V, 2 axes, 2)
+    middle = points.mean(axis=1)
+    local = np.einsum("vkd,vad->vka", points - middle[:, None], axes)
+    low, high = local.min(axis=1), local.max(axis=1)
+    centre = middle + np.einsum("va,vad->vd", (low + high) / 2, axes)
+    return np.concatenate([centre, high - low + np.array(grow, np.float64), theta[:, None]], axis=1)
+
+
+def decode_rotated(boxes: Array) -> Floats:
+    """(V, 4, 2) px corners TL, TR, BL, BR of rotated boxes (V, 5), the inverse of `encode_rotated` for rectangles."""
+    b = as_float(boxes).reshape(-1, 5)
+    along = np.stack([np.cos(b[:, 4]), np.sin(b[:, 4])], axis=1)
+    down = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    across, below = SIGNS[:, 0] * b[:, 2:3], SIGNS[:, 1] * b[:, 3:4]
+    return np.asarray(b[:, None, :2] + across[..., None] * along[:, None] + below[..., None] * down[:, None])
