@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aasce.geometry.cobb import tilts
+from aasce.targets.boxes import decode_rotated, encode_boxes, encode_rotated
+from tests.synthetic import bent_spine
+
+SQUARE = np.array([[[10.0, 20.0], [30.0, 20.0], [10.0, 32.0], [30.0, 32.0]]])
+
+
+def turned(landmarks: np.ndarray, degrees: float, about: tuple[float, float]) -> np.ndarray:
+    a = np.radians(degrees)
+    return (landmarks - about) @ np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]) + about
+
+
+def test_a_box_holds_the_corners_and_grows_by_half_on_either_side() -> None:
+    assert encode_boxes(SQUARE).tolist() == [[10, 20, 30, 32]]
+    assert encode_boxes(SQUARE, grow=(50, 10)).tolist() == [[-15, 15, 55, 37]]
+
+
+def test_a_rotated_rectangle_is_its_own_box() -> None:
+    boxes = encode_rotated(turned(SQUARE, 25.0, (20.0, 26.0)))
+    np.testing.assert_allclose(boxes, [[20, 26, 20, 12, np.radians(25.0)]], atol=1e-12)
+
+
+def test_growth_is_along_the_box() -> None:
+    boxes = encode_rotated(turned(SQUARE, -40.0, (20.0, 26.0)), grow=(6, 2))
+    np.testing.assert_allclose(boxes, [[20, 26, 26, 14, np.radians(-40.0)]], atol=1e-12)
+
+
+@pytest.mark.parametrize("bend", [-50.0, 0.0, 70.0])
+def test_decoding_gives_the_corners_of_rectangles_and_their_tilt(bend: float) -> None:
+    spine = bent_spine(bend)
+    boxes = encode_rotated(spine)
+    corners = decode_rotated(boxes)
+    np.testing.assert_allclose(np.degrees(boxes[:, 4]), tilts(spine), atol=1e-9)
+    np.testing.assert_allclose(tilts(corners), tilts(spine), atol=1e-9)
+    assert np.abs(corners - spine).max() < 1.5  # the spine's corners are rounded to whole px
+
+
+def test_a_trapezium_lies_inside_its_box() -> None:
+    trapezium = np.array([[[12.0, 20.0], [28.0, 20.0], [8.0, 32.0], [32.0, 32.0]]])
+    np.testing.assert_allclose(encode_rotated(trapezium), [[20, 26, 24, 12, 0]], atol=1e-9)
