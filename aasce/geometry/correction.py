@@ -46,7 +46,9 @@ class Correction:
         return cls(np.stack([np.interp(places, grid, unit) for unit in np.eye(levels)], axis=1), places)
 
     @classmethod
-    def fitted(cls, tangents: Array, tilts: Array, places: Array, ridge: float) -> Self:
+    def fitted(
+        cls, tangents: Array, tilts: Array, places: Array, ridge: float, start: Self | None = None
+    ) -> Self:
         """Least squares with a penalty on the difference from plain interpolation; films with gross errors are left
         out.
 
@@ -58,8 +60,9 @@ class Correction:
             tilts: (N, 17) degrees, as labelled.
             places: (N, 17) positions of the vertebrae as shares of the curve's length.
             ridge: weight of the squared change of the matrix, square degrees per film.
+            start: what the matrix is held to in place of plain interpolation.
         """
-        plain = cls.plain(tangents.shape[1])
+        plain = cls.plain(tangents.shape[1]) if start is None else start
         off = tilts - tangents @ plain.matrix.T
         good = np.abs(off).max(axis=1) < _WRONG
         if not good.any():

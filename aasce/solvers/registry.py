@@ -104,10 +104,34 @@ ENTRIES: tuple[Entry, ...] = (
         ),
     ),
     Entry(
+        "coarse_to_fine",
+        "aasce.solvers.coarse_to_fine.solver:CoarseToFineSolver",
+        "masks and boxes of the spine, then corner heatmaps of each vertebra, refined by the spine's curve",
+        _paper(
+            "Zhong et al.",
+            "A Coarse-to-Fine Deep Heatmap Regression Method for Adolescent Idiopathic Scoliosis Assessment",
+            "101-106",
+        ),
+        (Figure(24.7987, "SMAPE", HIDDEN, "26.4455 before its curve refines the landmarks"),),
+        mirror_px=2.0,
+    ),
+    Entry(
         "constant",
         "aasce.solvers.constant.solver:ConstantSolver",
         "the training films' median angles for every film: the baseline",
         mirror_degrees=0.0,
+    ),
+    Entry(
+        "corner_regression",
+        "aasce.solvers.corner_regression.solver:CornerRegressionSolver",
+        "detects vertebrae as boxes by a Faster R-CNN, then regresses the four corners in each box",
+        _paper(
+            "Khanal et al.",
+            "Automatic Cobb Angle Detection Using Vertebra Detector and Vertebra Corners Regression",
+            "81-87",
+        ),
+        (Figure(25.69, "SMAPE", HIDDEN, "26.79 without smoothing; 33.3 without its crop of the film"),),
+        mirror_px=3.0,
     ),
     Entry(
         "inverse_render",
@@ -116,6 +140,36 @@ ENTRIES: tuple[Entry, ...] = (
         # The tiny films show boxes that are all alike, so a blind start may stand two vertebrae higher or lower.
         mirror_px=90.0,
         mirror_degrees=12.0,
+    ),
+    Entry(
+        "keypoint_fusion",
+        "aasce.solvers.keypoint_fusion.solver:KeypointFusionSolver",
+        "finds corners in detected boxes and by clusters of dense points on patches; votes on end vertebrae",
+        _paper(
+            "Chen et al.",
+            "Accurate Automated Keypoint Detections for Spinal Curvature Estimation",
+            "63-68",
+        ),
+        (Figure(22.16582, "SMAPE", HIDDEN, "three results fused; plain averaging is 1 worse"),),
+        mirror_px=3.0,
+    ),
+    Entry(
+        "labelling",
+        "aasce.solvers.labelling.solver:LabellingSolver",
+        "labels vertebral centroids by heatmaps, corrects all together; angles of the curve through them",
+        _paper(
+            "Bayat et al.",
+            "Vertebral Labelling in Radiographs: Learning a Coordinate Corrector to Enforce Spinal Shape",
+            "39-46",
+        ),
+        (
+            Figure(
+                52.63,
+                "identification rate",
+                "22 coronal films of its own",
+                "C1 to L5, within 20 mm; localisation distance 5.33 mm; 44.5 and 12.32 mm without the corrector",
+            ),
+        ),
     ),
     Entry(
         "multitask_pyramid",

@@ -52,12 +52,54 @@ CASES = {
         ),
         repeats=25,
     ),
+    "keypoint_fusion": Case(
+        learn=(
+            "boxes.train.epochs=5", "boxes.train.lr=5e-3", "boxes.train.ema=0.97",
+            "corners.train.epochs=3", "corners.train.lr=5e-3", "corners.train.ema=0.97",
+            "rough.train.epochs=8", "rough.train.lr=5e-3", "rough.train.ema=0.97",
+            "patches.train.epochs=4", "patches.train.lr=5e-3", "patches.train.ema=0.97",
+            "augment.intensity=0.0", "augment.small_rotation=1.0",
+            "augment.bend_share=0.0", "augment.scale=[0.97, 1.03]",
+        ),
+        repeats=25,
+    ),
     "vertebra_field": Case(
         learn=(
             "train.epochs=5", "train.validate_every=5", "train.lr=5e-3", "train.ema=0.97",
             "network.head_channels=32", "network.pyramid_channels=32",
             "augment.intensity=0.0", "augment.rotation=1.0", "augment.stretch=0.01", "augment.scale=0.02",
             "augment.shift=3.0", "augment.coarse_spacing=[12.0, 14.0]",
+        ),
+        repeats=25,
+    ),
+    "labelling": Case(
+        learn=(
+            "train.epochs=8", "train.validate_every=8", "train.lr=5e-3", "train.ema=0.97",
+            "augment.intensity=0.0", "augment.rotation_share=0.0", "augment.small_rotation=1.0",
+            "augment.small_share=0.0",
+            "augment.bend_share=0.0", "augment.scale=[0.97, 1.03]",
+        ),
+        repeats=25,
+    ),
+    "coarse_to_fine": Case(
+        learn=(
+            "masks.train.epochs=6", "masks.train.lr=5e-3", "masks.train.ema=0.97",
+            "detection.train.epochs=6", "detection.train.lr=4e-3", "detection.train.ema=0.97",
+            "local.train.epochs=6", "local.train.lr=5e-3", "local.train.ema=0.97",
+            "augment.intensity=0.0", "augment.rotation_share=0.0", "augment.small_rotation=1.0",
+            "augment.small_share=0.0",
+            "augment.bend_share=0.0", "augment.scale=[0.97, 1.03]",
+        ),
+        repeats=25,
+    ),
+    "corner_regression": Case(
+        learn=(
+            "detector.train.epochs=6", "detector.train.lr=4e-3", "detector.train.ema=0.97",
+            "corners.train.epochs=4", "corners.train.lr=4e-3", "corners.train.ema=0.97",
+            "detector.augment.intensity=0.0", "detector.augment.rotation_share=0.0",
+            "detector.augment.small_rotation=1.0", "detector.augment.small_share=0.0",
+            "detector.augment.bend_share=0.0", "detector.augment.scale=[0.97, 1.03]",
+            "corners.augment.intensity=0.0", "corners.augment.rotation_share=0.0",
         ),
         repeats=25,
     ),
