@@ -28,7 +28,7 @@ from aasce.files import write_text
 from aasce.scoring import score
 from aasce.scoring.bootstrap import bca_intervals
 from aasce.scoring.metrics import film_smape
-from aasce.solvers.base import STATE_FILE, WEIGHTS_FILE
+from aasce.solvers.base import CONFIG_FILE, STATE_FILE, WEIGHTS_FILE
 from aasce.solvers.registry import solver_class
 from aasce.writers import write_csv
 
@@ -87,11 +87,14 @@ class ComparisonRun:
         benchmark: films and how they are dealt.
         held: folds to measure on; one model a side is trained without all of them.
         out: folder of the comparison.
+        weights: run folder of a model trained without these folds, whose settings every side begins from, and whose
+            weights are those of the sides that others predict with; None trains each side.
     """
 
     benchmark: Benchmark
     held: tuple[int, ...]
     out: Path
+    weights: Path | None = None
 
     def folder(self, side: Side) -> Path:
         """Run folder of a side."""
@@ -107,9 +110,7 @@ def compare(comparison: Comparison, run: ComparisonRun) -> pd.DataFrame:
     Raises:
         AasceError: a setting is wrong, or a side's folder was made otherwise.
     """
-    candidates = {
-        side.name: candidate_of(comparison, side, run.benchmark.split.seed) for side in comparison.sides
-    }
+    candidates = {side.name: candidate_of(comparison, side, run) for side in comparison.sides}
     rows: list[dict[str, Any]] = []
     first: Floats | None = None
     table = pd.DataFrame(columns=list(COLUMNS))
@@ -125,11 +126,12 @@ def compare(comparison: Comparison, run: ComparisonRun) -> pd.DataFrame:
     return table
 
 
-def candidate_of(comparison: Comparison, side: Side, seed: int) -> Candidate:
+def candidate_of(comparison: Comparison, side: Side, run: ComparisonRun) -> Candidate:
     """A side with all its settings."""
     cls = solver_class(comparison.solver)
-    settings = (f"seed={seed}", *comparison.budget, *side.settings)
-    return Candidate(side.folder, comparison.solver, load_settings(cls.Config, None, settings))
+    base = None if run.weights is None else run.weights / CONFIG_FILE
+    settings = (f"seed={run.benchmark.split.seed}", *comparison.budget, *side.settings)
+    return Candidate(side.folder, comparison.solver, load_settings(cls.Config, base, settings))
 
 
 def make_side(
@@ -142,6 +144,8 @@ def make_side(
     if other is not None:
         source = make_side(comparison, comparison.side(other), candidates, run)
         train = functools.partial(adopt, source, part=side.shares[1] if side.shares else None)
+    elif run.weights is not None and any(s.weights_of == side.name for s in comparison.sides):
+        train = functools.partial(adopt, run.weights, part=None)
     plan = fold_plan(run.benchmark, candidates[side.name], run.held, folder)
     make_fold(plan, run.benchmark.threads, train)
     return folder

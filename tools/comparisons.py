@@ -206,6 +206,9 @@ def main(
         float, typer.Option(help="share of the training films to choose weights by")
     ] = 0.08,
     budget: Annotated[list[str] | None, typer.Option(help="key=value over the budget of every side")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="run folder of a fold whose settings and weights sides begin with")
+    ] = None,
     device: str = "auto",
 ) -> None:
     """Trains and measures what is missing of a comparison, prints its table and writes it below RUNS/NAME."""
@@ -215,7 +218,7 @@ def main(
     comparison = comparison_of(name)
     comparison = replace(comparison, budget=(*comparison.budget, *(budget or [])))
     benchmark = read_benchmark(data, "official", Split(validation=validation), device, THREADS)
-    run = ComparisonRun(benchmark, tuple(fold or [0]), runs / name)
+    run = ComparisonRun(benchmark, tuple(fold or [0]), runs / name, weights)
     typer.echo(markdown(compare(comparison, run), comparison, run))
 
 

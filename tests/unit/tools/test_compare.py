@@ -126,6 +126,23 @@ def test_sides_that_differ_in_prediction_alone_share_one_model(
     assert "statistic: mean" in (run / "config.yaml").read_text()
 
 
+def test_a_run_of_a_fold_lends_its_settings_and_weights(
+    tmp_path: Path, first_fold: ComparisonRun, stub: str
+) -> None:
+    """Only the side that others predict with takes them; a side of its own is trained, with these settings."""
+    comparison = Comparison(stub, "a paper", sides(shares=False, one_model=True), ())
+    compare(comparison, first_fold)
+    lent = tmp_path / "out" / "median" / "fold-0"
+    trained = sys.modules["compare_stub"].TRAINED
+    before = list(trained)
+    again = replace(first_fold, out=tmp_path / "again", weights=lent)
+    table = compare(comparison, again)
+    assert trained == before
+    assert table["smape"][0] == table["smape"][1]
+    compare(replace(comparison, sides=(*comparison.sides, Side("own", ("seed=7",)))), again)
+    assert trained == [*before, "seg", "median"]
+
+
 def test_folds_are_held_out_together(tmp_path: Path, first_fold: ComparisonRun, stub: str) -> None:
     benchmark = replace(first_fold.benchmark, split=Split(folds=3, validation=0.0))
     two_folds = replace(first_fold, benchmark=benchmark, held=(0, 2))
@@ -161,11 +178,11 @@ def test_an_interrupted_take_over_is_begun_anew(tmp_path: Path, first_fold: Comp
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
-def test_every_comparison_has_settings_that_its_solver_knows(name: str) -> None:
+def test_every_comparison_has_settings_that_its_solver_knows(first_fold: ComparisonRun, name: str) -> None:
     comparison = comparison_of(name)
     assert comparison.solver in SOLVERS
     cls = solver_class(comparison.solver)
-    candidates = [candidate_of(comparison, side, 0) for side in comparison.sides]
+    candidates = [candidate_of(comparison, side, first_fold) for side in comparison.sides]
     assert len({candidate.config.model_dump_json() for candidate in candidates}) == len(candidates) >= 2
     assert len({candidate.name for candidate in candidates}) == len(candidates)
     for side in comparison.sides:
