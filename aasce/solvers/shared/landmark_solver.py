@@ -13,11 +13,12 @@ from aasce.datasets import FilmSet
 from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.spine import leaves_film, turned_size
 from aasce.preprocess.intensity import Bytes, is_blank
-from aasce.preprocess.orientation import map_as_read, points_as_read, upright_film
+from aasce.preprocess.orientation import map_as_read, points_as_read
 from aasce.scoring.metrics import film_smape
 from aasce.solvers.base import BLANK_FILM, Localization, failed, merged_flags
 from aasce.solvers.shared.confidence import CLOSE, confidence, fit_confidence
 from aasce.solvers.shared.localized import LocalizedSolver
+from aasce.solvers.shared.orientation import upright_once
 from aasce.solvers.shared.samples import Floats
 from aasce.types import VERTEBRAE, CobbAngles, Radiograph, SpinePrediction
 
@@ -105,7 +106,7 @@ class LandmarkSolver(LocalizedSolver):
         if is_blank(film.pixels):
             return BLANK_FILM, Localization()
         found = self.localized(film)
-        return self.read(upright_film(film, found.orientation), found.spine), found
+        return self.read(upright_once(film, found.orientation), found.spine), found
 
     def _predict_one(self, film: Radiograph) -> SpinePrediction:
         reading, found = self._localized_reading(film)

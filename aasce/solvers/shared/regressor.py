@@ -10,11 +10,12 @@ import numpy as np
 
 from aasce.datasets import FilmSet
 from aasce.preprocess.intensity import Bytes, is_blank
-from aasce.preprocess.orientation import map_as_read, points_as_read, upright_film
+from aasce.preprocess.orientation import map_as_read, points_as_read
 from aasce.scoring.metrics import film_smape
 from aasce.solvers.base import BLANK_FILM, Localization, failed, merged_flags
 from aasce.solvers.shared.confidence import CLOSE, confidence, fit_confidence
 from aasce.solvers.shared.localized import LocalizedSolver
+from aasce.solvers.shared.orientation import upright_once
 from aasce.solvers.shared.samples import Floats
 from aasce.types import Array, CobbAngles, Radiograph, SpinePrediction
 
@@ -93,7 +94,7 @@ class RegressingSolver(LocalizedSolver):
         if is_blank(film.pixels):
             return BLANK_FILM, Localization()
         found = self.localized(film)
-        return self.read(upright_film(film, found.orientation), found.spine), found
+        return self.read(upright_once(film, found.orientation), found.spine), found
 
     def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
         """Each film by itself, so that batching changes nothing."""

@@ -14,7 +14,7 @@ from aasce.solvers.base import UNCLEAR_CONFIDENCE, Localization, Solver
 from aasce.solvers.constant.solver import ConstantSolver
 from aasce.solvers.registry import SOLVERS
 from aasce.solvers.scg_net.solver import ScgNetSolver
-from aasce.solvers.shared.orientation import LocalizationCache
+from aasce.solvers.shared.orientation import LocalizationCache, upright_once
 from aasce.types import Orientation, Radiograph
 from aasce.weights import with_localizer
 from tools.orientation_check import lateral_film
@@ -158,6 +158,18 @@ def test_several_solvers_share_one_pass_over_a_film() -> None:
         assert cache.get(film, localize).unclear == bool(value)
         del film
     assert len(passes) == 5
+
+
+def test_several_solvers_share_one_turned_film() -> None:
+    given = Radiograph("film", np.arange(12, dtype=np.uint8).reshape(3, 4))
+    lies = Orientation(1, True)
+    assert upright_once(given, Orientation()) is given
+    turned = upright_once(given, lies)
+    assert upright_once(given, lies) is turned
+    np.testing.assert_array_equal(turned.pixels, upright_film(given, lies).pixels)
+    assert upright_once(given, Orientation(2)).size == given.size
+    other = Radiograph("film", given.pixels.copy())
+    assert upright_once(other, lies) is not turned
 
 
 def test_released_solvers_share_one_localizer() -> None:
