@@ -16,18 +16,10 @@ from aasce.solvers.coarse_to_fine.network import CoarseToFineNet
 from aasce.solvers.coarse_to_fine.regions import cut, local_spacings, region_views
 from aasce.solvers.coarse_to_fine.settings import CoarseToFineConfig, LocalSettings
 from aasce.solvers.coarse_to_fine.task import channel_loss, mask_loss, spine_large
+from aasce.solvers.shared.corner_losses import expected_places, tilt_loss
 from aasce.solvers.shared.film_task import Batch, FilmTask
 from aasce.solvers.shared.samples import Drawn, FilmSampler, Floats, SampleSplit, plain_canvas, to_input
 from aasce.targets.heatmap import to_map
-
-
-def expected_places(shares: Tensor) -> Tensor:
-    """(B, K, 2) px of the maps (x, y): centre of mass of (B, K, h, w) shares in [0, 1]."""
-    mass = shares + 1e-6
-    total = mass.sum(dim=(2, 3))
-    y = (mass.sum(dim=3) * torch.arange(mass.shape[2], device=mass.device)).sum(dim=2) / total
-    x = (mass.sum(dim=2) * torch.arange(mass.shape[3], device=mass.device)).sum(dim=2) / total
-    return torch.stack([x, y], dim=2)
 
 
 def place_losses(found: Tensor, truth: Tensor, unit: float) -> dict[str, Tensor]:
@@ -37,10 +29,7 @@ def place_losses(found: Tensor, truth: Tensor, unit: float) -> dict[str, Tensor]
         found, truth: (B, 4, 2) px, TL, TR, BL, BR.
         unit: px that an error of 1 stands for.
     """
-    u, v = (p[:, 1] + p[:, 3] - p[:, 0] - p[:, 2] for p in (found, truth))
-    lengths = u.norm(dim=1).clamp(min=1e-3) * v.norm(dim=1).clamp(min=1e-3)
-    sine = (u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / lengths
-    return {"place": (found - truth).abs().mean() / unit, "tilt": 5 * sine.abs().mean()}
+    return {"place": (found - truth).abs().mean() / unit, "tilt": 5 * tilt_loss(found, truth).mean()}
 
 
 class LocalLoss(nn.Module):

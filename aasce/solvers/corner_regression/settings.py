@@ -93,6 +93,7 @@ class CornerSettings(Settings):
         margin: shares of a box's width and height by which a patch is wider and higher than the box.
         keep_aspect: widens a patch to the aspect of `size`; false stretches it, as the paper does.
         jitter: standard deviation of a training box's sides, as a share of its height: a detector errs, too.
+        tilt: weight of the tilt's error beside the corners' distance; the paper has none.
         batch: films a step, each with its 17 patches.
     """
 
@@ -104,6 +105,7 @@ class CornerSettings(Settings):
     margin: tuple[Weight, Weight] = (0.1, 0.5)
     keep_aspect: bool = True
     jitter: Share = 0.08
+    tilt: Weight = 15.0
     batch: Count = 4
     augment: AugmentSettings = AugmentSettings(small_share=0.0)
     train: TrainSettings = TrainSettings(epochs=20, lr=1e-3, ema=0.995, validate_every=5)

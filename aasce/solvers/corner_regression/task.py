@@ -22,6 +22,7 @@ from aasce.solvers.corner_regression.settings import (
 )
 from aasce.solvers.corner_regression.targets import Patches, cut_patches, grown_boxes, jittered
 from aasce.solvers.shared.canvas_task import CanvasTask
+from aasce.solvers.shared.corner_losses import tilt_loss
 from aasce.solvers.shared.detection import BACKGROUND, detection_targets, visible_boxes
 from aasce.solvers.shared.film_task import Batch, FilmTask, angle_scores
 from aasce.solvers.shared.samples import (
@@ -120,7 +121,7 @@ def soft_f1(found: Detections, boxes: Floats) -> float:
 
 
 class CornerLoss(nn.Module):
-    """The corner network with its losses: distance of the corners, and cross entropy of their maps."""
+    """The corner network with its losses: distance of the corners, their tilt, and cross entropy of their maps."""
 
     def __init__(self, net: CornerNet, settings: CornerSettings) -> None:
         super().__init__()
@@ -134,11 +135,12 @@ class CornerLoss(nn.Module):
         percent = 100 / self.settings.size[1]
         off = F.smooth_l1_loss(found * percent, corners * percent, beta=LINEAR, reduction="none")
         distance = (off.mean(dim=(1, 2)) * known).sum() / count
-        head = self.settings.head
+        tilt = (tilt_loss(found, corners) * known).sum() / count
+        head, loss = self.settings.head, distance + self.settings.tilt * tilt
         if logits is None or not isinstance(head, HeatmapHead):
-            return {"loss": distance, "distance": distance}
+            return {"loss": loss, "distance": distance, "tilt": tilt}
         entropy = (map_entropy(logits, corners, head.sigma) * known).sum() / count
-        return {"loss": distance + head.entropy * entropy, "distance": distance, "entropy": entropy}
+        return {"loss": loss + head.entropy * entropy, "distance": distance, "tilt": tilt, "entropy": entropy}
 
 
 def map_entropy(logits: Tensor, corners: Tensor, sigma: float) -> Tensor:
