@@ -122,8 +122,9 @@ def _timm(
     extra: dict[str, Any] = {"features_only": True, "in_chans": channels}
     if stride != 32:
         extra["output_stride"] = stride
-    reductions = _timm_model(settings, **extra).feature_info.reduction()
-    indices = [i for i, r in enumerate(reductions) if r >= finest][:stages]
+    # Of all maps: timm's own choice ends at the fifth, and a DenseNet of five blocks has six.
+    known = _timm_model(settings, **extra).feature_info.info
+    indices = [i for i, part in enumerate(known) if part["reduction"] >= finest][:stages]
     if pretrained and settings.weights_file is not None:
         extra["pretrained_cfg_overlay"] = {"file": settings.weights_file}
     encoder = _timm_model(settings, **extra, out_indices=indices, pretrained=pretrained)
