@@ -30,6 +30,7 @@ from aasce.geometry.cobb import limit_tilts, tilts
 from aasce.geometry.correction import Correction, places_on, reaches_edge
 from aasce.preprocess.crop import Box
 from aasce.preprocess.intensity import to_uint8
+from aasce.preprocess.orientation import points_as_read
 from aasce.solvers.base import FitReport, LearnedState, RunFolder
 from aasce.solvers.labelling.inference import Centroids, centroids_on
 from aasce.solvers.labelling.neck import necks_of
@@ -39,6 +40,7 @@ from aasce.solvers.labelling.settings import TRUNK, LabellingConfig
 from aasce.solvers.labelling.task import LabellingTask
 from aasce.solvers.shared.autocrop import film_box
 from aasce.solvers.shared.correction import CorrectionState
+from aasce.solvers.shared.orientation import upright_once
 from aasce.solvers.shared.regressor import FilmReading, RegressingSolver
 from aasce.solvers.shared.samples import FilmSampler, Floats, Sample, SampleSplit, canvas_of, load_samples
 from aasce.types import Radiograph
@@ -135,6 +137,16 @@ class LabellingSolver(RegressingSolver):
         if reaches_edge(both.curve(settings.smoothing).points, film.size):
             flags = (*flags, "curve_leaves_film")
         return FilmReading(angles, None, both.trunk, flags, self.angles(both, found.box))
+
+    def centroids(self, film: Radiograph) -> Floats:
+        """(levels, 2) px of the film as read: what a film is labelled with, C1 (or T1) to L5.
+
+        A level that no map shows clearly has a centroid, too, which is what the corrector is for.
+        """
+        found = self.localized(film)
+        upright = upright_once(film, found.orientation)
+        points = self.run(upright, film_box(upright.size, found.spine)).centroids.mean.points[0]
+        return points_as_read(points, film.size, found.orientation)
 
     def run(self, film: Radiograph, box: Box) -> LevelPass:
         """Passes a rectangle of an upright film through the networks, plain and mirrored."""

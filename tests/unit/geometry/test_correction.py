@@ -59,3 +59,15 @@ def test_curves_that_end_at_an_edge_of_the_film() -> None:
     assert reaches_edge(curve, (1000, 300))
     assert not reaches_edge(curve + np.array([0, 20]), (1000, 300))
     assert reaches_edge(curve + np.array([0, 97]), (1000, 300))
+
+
+def test_a_correction_is_held_to_what_it_starts_from() -> None:
+    """Features that are two estimates of each tilt, and a start that trusts the second one alone."""
+    rng = np.random.default_rng(2)
+    start = Correction(np.hstack([np.zeros((17, 17)), np.eye(17)]), np.linspace(0, 1, 17))
+    tilts = rng.normal(0, 8, (200, 17))
+    read, places = np.concatenate([2 * tilts, tilts], axis=1), np.tile(start.places, (200, 1))
+    held = Correction.fitted(read, tilts, places, 1e9, start)
+    assert held.matrix == pytest.approx(start.matrix, abs=1e-4)
+    wrong = Correction.fitted(read, tilts + 90, places, 1.0, start)
+    assert np.array_equal(wrong.matrix, start.matrix)
