@@ -49,8 +49,8 @@ def labelled_centres(film: LabelledFilm, levels: int, size: tuple[int, int]) -> 
     every = read_centres(film.path)
     neck = np.full((NECK, 2), np.nan) if every is None else every[:NECK]
     points = np.concatenate([neck, trunk])[-levels:]
-    inside = ((points >= 0) & (points <= np.array([size[1], size[0]]) - 1)).all(axis=1)
-    return np.where(inside[:, None], points, np.nan)
+    inside = ((points >= 0) & (points <= np.array([size[1], size[0]]) - 1)).all(axis=1, keepdims=True)
+    return np.where(inside, points, np.nan)
 
 
 def label_scores(solver: LabellingSolver, films: FilmSet) -> dict[str, LocalizationScore]:
