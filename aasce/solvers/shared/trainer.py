@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 Batch = Any
+MIXED = ("bf16-mixed", "16-mixed")
 Losses = dict[str, Tensor]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -154,7 +155,21 @@ def make_fabric(device: str, precision: str) -> Fabric:
     if precision == "auto":
         precision = "bf16-mixed" if native_bf16(device) else "32-true"
     accelerator = device.split(":")[0]
-    return Fabric(accelerator=accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
+    if precision not in MIXED:
+        return Fabric(accelerator=accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
+    return Fabric(accelerator=accelerator, devices=1, plugins=_networks_alone(precision, accelerator))
+
+
+def _networks_alone(precision: str, accelerator: str) -> Any:
+    """Mixed precision for what a network computes. Fabric's own rounds every batch first, targets included: coordinates
+    beyond 256 px to steps of 2 px."""
+    from lightning_fabric.plugins.precision import MixedPrecision
+
+    class NetworksAlone(MixedPrecision):
+        def convert_input(self, data: Any) -> Any:
+            return data
+
+    return NetworksAlone(precision, accelerator)  # type: ignore[arg-type]
 
 
 def schedule(step: int, steps: int, settings: TrainSettings) -> float:

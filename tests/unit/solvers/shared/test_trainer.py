@@ -153,3 +153,23 @@ def test_numbers_out_of_bounds_are_one_line(override: str, message: str) -> None
     with pytest.raises(AasceError) as caught:
         load_settings(TrainSettings, None, [override])
     assert str(caught.value).splitlines()[1:] == [f"  {message}"]
+
+
+class Recorded(Line):
+    """Keeps the precision of what it is given and of what its first layer computes."""
+
+    def forward(self, batch: Tensor) -> dict[str, Tensor]:
+        self.given = batch.detach().clone()
+        self.computed = self.layers[0](batch).dtype
+        return super().forward(batch)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "32-true"])
+def test_half_precision_is_for_networks_and_rounds_no_target(tmp_path: Path, precision: str) -> None:
+    task = LineTask()
+    task.module = module = Recorded()
+    Trainer(task, settings(epochs=1, precision=precision), run(tmp_path), seed=0).fit()
+    sent = list(task.batches(0))[-1]
+    assert module.given.dtype == torch.float32
+    assert torch.equal(module.given, sent)
+    assert module.computed == (torch.bfloat16 if precision == "bf16-mixed" else torch.float32)
