@@ -96,15 +96,15 @@ class MaskSettings(Settings):
         batch: films a step.
     """
 
-    whole: UNetSettings = PlainUNetSettings()
-    target: UNetSettings = PlainUNetSettings()
+    whole: UNetSettings = PlainUNetSettings(shrink=4)
+    target: UNetSettings = PlainUNetSettings(shrink=4)
     boxes: UNetSettings = EncoderUNetSettings(deeper=(72, 72), decoder=(56, 56, 48, 40))
     size: Size = (640, 320)
     blur: tuple[Positive, Positive] = (12.0, 4.0)
     core: Positive = 0.75
     truth_share: Share = 0.5
     batch: Count = 4
-    train: TrainSettings = TrainSettings(epochs=10, lr=1.5e-3, ema=0.99, validate_every=5)
+    train: TrainSettings = TrainSettings(epochs=6, lr=1.5e-3, ema=0.99, validate_every=3)
 
 
 class DetectionSettings(Settings):
@@ -134,7 +134,7 @@ class DetectionSettings(Settings):
     least: Share = 0.05
     overlap: Share = 0.5
     batch: Count = 4
-    train: TrainSettings = TrainSettings(epochs=8, lr=1e-3, ema=0.99, validate_every=4)
+    train: TrainSettings = TrainSettings(epochs=5, lr=1e-3, ema=0.99, validate_every=5)
 
 
 class LocalSettings(Settings):
@@ -169,7 +169,7 @@ class LocalSettings(Settings):
     zoom: Share = 0.08
     passes: Count = 2
     batch: Count = 2
-    train: TrainSettings = TrainSettings(epochs=12, lr=1.5e-3, ema=0.99, validate_every=4)
+    train: TrainSettings = TrainSettings(epochs=10, lr=1.5e-3, ema=0.99, validate_every=5)
 
 
 class PeelingSettings(Settings):
