@@ -186,6 +186,19 @@ ENTRIES: tuple[Entry, ...] = (
         ),
     ),
     Entry(
+        "rotated_proposals",
+        "aasce.solvers.rotated_proposals.solver:RotatedProposalsSolver",
+        "proposes vertebrae as rotated boxes, then finds the corners in maps aligned to each box",
+        _paper(
+            "Tao et al.",
+            "Automated Spinal Curvature Assessment from X-Ray Images Using Landmarks Estimation Network via Rotation "
+            "Proposals",
+            "95-100",
+        ),
+        (Figure(25.4784, "SMAPE", HIDDEN, "30.71 by its V-Net, 40.79 by its cascade pyramid network"),),
+        mirror_px=3.0,
+    ),
+    Entry(
         "scg_net",
         "aasce.solvers.scg_net.solver:ScgNetSolver",
         "draws the spine's two borders, then regresses the three angles from film and borders",

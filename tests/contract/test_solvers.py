@@ -113,6 +113,15 @@ CASES = {
         ),
         repeats=25,
     ),
+    "rotated_proposals": Case(
+        learn=(
+            "train.epochs=4", "train.validate_every=4", "train.lr=5e-3", "train.ema=0.97",
+            "augment.intensity=0.0", "augment.rotation_share=0.0", "augment.small_rotation=1.0",
+            "augment.bend_share=0.0", "augment.scale=[0.97, 1.03]",
+            "region.coarse_share=0.4", "region.rotation=1.0", "region.scale=0.02", "region.shift=0.01",
+        ),
+        repeats=25,
+    ),
     "scg_net": Case(
         learn=(
             "boundaries.train.epochs=4", "boundaries.train.lr=5e-3", "boundaries.train.ema=0.97",
