@@ -22,7 +22,16 @@ from aasce.weights import packaged, released
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs" / "solvers"
 RELEASED = {name: read_state(folder).solver for name, folder in released().items() if packaged(name)}
-PAPERS = ("centerline", "coarse_to_fine", "labelling", "multitask_pyramid", "scg_net", "seg4reg", "top_down")
+PAPERS = (
+    "centerline",
+    "coarse_to_fine",
+    "corner_regression",
+    "labelling",
+    "multitask_pyramid",
+    "scg_net",
+    "seg4reg",
+    "top_down",
+)
 FILES = {
     **{f"{name}.yaml": (CONFIGS / f"{name}.yaml", solver) for name, solver in RELEASED.items()},
     **{f"paper/{name}.yaml": (CONFIGS / "paper" / f"{name}.yaml", name) for name in PAPERS},
