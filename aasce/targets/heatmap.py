@@ -56,12 +56,11 @@ def decode_mean(maps: Array, level: float = 0.5) -> tuple[Floats, NDArray[np.boo
     Returns:
         (K, 2) map px, and (K,) whether any px is above the level; without one, the place of the maximum.
     """
-    inside = np.asarray(maps) > level
-    found = inside.any(axis=(1, 2))
-    weights = np.where(
-        found[:, None, None], inside, np.asarray(maps) == np.asarray(maps).max((1, 2), keepdims=True)
-    )
-    return _centroids(weights.astype(np.float64)), np.asarray(found)
+    values = np.asarray(maps)
+    inside: Array = values > level
+    found: Array = inside.any(axis=(1, 2))
+    weights = np.where(found[:, None, None], inside, values == values.max((1, 2), keepdims=True))
+    return _centroids(weights.astype(np.float64)), found
 
 
 def decode_peak(maps: Array, reach: int = 2) -> tuple[Floats, Floats]:
@@ -107,7 +106,7 @@ def soft_argmax(maps: Tensor, beta: float = 1.0) -> Tensor:
     import torch
 
     rows, columns = maps.shape[-2:]
-    share = (beta * maps.flatten(-2)).softmax(dim=-1).unflatten(-1, (rows, columns))
+    share = (beta * maps.flatten(-2)).softmax(dim=-1).reshape(maps.shape)
     y = (share.sum(dim=-1) * torch.arange(rows, device=maps.device, dtype=share.dtype)).sum(dim=-1)
     x = (share.sum(dim=-2) * torch.arange(columns, device=maps.device, dtype=share.dtype)).sum(dim=-1)
     return torch.stack([x, y], dim=-1)

@@ -22,7 +22,8 @@ def tilt_loss(found: Tensor, truth: Tensor) -> Tensor:
     """
     u, v = midline(found), midline(truth)
     lengths = u.norm(dim=1).clamp(min=1e-3) * v.norm(dim=1).clamp(min=1e-3)
-    return ((u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / lengths).abs()
+    sine: Tensor = (u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / lengths
+    return sine.abs()
 
 
 def expected_places(shares: Tensor) -> Tensor:
