@@ -47,7 +47,7 @@ def box_masks(landmarks: Floats, size: tuple[int, int], stride: int, core: float
     middle = landmarks.mean(axis=1, keepdims=True)
     points = to_map(middle + core * (landmarks - middle), stride)
     shape = (size[0] // stride, size[1] // stride)
-    return np.stack([encode_mask(quad[None], shape, oversample=2)[1] for quad in points])
+    return np.stack([encode_mask(quad[None], shape)[1] for quad in points])
 
 
 def instance_masks(landmarks: Floats, size: tuple[int, int]) -> Bytes:

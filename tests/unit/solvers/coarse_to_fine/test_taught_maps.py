@@ -43,13 +43,13 @@ def test_box_masks_are_the_middles_of_the_vertebrae() -> None:
     masks = box_masks(SPINE, SIZE, 4, 0.75)
     area = masks.sum(axis=(1, 2)) * 16
     sides = [np.linalg.norm(SPINE[:, i] - SPINE[:, 0], axis=1) for i in (1, 2)]
-    # Drawn at half the stride, where cv2 fills the px of the outline too: 2 px of the canvas more on each axis.
-    np.testing.assert_allclose(area, (0.75 * sides[0] + 2) * (0.75 * sides[1] + 2), rtol=0.06)
+    # Drawn on sub-pixels of one px of the canvas, where cv2 fills the px of the outline too: one more on each axis.
+    np.testing.assert_allclose(area, (0.75 * sides[0] + 1) * (0.75 * sides[1] + 1), rtol=0.06)
     assert masks.sum(axis=0).max() <= 1 + 1e-6
     rows, columns = np.indices(masks.shape[1:])
     for mask, middle in zip(masks, SPINE.mean(axis=1), strict=True):
         found = np.array([(mask * columns).sum(), (mask * rows).sum()]) / mask.sum() * 4 + 1.5
-        np.testing.assert_allclose(found, middle, atol=1.1)  # half a px of that grid
+        np.testing.assert_allclose(found, middle, atol=0.75)
 
 
 def test_a_vertebra_off_the_canvas_has_an_empty_mask() -> None:
