@@ -56,7 +56,7 @@ class RpnSettings(Settings):
 
     strides: tuple[Literal[4, 8, 16, 32], ...] = (8, 16)
     scales: tuple[tuple[Positive, ...], ...] = ((16.0, 22.0, 30.0), (40.0, 52.0))
-    ratios: tuple[Positive, ...] = (1.1, 1.5, 2.0)
+    ratios: tuple[Positive, ...] = (1.3, 1.8, 2.5)
     angles: tuple[Angle, ...] = (-25.0, 0.0, 25.0)
     channels: Count = 64
     positive: Overlap = 0.55
@@ -129,7 +129,7 @@ class RegionSettings(Settings):
         margin: around the cord, as a share of its height.
         coarse_share: share of training samples that show the whole film, as the pass that segments the cord reads it.
         rotation, scale, shift: spread of the refined region of training samples (degrees, log units, share of the
-            canvas's width), since a cord is found less exactly than it is labelled.
+            canvas's height), since a cord is found less exactly than it is labelled.
         cord_reach: px of the canvas from the cord within which a detection's middle must lie.
     """
 
@@ -140,7 +140,7 @@ class RegionSettings(Settings):
     coarse_share: Share = 0.2
     rotation: Degrees = 4.0
     scale: Share = 0.06
-    shift: Share = 0.03
+    shift: Share = 0.015
     cord_reach: Weight = 4.0
 
 

@@ -67,26 +67,24 @@ def _share_inside(start: Tensor, side: Tensor, extent: Tensor) -> Tensor:
     return share
 
 
-def _may_overlap(a: Tensor, b: Tensor, least: float) -> Tensor:
-    """(N, M) false where two boxes cannot have an overlap of `least`: by their circles, areas and upright extents."""
+def _overlapping_pairs(a: Tensor, b: Tensor, least: float) -> tuple[Tensor, Tensor]:
+    """Rows and columns (P,) of the pairs of boxes (N, 5) and (M, 5) that may have an overlap of `least`.
+
+    By circles around the boxes first, then, of what is left, by areas and upright extents.
+    """
     radius_a, radius_b = a[:, 2:4].norm(dim=1) / 2, b[:, 2:4].norm(dim=1) / 2
-    area_a, area_b = a[:, 2] * a[:, 3], b[:, 2] * b[:, 3]
-    distance: Tensor = (a[:, None, :2] - b[:, :2]).norm(dim=-1)
-    near = distance < radius_a[:, None] + radius_b
+    square = sum((a[:, None, axis] - b[:, axis]) ** 2 for axis in (0, 1))
+    row, column = (square < (radius_a[:, None] + radius_b) ** 2).nonzero(as_tuple=True)
     if least <= 0:
-        return near
-    smaller, larger = torch.minimum(area_a[:, None], area_b), torch.maximum(area_a[:, None], area_b)
-    half_a, half_b = _upright_half(a), _upright_half(b)
-    common = torch.ones_like(larger)
-    for axis in (0, 1):
-        gap = (a[:, None, axis] - b[:, axis]).abs()
-        reach = half_a[:, None, axis] + half_b[:, axis] - gap
-        narrow = 2 * torch.minimum(half_a[:, None, axis], half_b[:, axis])
-        common = common * torch.minimum(reach.clamp(min=0), narrow)
-    # IoU = common / (larger + smaller - common), which grows with what is common.
-    possible = torch.minimum(common, smaller)
-    enough = possible >= least * (larger + smaller - possible) * (1 - 1e-5)
-    return torch.logical_and(near, enough)
+        return row, column
+    half_a, half_b = _upright_half(a)[row], _upright_half(b)[column]
+    reach = half_a + half_b - (a[row, :2] - b[column, :2]).abs()
+    common = torch.minimum(reach.clamp(min=0), 2 * torch.minimum(half_a, half_b)).prod(dim=1)
+    area_a, area_b = a[:, 2:4].prod(dim=1)[row], b[:, 2:4].prod(dim=1)[column]
+    # IoU = common / (area_a + area_b - common), which grows with what is common.
+    common = torch.minimum(common, torch.minimum(area_a, area_b))
+    enough = common >= least * (area_a + area_b - common) * (1 - 1e-5)
+    return row[enough], column[enough]
 
 
 def _upright_half(boxes: Tensor) -> Tensor:
@@ -105,7 +103,7 @@ def rotated_iou(first: Tensor, second: Tensor, least: float = 0.0) -> Tensor:
         least: smaller overlaps are not needed and may be given as 0, which saves time.
     """
     a, b = first.float(), second.float()
-    row, column = _may_overlap(a, b, least).nonzero(as_tuple=True)
+    row, column = _overlapping_pairs(a, b, least)
     found = a.new_zeros(len(a), len(b))
     found[row, column] = paired_iou(first[row], second[column]).to(found.dtype)
     return found
@@ -125,7 +123,9 @@ def rotated_nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
     """
     order = scores.argsort(descending=True, stable=True)
     ranked = boxes[order].float()
-    row, column = _may_overlap(ranked, ranked, threshold).triu(1).nonzero(as_tuple=True)
+    row, column = _overlapping_pairs(ranked, ranked, threshold)
+    better = row < column
+    row, column = row[better], column[better]
     hit = paired_iou(boxes[order[row]], boxes[order[column]]) > threshold
     drops = np.zeros((len(boxes), len(boxes)), bool)
     drops[row[hit].cpu().numpy(), column[hit].cpu().numpy()] = True
