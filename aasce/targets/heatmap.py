@@ -57,8 +57,8 @@ def decode_mean(maps: Array, level: float = 0.5) -> tuple[Floats, NDArray[np.boo
         (K, 2) map px, and (K,) whether any px is above the level; without one, the place of the maximum.
     """
     values = np.asarray(maps)
-    inside: Array = values > level
-    found: Array = inside.any(axis=(1, 2))
+    inside: Array = np.asarray(values > level)
+    found = np.asarray(inside.any(axis=(1, 2)))
     weights = np.where(found[:, None, None], inside, values == values.max((1, 2), keepdims=True))
     return _centroids(weights.astype(np.float64)), found
 

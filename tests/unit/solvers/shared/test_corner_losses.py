@@ -25,7 +25,14 @@ def test_a_shift_costs_nothing_and_a_rotation_its_sine() -> None:
 def test_one_corner_turns_the_midline_by_half_of_what_it_turns_an_endplate() -> None:
     off = BOX.clone()
     off[0, 1, 1] += 4.0
-    np.testing.assert_allclose(tilt_loss(off, BOX), [4 / np.hypot(80, 4)], atol=1e-6)
+    np.testing.assert_allclose(tilt_loss(off, BOX), [4 / 80], atol=1e-6)
+
+
+def test_corners_in_one_place_have_gradients_like_any_others() -> None:
+    found = (BOX * 1e-4).requires_grad_(True)
+    tilt_loss(found + torch.tensor([0.0, 1e-5]) * torch.arange(4)[:, None], BOX).sum().backward()
+    assert found.grad is not None
+    assert float(found.grad.abs().max()) <= 1 / 40
 
 
 def test_expected_places_are_centres_of_mass() -> None:
