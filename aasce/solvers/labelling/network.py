@@ -32,19 +32,39 @@ class Labelled(NamedTuple):
     corrected: Tensor
     tilt_map: Tensor | None
 
-    @property
-    def peaks(self) -> Tensor:
-        """(B, levels) largest value of each level's map, about 1 where a level is clearly seen."""
-        return self.maps[:, 1:].amax(dim=(-2, -1))
 
-    @property
-    def tilts(self) -> Tensor | None:
-        """(B, 17) degrees of T1 to L5, means of the map of tilts under the levels' own maps."""
-        if self.tilt_map is None:
-            return None
-        weight = self.maps[:, -TRUNK:].clamp(min=0) ** 2
-        total = weight.sum(dim=(-2, -1)).clamp(min=1e-6)
-        return (weight * self.tilt_map[:, None]).sum(dim=(-2, -1)) / total
+class Points(NamedTuple):
+    """Coordinates, and what lies there.
+
+    Attributes:
+        points: (B, levels, 2) px of the maps (x, y).
+        seen: (B, levels) how clearly any vertebra is seen there, about 1 where one is: minus the background's map.
+        tilts: (B, 17) degrees of T1 to L5 from the map of tilts; None without one.
+    """
+
+    points: Tensor
+    seen: Tensor
+    tilts: Tensor | None
+
+
+def value_at(field: Tensor, points: Tensor, sigma: float) -> Tensor:
+    """Means of maps under the square of a Gaussian at each point; a point off the map has the value at its edge.
+
+    Args:
+        field: (B, h, w).
+        points: (B, K, 2) px (x, y).
+        sigma: px, of the Gaussian.
+
+    Returns:
+        (B, K).
+    """
+    weights = []
+    for axis, size in ((1, field.shape[-2]), (0, field.shape[-1])):
+        at = torch.arange(size, device=field.device, dtype=field.dtype)
+        off = at - points[..., axis : axis + 1].clamp(0, size - 1)
+        weights.append(((off / sigma) ** 2).neg().exp())
+    total = weights[0].sum(dim=-1) * weights[1].sum(dim=-1)
+    return torch.einsum("bkh,bkw,bhw->bk", *weights, field) / total
 
 
 class LevelUNet(nn.Module):
@@ -113,6 +133,7 @@ class LabellingNet(nn.Module):
         super().__init__()
         levels = config.level_count
         self.beta, self.with_tilts = config.beta, config.target.tilt > 0
+        self.sigma = config.target.sigma / config.network.stride
         self.fcn = LevelUNet(config.network, 1 + levels + self.with_tilts, start)
         self.corrector = ResidualCorrector(levels, config.residual)
 
@@ -126,12 +147,17 @@ class LabellingNet(nn.Module):
         return Labelled(maps, located, corrected, tilt_map)
 
     @torch.no_grad()
-    def points(self, image: Tensor, corrected: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Coordinates (B, levels, 2) px of the maps, peaks (B, levels), and tilts (B, 17) degrees or None.
+    def points(self, image: Tensor, corrected: bool) -> Points:
+        """Coordinates of (B, 1, H, W) films, and what lies there.
 
         Args:
-            image: (B, 1, H, W).
+            image: standardised.
             corrected: by the residual corrector, or as the soft-argmax has them.
         """
         found = self(image)
-        return found.corrected if corrected else found.located, found.peaks, found.tilts
+        points = found.corrected if corrected else found.located
+        # Under its own square the mean of a Gaussian of peak 1 is 2/3.
+        seen = 1.5 * value_at(-found.maps[:, 0], points, self.sigma)
+        if found.tilt_map is None:
+            return Points(points, seen, None)
+        return Points(points, seen, value_at(found.tilt_map, points[:, -TRUNK:], self.sigma))

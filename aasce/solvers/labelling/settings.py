@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -35,7 +35,7 @@ class NetworkSettings(Settings):
     """
 
     encoder: EncoderSettings = EncoderSettings(
-        options={"channels": [32, 64, 128, 256], "layers": [2, 2, 2, 1], "stem_width": 16}
+        options={"channels": [32, 64, 128, 256], "layers": [2, 2, 2, 2], "stem_width": 16}
     )
     stages: int = Field(default=4, ge=2, le=6)
     finest: Literal[1, 2, 4] = 4
@@ -62,6 +62,8 @@ class TargetSettings(Settings):
         sigma: px of the canvas, of the Gaussians.
         gaussian: weight of the squared distance of the maps (equation 1).
         entropy: weight of the cross entropy between their softmaxes over the channels (equation 2).
+        sharpness: factor of the maps before these softmaxes, 1 in the paper. Values from -1 to 1 have softmaxes that
+            are almost even; sharper ones ask for the right level.
         coordinate: weight of the Huber loss of the corrected coordinates (equation 4), in px of the maps.
         tilt: weight of the error of a map of the vertebrae's tilts, taught under the Gaussians; 0, as in the paper,
             leaves the map out of the network.
@@ -69,7 +71,8 @@ class TargetSettings(Settings):
 
     sigma: Positive = 6.0
     gaussian: Weight = 1.0
-    entropy: Weight = 1.0
+    entropy: Weight = 0.5
+    sharpness: Positive = 10.0
     coordinate: Weight = 0.1
     tilt: Weight = 1.0
 
@@ -85,7 +88,7 @@ class CurveSettings(Settings):
         correction: from these to the tilts of the vertebrae, fitted to training films; null takes the mean as it is.
         tilt_sd_deg: standard deviation of a tilt, over which the challenge's rule is averaged; 0 takes the tilts as
             they are.
-        least: peak of a map below which its level counts as not seen.
+        least: how clearly a vertebra must be seen, from 0 to 1, at the centroid of a level that counts as seen.
         min_levels: of T1 to L5 that must be seen for a film to be measured.
     """
 
@@ -110,6 +113,7 @@ class LabellingConfig(SolverConfig):
             the paper's own comparison.
         residual: the corrector.
         beta: factor of the maps in the soft-argmax.
+        scales: of the passes over a film, each with one over its mirror image, whose means are predicted.
         batch: films a step.
         augment: how samples differ from the films; the paper rotates by 2 and 5 degrees.
     """
@@ -120,7 +124,8 @@ class LabellingConfig(SolverConfig):
     network: NetworkSettings = NetworkSettings()
     corrector: bool = True
     residual: ResidualSettings = ResidualSettings()
-    beta: Positive = 40.0
+    beta: Positive = 60.0
+    scales: tuple[Annotated[float, Field(ge=0.5, le=1.0)], ...] = Field(default=(1.0, 0.92), min_length=1)
     target: TargetSettings = TargetSettings()
     curve: CurveSettings = CurveSettings()
     batch: Count = 8

@@ -32,7 +32,7 @@ from aasce.preprocess.crop import Box
 from aasce.preprocess.intensity import to_uint8
 from aasce.preprocess.orientation import points_as_read
 from aasce.solvers.base import FitReport, LearnedState, RunFolder
-from aasce.solvers.labelling.inference import Centroids, centroids_on
+from aasce.solvers.labelling.inference import Centroids, centroids_on, mean_of
 from aasce.solvers.labelling.neck import necks_of
 from aasce.solvers.labelling.network import LabellingNet
 from aasce.solvers.labelling.postprocess import curve_angles, plain_correction
@@ -129,7 +129,7 @@ class LabellingSolver(RegressingSolver):
         if not every.finite:
             return "the network gave no number"
         both = every.mean
-        seen = both.peaks[0, -TRUNK:] >= settings.least
+        seen = both.seen[0, -TRUNK:] >= settings.least
         if seen.sum() < settings.min_levels:
             return f"no spine found on the film ({seen.sum()} of {TRUNK} levels seen)"
         angles = np.stack([self.angles(every.one(k), found.box) for k in (0, 1)])
@@ -149,9 +149,11 @@ class LabellingSolver(RegressingSolver):
         return points_as_read(points, film.size, found.orientation)
 
     def run(self, film: Radiograph, box: Box) -> LevelPass:
-        """Passes a rectangle of an upright film through the networks, plain and mirrored."""
+        """Passes a rectangle of an upright film through the networks, plain and mirrored, at each scale."""
         canvas, view = canvas_of(to_uint8(film.pixels), box, self.config.size, self.config.intensity)
-        return LevelPass(box, centroids_on(self.module, canvas, self.config).undone(view))
+        scales = self.config.scales
+        passes = [centroids_on(self.module, canvas, self.config, scale=scale) for scale in scales]
+        return LevelPass(box, mean_of(passes).undone(view))
 
     def angles(self, found: Centroids, frame: Box) -> Floats:
         """(3,) degrees of centroids in px of the film, measured in the frame of a rectangle of it."""

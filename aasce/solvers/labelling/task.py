@@ -29,7 +29,9 @@ def with_background(levels: Tensor) -> Tensor:
     return torch.cat([-levels.amax(dim=1, keepdim=True), levels], dim=1)
 
 
-def image_losses(found: Tensor, wanted: Tensor, known: Tensor, area: float) -> tuple[Tensor, Tensor]:
+def image_losses(
+    found: Tensor, wanted: Tensor, known: Tensor, area: float, sharpness: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """Squared distance of the maps, and the cross entropy between their softmaxes over the channels.
 
     Both are sums over all px (of the cross entropy, what it is above the entropy of the target), divided by the number
@@ -39,12 +41,13 @@ def image_losses(found: Tensor, wanted: Tensor, known: Tensor, area: float) -> t
         found, wanted: (B, 1 + K, h, w), the background first.
         known: (B, K) whether a level is taught. The background, made of all levels, is taught where all are.
         area: sum of the squares of a Gaussian.
+        sharpness: factor of the maps before the softmaxes.
     """
     taught = torch.cat([known.all(dim=1, keepdim=True), known], dim=1)[:, :, None, None]
     scale = area * known.sum().clamp(min=1)
     squared = ((found - wanted) ** 2 * taught).sum() / scale
-    target = wanted.masked_fill(~taught, OUT).log_softmax(dim=1)
-    log_share = found.masked_fill(~taught, OUT).log_softmax(dim=1)
+    target = (sharpness * wanted).masked_fill(~taught, OUT).log_softmax(dim=1)
+    log_share = (sharpness * found).masked_fill(~taught, OUT).log_softmax(dim=1)
     return squared, F.kl_div(log_share, target, reduction="sum", log_target=True) / scale
 
 
@@ -81,7 +84,9 @@ class LabellingLoss(nn.Module):
         """Losses of a batch, see `level_targets`."""
         found = self.net(batch["image"].contiguous(memory_format=torch.channels_last))
         gaussians, target = batch["gaussians"], self.target
-        squared, entropy = image_losses(found.maps, with_background(gaussians), batch["known"], self.area)
+        squared, entropy = image_losses(
+            found.maps, with_background(gaussians), batch["known"], self.area, target.sharpness
+        )
         losses = {"gaussian": squared, "entropy": entropy}
         loss = target.gaussian * squared + target.entropy * entropy
         if self.corrector:

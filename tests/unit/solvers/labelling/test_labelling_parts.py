@@ -11,8 +11,8 @@ import torch
 from pydantic import ValidationError
 
 from aasce.preprocess.crop import View
-from aasce.solvers.labelling.inference import Centroids, centroids_on
-from aasce.solvers.labelling.network import Labelled, LabellingNet, ResidualCorrector
+from aasce.solvers.labelling.inference import Centroids, centroids_on, mean_of
+from aasce.solvers.labelling.network import Labelled, LabellingNet, ResidualCorrector, value_at
 from aasce.solvers.labelling.postprocess import curve_angles, features, fit_levels, plain_correction
 from aasce.solvers.labelling.settings import (
     CurveSettings,
@@ -80,13 +80,31 @@ def test_the_corrector_sees_every_level_for_every_level() -> None:
     assert (jacobian.abs() > 0).all()
 
 
-def test_peaks_and_tilts_are_read_under_each_level() -> None:
-    maps = torch.from_numpy(encode_heatmaps(COLUMN, (256, 128), 3.0))[None]
-    rows = torch.linspace(0, 255, 256)[None, :, None].expand(1, 256, 128)
-    found = Labelled(with_background(0.8 * maps), torch.zeros(1, 17, 2), torch.zeros(1, 17, 2), rows / 10)
-    assert found.peaks[0].numpy() == pytest.approx(0.8)
-    assert found.tilts is not None
-    assert found.tilts[0].numpy() == pytest.approx(COLUMN[:, 1] / 10, abs=1e-3)
+def test_values_at_points_are_means_under_a_squared_gaussian() -> None:
+    """Of a plane, its value there; of a Gaussian of the same width, 2/3 of its peak; off the map, that of the edge."""
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(32.0), indexing="ij")
+    points = torch.tensor([[[10.3, 20.6], [20.0, 40.0]]])
+    assert value_at((2 * x + 3 * y)[None], points, 2.0)[0].numpy() == pytest.approx([82.4, 160.0], abs=1e-3)
+    gaussian = torch.from_numpy(encode_heatmaps(points[0].numpy(), (64, 32), 2.0)).amax(dim=0)
+    assert value_at(0.6 * gaussian[None], points, 2.0)[0].numpy() == pytest.approx(0.4, abs=1e-3)
+    edge = value_at(x[None], torch.tensor([[[90.0, 30.0]]]), 0.3)
+    assert float(edge) == pytest.approx(31.0, abs=0.01)
+
+
+def test_a_level_is_seen_where_the_background_shows_a_vertebra() -> None:
+    """At the centroids 0.8, half way between two of them nothing; tilts are those of the map at T1 to L5."""
+    net = LabellingNet(config(levels="C1-L5")).eval()
+    levels = torch.from_numpy(encode_heatmaps(COLUMN / 2, (128, 64), net.sigma))[None]
+    rows = torch.arange(128.0)[None, :, None].expand(1, 128, 64)
+    at = torch.from_numpy(np.concatenate([np.full((7, 2), 5.0), COLUMN / 2]))[None].float()
+    found = Labelled(0.8 * with_background(levels), at + 3.5, at, rows)
+    net.forward = lambda image: found  # type: ignore[method-assign]
+    read = net.points(torch.zeros(1), corrected=True)
+    assert read.seen[0, 7:].numpy() == pytest.approx(0.8, abs=0.01)
+    assert read.seen[0, :7].numpy() == pytest.approx(0.0, abs=0.01)
+    assert read.tilts is not None
+    assert read.tilts[0].numpy() == pytest.approx(COLUMN[:, 1] / 2, abs=0.01)
+    assert float(net.points(torch.zeros(1), corrected=False).seen[0, 7:].max()) < 0.45
 
 
 def test_background_is_minus_the_maximum() -> None:
@@ -112,6 +130,8 @@ def test_image_losses_of_a_right_and_of_an_empty_map() -> None:
     one = image_losses(torch.zeros_like(pixel), pixel, known, area)[1]
     assert float(one) == pytest.approx(divergence / (17 * area), rel=1e-3)
     assert float(entropy) > float(one)
+    sharp = float(image_losses(torch.zeros_like(pixel), pixel, known, area, sharpness=50.0)[1])
+    assert sharp == pytest.approx(math.log(18) / (17 * area), rel=1e-3)
 
 
 def test_levels_that_are_not_known_are_not_taught() -> None:
@@ -180,7 +200,20 @@ def test_a_mirrored_canvas_has_mirrored_centroids(corrector: bool) -> None:
     assert other.points == pytest.approx(plain.points * [-1, 1] + [127, 0], abs=1e-3)
     assert plain.tilts is not None
     assert other.tilts == pytest.approx(-plain.tilts, abs=1e-3)
-    assert other.peaks == pytest.approx(plain.peaks, abs=1e-4)
+    assert other.seen == pytest.approx(plain.seen, abs=1e-4)
+
+
+def test_a_smaller_pass_is_in_the_frame_of_the_canvas() -> None:
+    """A network that always points at one px of the canvas it sees: of half the size, twice as far from the middle."""
+    given = config()
+    net = LabellingNet(given).eval()
+    canvas = np.zeros((256, 128), np.uint8)
+    plain, small = (centroids_on(net, canvas, given, scale=s) for s in (1.0, 0.5))
+    middle = np.array([63.5, 127.5])
+    assert small.points - middle == pytest.approx(2 * (plain.points - middle), abs=1e-4)
+    both = mean_of([plain, small])
+    assert both.points == pytest.approx((plain.points + small.points) / 2)
+    assert both.tilts == pytest.approx((np.array(plain.tilts) + np.array(small.tilts)) / 2)
 
 
 def test_centroids_are_undone_with_the_crop() -> None:

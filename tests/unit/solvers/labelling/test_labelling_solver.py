@@ -12,11 +12,13 @@ from aasce.config import dump_settings, load_settings
 from aasce.datasets import FilmSet, read_challenge
 from aasce.phantom.record import read_centres
 from aasce.solvers.base import RunFolder
+from aasce.solvers.labelling.inference import Centroids
 from aasce.solvers.labelling.neck import necks_of
 from aasce.solvers.labelling.settings import LabellingConfig
-from aasce.solvers.labelling.solver import LabellingSolver
+from aasce.solvers.labelling.solver import LabellingSolver, LevelPass
 from aasce.solvers.labelling.task import LabellingTask
-from aasce.solvers.shared.samples import SampleSplit, load_samples
+from aasce.solvers.shared.regressor import FilmReading
+from aasce.solvers.shared.samples import Floats, SampleSplit, load_samples
 from aasce.types import Radiograph
 from tests.synthetic import SIZE, bent_spine, write_challenge
 from tests.unit.phantom.records import write_record
@@ -66,7 +68,7 @@ def test_the_networks_of_the_papers_comparison(tmp_path: Path, films: FilmSet) -
 
 
 def test_the_switch_leaves_the_corrector_out(tmp_path: Path, films: FilmSet) -> None:
-    solver, film = LabellingSolver(tiny(tmp_path)), films.radiograph(0)
+    solver, film = LabellingSolver(tiny(tmp_path, "scales=[1.0]")), films.radiograph(0)
     located = solver.centroids(film)
     solver.module.corrector.layers[-1].bias.data.fill_(0.1)
     # A tenth of the canvas's height, which is the film's. The mirror image moves to the other side along x.
@@ -82,16 +84,43 @@ def test_a_film_without_a_spine_fails_with_a_reason(tmp_path: Path) -> None:
     assert found.failure == "no spine found on the film (0 of 17 levels seen)"
 
 
+def reading(solver: LabellingSolver, points: Floats, seen: Floats, film: Radiograph) -> FilmReading | str:
+    """What the solver makes of known centroids in px of the film."""
+    known = Centroids(np.stack([points, points]), np.stack([seen, seen]), np.zeros((2, 17)))
+    solver.run = lambda shown, box: LevelPass(box, known)  # type: ignore[method-assign]
+    return solver.read(film)
+
+
 def test_levels_that_are_not_seen_are_flagged(tmp_path: Path, films: FilmSet) -> None:
-    """All peaks are about the same before training; a level without a map falls below them."""
-    solver = LabellingSolver(tiny(tmp_path, "curve.least=0.5"))
-    stride = solver.module.fcn.shuffle**2
-    solver.module.fcn.out.bias.data.fill_(1.0)
-    assert "vertebra_missing" not in solver.predict([films.radiograph(0)])[0].flags
-    solver.module.fcn.out.bias.data[5 * stride : 6 * stride] = -1.0
-    found = solver.predict([films.radiograph(0)])[0]
-    assert found.failure is None
-    assert "vertebra_missing" in found.flags
+    solver, film = LabellingSolver(tiny(tmp_path, "curve.tilt_share=0.0")), films.radiograph(0)
+    points, seen = bent_spine(30.0).mean(axis=1), np.ones(17)
+    found = reading(solver, points, seen, film)
+    assert isinstance(found, FilmReading)
+    assert found.flags == ()
+    assert found.centerline == pytest.approx(points)
+    assert found.degrees[0] == pytest.approx(30, abs=4)
+    seen[11:] = 0.1
+    found = reading(solver, points, seen, film)
+    assert isinstance(found, FilmReading)
+    assert found.flags == ("vertebra_missing",)
+    seen[5:] = 0.1
+    assert reading(solver, points, seen, film) == "no spine found on the film (5 of 17 levels seen)"
+
+
+def test_a_spine_that_leaves_the_film_is_flagged(tmp_path: Path, films: FilmSet) -> None:
+    solver, film = LabellingSolver(tiny(tmp_path)), films.radiograph(0)
+    points = bent_spine(0.0).mean(axis=1)
+    for shift, flags in ((0.0, ()), (36.0, ("curve_leaves_film",))):
+        found = reading(solver, points + np.array([0.0, shift]), np.ones(17), film)
+        assert isinstance(found, FilmReading)
+        assert found.flags == flags
+
+
+def test_centroids_that_are_no_numbers_fail(tmp_path: Path, films: FilmSet) -> None:
+    solver = LabellingSolver(tiny(tmp_path))
+    assert reading(solver, np.full((17, 2), np.nan), np.ones(17), films.radiograph(0)) == (
+        "the network gave no number"
+    )
 
 
 def test_necks_are_those_of_the_records(half_recorded: FilmSet) -> None:
