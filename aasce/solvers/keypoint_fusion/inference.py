@@ -26,7 +26,7 @@ from aasce.solvers.keypoint_fusion.patches import (
     peaks,
     window_boxes,
 )
-from aasce.solvers.keypoint_fusion.postprocess import boxes_on_spine, place_column, summarize
+from aasce.solvers.keypoint_fusion.postprocess import boxes_on_spine, place_column, summarize, traced
 from aasce.solvers.keypoint_fusion.settings import (
     BoxesSettings,
     CornersSettings,
@@ -173,12 +173,13 @@ def method2(net: KeypointFusionNet, canvas: Bytes, config: KeypointFusionConfig)
     A result with fewer than two vertebrae is left out.
     """
     small, view = reduced(canvas, config.rough.size)
-    rough = view.undo(rough_points(net.rough, small, config.rough)[0])
-    points = dense_points(net.patches, canvas, rough, config.patches)
+    points, values = rough_points(net.rough, small, config.rough)
+    rough = view.undo(traced(points, values))
+    dense = dense_points(net.patches, canvas, rough, config.patches)
     spacing = usual_spacing(rough.mean(axis=1))
     found = {}
     for squeezed in (False, True):
-        landmarks, sizes = summarize(points, spacing, config.clusters, squeezed)
+        landmarks, sizes = summarize(dense, spacing, config.clusters, squeezed)
         if len(landmarks) < 2:
             continue
         column, present = place_column(landmarks, rough[0].mean(axis=0))

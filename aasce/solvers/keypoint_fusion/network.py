@@ -38,7 +38,19 @@ def make_retinanet(settings: BoxesSettings, start: bool) -> RetinaNet:
         backbone, num_classes=2, anchor_generator=anchors, score_thresh=settings.score, nms_thresh=settings.nms,
         detections_per_img=DETECTIONS,
     )  # fmt: skip
+    for layers in (detector.head.classification_head.conv, detector.head.regression_head.conv):
+        _started_anew(layers)
     return on_canvases(detector)
+
+
+def _started_anew(layers: nn.Module) -> None:
+    """Gives a head's hidden convolutions weights that keep the spread of their input.
+
+    Torchvision's are made for 256 channels; with fewer, four layers of them let hardly anything pass.
+    """
+    for part in layers.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
 
 
 class CornerNet(nn.Module):

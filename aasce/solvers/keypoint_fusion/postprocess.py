@@ -24,6 +24,9 @@ Tags = list[Tag]
 WIDE_STEP = 1.6
 """Multiple of the usual step between centres from which a centre is missing in between."""
 
+REMOVAL_COST = 0.05
+"""By how much a removed cluster has to bring the ratio of the diagonals nearer to 1."""
+
 
 def box_overlaps(first: Array, second: Array) -> Floats:
     """(N, M) intersection over union of boxes (N, 4) and (M, 4), x0, y0, x1, y1."""
@@ -74,6 +77,29 @@ def boxes_on_spine(boxes: Array, overlap: float, step: float) -> NDArray[np.intp
     order = np.argsort(b[:, 1] + b[:, 3], kind="stable")
     order = order[~crowded_boxes(b[order], overlap)]
     return np.asarray(order[~distant_boxes(b[order], step)], np.intp)
+
+
+def traced(points: Array, weights: Array, degree: int = 5) -> Floats:
+    """Rough points drawn along smooth lines: each coordinate of each corner row as a polynomial of the level.
+
+    Patches are cut along the rough points, which "smoothly trace the curvature" (section 2.2); a point that lies a
+    level off would misplace several. Points farther from the line than three times the usual distance do not count.
+
+    Args:
+        points: (V, 4, 2) px in order from the top.
+        weights: (V, 4) confidences.
+        degree: of the polynomials.
+    """
+    p, level = as_float(points), np.linspace(-1, 1, len(points))
+    lines = np.empty_like(p)
+    for tag in range(p.shape[1]):
+        weight = np.maximum(as_float(weights)[:, tag], 1e-3)
+        for _ in range(3):
+            fit = np.polynomial.polynomial.polyfit(level, p[:, tag], degree, w=weight)
+            lines[:, tag] = np.polynomial.polynomial.polyval(level, fit).T
+            off = np.linalg.norm(p[:, tag] - lines[:, tag], axis=1)
+            weight = np.where(off <= 3 * np.median(off) + 1e-6, weight, 1e-6)
+    return lines
 
 
 def cluster_points(points: Array, reach: float, least: int) -> Tag:
@@ -153,9 +179,8 @@ def diagonal_ratio(corners: Array) -> float:
 def drop_squeezed(tags: Tags, ratio: float) -> Tags:
     """The squeezed-vertebra test: redundant clusters are removed, from the top.
 
-    Where the four corners next in order are no vertebra, by the ratio of their diagonals, the fewest clusters are
-    removed whose followers make one: a corner squeezed in, two of one side, or the three others of a corner that was
-    not found.
+    Where the four corners next in order are no vertebra, by the ratio of their diagonals, those clusters are removed
+    whose followers make one: a corner squeezed in, two of one side, or the three others of a corner that was not found.
 
     Args:
         tags: see the module.
@@ -176,16 +201,15 @@ def _corners(tags: Tags, levels: Sequence[int]) -> Floats:
 
 
 def _redundant(tags: Tags, level: int, ratio: float) -> tuple[int, ...]:
-    """The fewest tags that lose their cluster at a level so that the next ones make a vertebra, () if none do."""
+    """The tags that lose their cluster at a level so that the next ones make a vertebra; () if none do."""
     longer = [k for k in range(len(tags)) if len(tags[k]) > level + 1]
-    for count in (1, 2, 3):
-        trials = {
-            removed: diagonal_ratio(_corners(tags, [level + (k in removed) for k in range(len(tags))]))
-            for removed in itertools.combinations(longer, count)
-        }
-        if trials and min(trials.values()) <= ratio:
-            return min(trials, key=lambda removed: trials[removed])
-    return ()
+    subsets = [removed for count in (1, 2, 3) for removed in itertools.combinations(longer, count)]
+    trials = {
+        removed: diagonal_ratio(_corners(tags, [level + (k in removed) for k in range(len(tags))]))
+        for removed in subsets
+    }
+    good = [removed for removed in subsets if trials[removed] <= ratio]
+    return min(good, key=lambda removed: trials[removed] + REMOVAL_COST * len(removed), default=())
 
 
 def median_count(tags: Tags) -> int:

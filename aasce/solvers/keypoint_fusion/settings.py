@@ -194,7 +194,7 @@ class ClusterSettings(Settings):
     reach: Positive = 0.15
     least: Count = 3
     turn: Degrees = 35.0
-    diagonals: Annotated[float, Field(ge=1, le=10)] = 1.2
+    diagonals: Annotated[float, Field(ge=1, le=10)] = 1.1
     gap: Positive = 1.2
     last: Share = 0.5
 
@@ -254,11 +254,11 @@ class KeypointFusionConfig(SolverConfig):
         return cls(
             canvas=(448, 192),
             boxes=BoxesSettings(
-                encoder=encoder, pyramid=24, anchors=((12.0, 18.0), (24.0, 32.0)), size=(256, 112), batch=4, train=train
+                encoder=encoder, pyramid=24, anchors=((14.0, 20.0), (24.0, 32.0)), size=(320, 144), batch=4, train=train
             ),
             corners=CornersSettings(
                 encoder=EncoderSettings(name="hrnet_w18_small", options=hrnet), batch=2, train=train
             ),
-            rough=RoughSettings(baseline=rough, size=(192, 96), batch=4, train=train),
+            rough=RoughSettings(baseline=rough, size=(256, 112), batch=4, train=train),
             patches=PatchesSettings(baseline=baseline, size=(96, 64), batch=2, count=24, train=train),
         )  # fmt: skip
