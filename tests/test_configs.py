@@ -28,6 +28,7 @@ PAPERS = (
     "corner_regression",
     "labelling",
     "multitask_pyramid",
+    "rotated_proposals",
     "scg_net",
     "seg4reg",
     "top_down",

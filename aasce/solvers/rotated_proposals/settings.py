@@ -62,7 +62,7 @@ class RpnSettings(Settings):
     positive: Overlap = 0.55
     negative: Overlap = 0.35
     samples: Count = 192
-    before: Count = 300
+    before: Count = 600
     kept: Count = 120
     nms: Overlap = 0.6
 
@@ -220,7 +220,7 @@ class RotatedProposalsConfig(SolverConfig):
             region=RegionSettings(canvas=(336, 96), cord_reach=3.0),
             backbone=BackboneSettings(encoder=EncoderSettings(options=options), stages=3, pyramid=24, cord=8),
             rpn=RpnSettings(
-                strides=(4, 8), scales=((9.0, 12.0, 16.0), (21.0, 27.0)), channels=24, samples=96, before=80, kept=40,
+                strides=(4, 8), scales=((9.0, 12.0, 16.0), (21.0, 27.0)), channels=24, samples=96, before=400, kept=50,
             ),
             boxes=BoxSettings(size=(3, 5), stride=4, channels=32, samples=40),
             corners=CornerSettings(size=(12, 18), detail=8, channels=24, layers=2, samples=18),
