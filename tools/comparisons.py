@@ -181,6 +181,87 @@ COMPARISONS: dict[str, Comparison] = {
         ),
         ("train.epochs=15",),
     ),
+    "corner_regression": Comparison(
+        "corner_regression",
+        "Khanal et al., table 1 (hidden test, whole films)",
+        (
+            Side(
+                "boxes as detected",
+                ("inference.outliers=false", "inference.smoothing=null"),
+                "not cropped either: 33.3",
+                weights_of="outliers rejected",
+            ),
+            Side("outliers rejected", ("inference.outliers=true", "inference.smoothing=null"), "26.79"),
+            Side(
+                "outliers rejected, corners smoothed",
+                ("inference.outliers=true", "inference.smoothing=6"),
+                "25.69",
+                weights_of="outliers rejected",
+            ),
+            Side(
+                "the lowest vertebra repeated where some are missing",
+                ("inference.missing=duplicate",),
+                "as in the paper",
+                weights_of="outliers rejected",
+            ),
+        ),
+        (),
+    ),
+    "rotated_proposals": Comparison(
+        "rotated_proposals",
+        "Tao et al., section 3.2 (by eye, no table)",
+        (
+            Side("upright proposals", ("angles=upright",)),
+            Side("rotated proposals", ("angles=rotated",), "hidden test 25.48"),
+            Side(
+                "rotated, angles of the corners themselves",
+                ("corner_sd_share=0.0",),
+                "as in the paper",
+                weights_of="rotated proposals",
+            ),
+        ),
+        (),
+    ),
+    "keypoint_fusion": Comparison(
+        "keypoint_fusion",
+        "Chen et al., section 3.3 (hidden test 22.17)",
+        (
+            Side("Method 1", ("fusion=method1",), "", weights_of="vote"),
+            Side("Method 2", ("fusion=method2",), "", weights_of="vote"),
+            Side("Method 2, squeezed vertebrae tested", ("fusion=method2_squeezed",), "", weights_of="vote"),
+            Side("plain average", ("fusion=average",), "1 worse than the vote", weights_of="vote"),
+            Side("vote", ("fusion=vote",), "22.17"),
+            Side("mean landmarks", ("fusion=landmarks",), "", weights_of="vote"),
+            Side(
+                "vote, the paper's rule of the angles", ("rule=paper",), "as in the paper", weights_of="vote"
+            ),
+        ),
+        (),
+    ),
+    "coarse_to_fine": Comparison(
+        "coarse_to_fine",
+        "Zhong et al., table 1 (hidden test)",
+        (
+            Side("local stage", ("refine=false",), "26.45", weights_of="curve refine"),
+            Side("curve refine", ("refine=true",), "24.80"),
+            Side(
+                "every endplate on the curve's normal",
+                ("refine=true", "curve.unusual=0.0"),
+                "as in the paper",
+                weights_of="curve refine",
+            ),
+        ),
+        (),
+    ),
+    "labelling": Comparison(
+        "labelling",
+        "Bayat et al., table 2",
+        (
+            Side("U-net", ("corrector=false",), "identification rate 44.5", weights_of="U-net and corrector"),
+            Side("U-net and corrector", ("corrector=true",), "identification rate 52.63"),
+        ),
+        (),
+    ),
 }
 """Every comparison by name."""
 
