@@ -164,7 +164,7 @@ class ProposalLoss(nn.Module):
     def _corners(
         self, image: Tensor, maps: Maps, matched: list[Matched], points: list[Tensor]
     ) -> dict[str, Tensor]:
-        """Heatmaps by cross-entropy, corners in sizes of the vertebra, and the sine between midlines."""
+        """Heatmaps by cross-entropy, corners in sizes of the vertebra, and the turn of midlines."""
         count = self.config.corners.samples
         boxes = [m.positive[:count] for m in matched]
         goal = torch.cat([p[m.vertebra[:count]] for m, p in zip(matched, points, strict=True)])
@@ -188,8 +188,7 @@ def soft_heatmaps(places: Tensor, size: tuple[int, int], sigma: float) -> Tensor
 
 
 def corner_errors(found: Tensor, goal: Tensor) -> dict[str, Tensor]:
-    """Errors of corners (N, 4, 2): "corners", their mean distance in sizes of the vertebra; "tilt", the mean sine of
-    the angle between the found and the labelled midline, which is what the angles are measured by."""
+    """Errors of corners (N, 4, 2): "corners", their mean distance in sizes of the vertebra; "tilt", see `tilt_loss`."""
     size = (goal[:, [1, 3, 2, 3]] - goal[:, [0, 2, 0, 1]]).norm(dim=-1).mean(dim=1).clamp(min=1)
     corners = ((found - goal).norm(dim=-1).mean(dim=1) / size).mean()
     return {"corners": corners, "tilt": tilt_loss(found, goal).mean()}

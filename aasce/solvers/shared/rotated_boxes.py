@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aasce.solvers.shared.rotated import box_axes
+from aasce.solvers.shared.rotated import from_box_frame, to_box_frame
 
 LARGEST = math.log(1000 / 16)
 """Limit of the logarithm of a side's change, as torchvision has it."""
@@ -38,7 +38,7 @@ class RotatedCoder:
 
     def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         """(N, 5) differences of boxes (N, 5) from anchors (N, 5)."""
-        shift = torch.einsum("nad,nd->na", box_axes(anchors), boxes[:, :2] - anchors[:, :2])
+        shift = to_box_frame(boxes[:, None, :2], anchors)[:, 0]
         sides = (boxes[:, 2:4] / anchors[:, 2:4]).log()
         turn = wrapped(boxes[:, 4:] - anchors[:, 4:])
         return torch.cat([shift / anchors[:, 2:4], sides, turn], dim=1) * boxes.new_tensor(self.weights)
@@ -46,9 +46,9 @@ class RotatedCoder:
     def decode(self, deltas: Tensor, anchors: Tensor) -> Tensor:
         """(N, 5) boxes at differences (N, 5) from anchors (N, 5)."""
         d = deltas / deltas.new_tensor(self.weights)
-        shift = torch.einsum("nad,na->nd", box_axes(anchors), d[:, :2] * anchors[:, 2:4])
+        middle = from_box_frame((d[:, :2] * anchors[:, 2:4])[:, None], anchors)[:, 0]
         sides = anchors[:, 2:4] * d[:, 2:4].clamp(max=LARGEST).exp()
-        return torch.cat([anchors[:, :2] + shift, sides, wrapped(anchors[:, 4:] + d[:, 4:])], dim=1)
+        return torch.cat([middle, sides, wrapped(anchors[:, 4:] + d[:, 4:])], dim=1)
 
 
 def rotated_anchors(

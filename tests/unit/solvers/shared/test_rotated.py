@@ -47,6 +47,14 @@ def test_a_point_in_the_frame_of_a_box_comes_back() -> None:
     torch.testing.assert_close(from_box_frame(to_box_frame(points, boxes), boxes), points, atol=1e-4, rtol=0)
 
 
+def test_frames_of_boxes_are_as_exact_under_autocast() -> None:
+    boxes, points = random_boxes(4, 1), torch.rand(4, 3, 2) * 50
+    plain = to_box_frame(points, boxes)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(to_box_frame(points, boxes), plain)
+        torch.testing.assert_close(from_box_frame(plain, boxes), points, atol=1e-4, rtol=0)
+
+
 def test_iou_is_shapelys() -> None:
     first, second = random_boxes(60, 2), random_boxes(50, 3)
     expected = by_shapely(first, second)
