@@ -199,8 +199,8 @@ COMPARISONS: dict[str, Comparison] = {
                 weights_of="outliers rejected",
             ),
             Side(
-                "the lowest vertebra repeated where some are missing",
-                ("inference.missing=duplicate",),
+                "surplus from the bottom, the lowest repeated where some are missing",
+                ("inference.surplus=bottom", "inference.missing=duplicate"),
                 "as in the paper",
                 weights_of="outliers rejected",
             ),

@@ -66,6 +66,25 @@ def unique_detections(landmarks: Array, scores: Array, near: float = 0.5) -> NDA
     return np.asarray(kept, np.intp)[order]
 
 
+def surest_part(scores: Array, count: int = len(VERTEBRAE)) -> slice:
+    """The `count` detections that follow one another when the less sure one of the two ends goes, again and again.
+
+    What a detector finds beyond T1 and L5, C7 for instance, it is less sure of than of what it was taught.
+
+    Args:
+        scores: (N,) from the top, larger is surer.
+        count: of vertebrae; with no more detections than that all stay.
+    """
+    values = as_float(scores)
+    first, last = 0, len(values)
+    while last - first > count:
+        if values[first] < values[last - 1]:
+            first += 1
+        else:
+            last -= 1
+    return slice(first, last)
+
+
 def complete_column(
     landmarks: Array, count: int = len(VERTEBRAE), missing: Missing = "interpolate"
 ) -> tuple[Floats, Bools]:

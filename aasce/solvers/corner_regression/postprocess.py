@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aasce.geometry.column import complete_column, reject_outliers, unique_detections
+from aasce.geometry.column import complete_column, reject_outliers, surest_part, unique_detections
 from aasce.geometry.polynomial import smooth_x
 from aasce.preprocess.crop import Box
 from aasce.solvers.corner_regression.settings import CropRule, InferenceSettings, LocalizerCrop, RuleCrop
@@ -114,8 +114,11 @@ def filled_column(column: Detections, settings: InferenceSettings) -> Detections
 
     Args:
         column: from the top, at least two.
-        settings: `missing` is read.
+        settings: `surplus` and `missing` are read.
     """
+    if settings.surplus == "unsure":
+        part = surest_part(column.scores)
+        column = Detections(column.boxes[part], column.scores[part])
     corners, present = complete_column(rectangles(column.boxes), missing=settings.missing)
     scores = np.zeros(len(present))
     scores[present] = column.scores[: present.sum()]

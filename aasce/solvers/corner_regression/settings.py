@@ -153,6 +153,8 @@ class InferenceSettings(Settings):
         crop: which part of a film is read.
         score: least score of a detection.
         outliers: whether boxes far from their neighbours are rejected.
+        surplus: of more than 17 vertebrae, "bottom" drops the lowest ones, as the paper does; "unsure" drops the end with
+            the lower score, again and again.
         missing: "duplicate" repeats the lowest vertebra where some are missing, as the paper does; "interpolate" fills
             gaps and continues the column.
         zooms: scales of each box at which its corners are found; their mean is taken, over mirrored patches too.
@@ -165,6 +167,7 @@ class InferenceSettings(Settings):
     crop: CropRule = LocalizerCrop()
     score: Share = 0.3
     outliers: bool = True
+    surplus: Literal["bottom", "unsure"] = "unsure"
     missing: Missing = "interpolate"
     zooms: tuple[Positive, ...] = Field(default=(1.0, 1.15), min_length=1)
     smoothing: int | None = Field(default=None, ge=1, le=12)

@@ -6,13 +6,14 @@ one class with anchors of two areas and two ratios; each box as a patch of its o
 regresses; the crop of the film in proportion to its aspect; rejection of boxes far from both neighbours; surplus
 vertebrae dropped from the bottom, the lowest one repeated where some are missing; polynomials of order 6 through the
 corners. The lines of its table are settings of `inference`, which can be changed on trained weights: `crop`,
-`outliers`, `smoothing`, `missing`.
+`outliers`, `smoothing`, `surplus`, `missing`.
 
 Departures, each a setting (the paper's values are in configs/solvers/paper): small networks that train on a CPU, begun
 from one that knows rendered vertebrae, and all of them trained (the paper keeps the first two blocks of its ResNet);
 boxes that grow by as much as on a film of 2,000 rows, whatever the film's resolution, as the paper does not say at
 which one it drew them; heatmaps whose mean places are the corners, since pooling over the patch loses where they are;
-patches wider than the box, of unchanged aspect; the localizer's crop; vertebrae filled in where they are missing; means
+patches wider than the box, of unchanged aspect; the localizer's crop; of more than 17 vertebrae the less sure end goes,
+and missing ones are filled in; means
 over mirrored films, mirrored patches and patches of two sizes; no smoothing; films that are bent and rotated in
 training; AdamW.
 """

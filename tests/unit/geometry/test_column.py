@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aasce.geometry.column import complete_column, reject_outliers, unique_detections, usual_spacing
+from aasce.geometry.column import (
+    complete_column,
+    reject_outliers,
+    surest_part,
+    unique_detections,
+    usual_spacing,
+)
 from aasce.targets.boxes import encode_boxes
 from tests.synthetic import bent_spine
 
@@ -102,3 +108,15 @@ def test_too_few_vertebrae_are_refused() -> None:
 def test_spacing() -> None:
     assert usual_spacing(np.array([[0.0, 0], [0, 10], [0, 22], [0, 30]])) == 10
     assert usual_spacing(np.zeros((1, 2))) == 0
+
+
+def test_of_surplus_detections_the_less_sure_end_goes() -> None:
+    assert surest_part([0.4, *[0.9] * 17]) == slice(1, 18)  # C7 above T1
+    assert surest_part([*[0.9] * 17, 0.4]) == slice(0, 17)
+    assert surest_part([0.6, *[0.9] * 17, 0.3]) == slice(1, 18)
+    assert surest_part([0.2, 0.3, 0.9, 0.9, 0.1], count=2) == slice(2, 4)
+    assert surest_part([0.1, 0.9], count=17) == slice(0, 2)
+
+
+def test_equally_sure_ends_lose_the_bottom() -> None:
+    assert surest_part([0.9] * 18) == slice(0, 17)

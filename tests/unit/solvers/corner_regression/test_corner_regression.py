@@ -175,9 +175,19 @@ def test_weak_detections_are_dropped_and_the_rest_comes_from_the_top() -> None:
 
 @pytest.mark.parametrize("missing", ["interpolate", "duplicate"])
 def test_surplus_vertebrae_are_dropped_from_the_bottom(missing: str) -> None:
-    filled = filled_column(column(19), InferenceSettings(missing=missing))  # type: ignore[arg-type]
+    settings = InferenceSettings(surplus="bottom", missing=missing)  # type: ignore[arg-type]
+    filled = filled_column(column(19), settings)
     np.testing.assert_allclose(filled.boxes, column(19).boxes[:17])
     np.testing.assert_allclose(filled.scores, column(19).scores[:17])
+
+
+def test_a_vertebra_above_t1_goes_where_it_is_less_sure_than_l5() -> None:
+    found = column(18)
+    found.scores[:] = 0.9
+    found.scores[0] = 0.4
+    np.testing.assert_allclose(filled_column(found, InferenceSettings()).boxes, found.boxes[1:])
+    found.scores[0], found.scores[-1] = 0.9, 0.4
+    np.testing.assert_allclose(filled_column(found, InferenceSettings()).boxes, found.boxes[:-1])
 
 
 def test_a_missing_vertebra_is_interpolated_or_the_lowest_one_repeated() -> None:
