@@ -153,8 +153,8 @@ class InferenceSettings(Settings):
         crop: which part of a film is read.
         score: least score of a detection.
         outliers: whether boxes far from their neighbours are rejected.
-        surplus: of more than 17 vertebrae, "bottom" drops the lowest ones, as the paper does; "unsure" drops the end with
-            the lower score, again and again.
+        surplus: of more than 17 vertebrae, "bottom" drops the lowest ones, as the paper does; "unsure" drops the end
+            with the lower score, again and again.
         missing: "duplicate" repeats the lowest vertebra where some are missing, as the paper does; "interpolate" fills
             gaps and continues the column.
         zooms: scales of each box at which its corners are found; their mean is taken, over mirrored patches too.
