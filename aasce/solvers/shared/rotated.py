@@ -16,6 +16,9 @@ from torch import Tensor
 SHRUNK = 1 - 1e-9
 """By this the first box of a pair is shrunk, so that of two sides that coincide always one alone counts."""
 
+BLOCK = 16384
+"""Pairs that are computed at once: so few that they stay in a processor's cache."""
+
 
 def box_axes(boxes: Tensor) -> Tensor:
     """(..., 2, 2) unit vectors along the width and along the height of boxes (..., 5)."""
@@ -46,6 +49,13 @@ def box_outline(boxes: Tensor) -> Tensor:
 @torch.no_grad()
 def paired_iou(first: Tensor, second: Tensor) -> Tensor:
     """(P,) intersection over union of boxes (P, 5) with boxes (P, 5), float64."""
+    parts = [
+        _block_iou(a, b) for a, b in zip(torch.split(first, BLOCK), torch.split(second, BLOCK), strict=True)
+    ]
+    return torch.cat(parts)
+
+
+def _block_iou(first: Tensor, second: Tensor) -> Tensor:
     a, b = first.double(), second.double()
     a = torch.cat([a[:, :2], a[:, 2:4] * SHRUNK, a[:, 4:]], dim=1)
     area_a, area_b = a[:, 2] * a[:, 3], b[:, 2] * b[:, 3]
@@ -71,14 +81,16 @@ def _share_inside(start: Tensor, side: Tensor, extent: Tensor) -> Tensor:
     return share
 
 
-def _overlapping_pairs(a: Tensor, b: Tensor, least: float) -> tuple[Tensor, Tensor]:
+def _overlapping_pairs(a: Tensor, b: Tensor, least: float, above: bool = False) -> tuple[Tensor, Tensor]:
     """Rows and columns (P,) of the pairs of boxes (N, 5) and (M, 5) that may have an overlap of `least`.
 
-    By circles around the boxes first, then, of what is left, by areas and upright extents.
+    By circles around the boxes first, then, of what is left, by areas and upright extents. `above`: only pairs whose
+    column is larger than their row.
     """
     radius_a, radius_b = a[:, 2:4].norm(dim=1) / 2, b[:, 2:4].norm(dim=1) / 2
     square = sum((a[:, None, axis] - b[:, axis]) ** 2 for axis in (0, 1))
-    row, column = (square < (radius_a[:, None] + radius_b) ** 2).nonzero(as_tuple=True)
+    near = square < (radius_a[:, None] + radius_b) ** 2
+    row, column = (near.triu(1) if above else near).nonzero(as_tuple=True)
     if least <= 0:
         return row, column
     half_a, half_b = _upright_half(a)[row], _upright_half(b)[column]
@@ -127,9 +139,7 @@ def rotated_nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
     """
     order = scores.argsort(descending=True, stable=True)
     ranked = boxes[order].float()
-    row, column = _overlapping_pairs(ranked, ranked, threshold)
-    better = row < column
-    row, column = row[better], column[better]
+    row, column = _overlapping_pairs(ranked, ranked, threshold, above=True)
     hit = paired_iou(boxes[order[row]], boxes[order[column]]) > threshold
     drops = np.zeros((len(boxes), len(boxes)), bool)
     drops[row[hit].cpu().numpy(), column[hit].cpu().numpy()] = True
