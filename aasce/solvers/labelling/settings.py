@@ -74,7 +74,7 @@ class TargetSettings(Settings):
     entropy: Weight = 0.5
     sharpness: Positive = 10.0
     coordinate: Weight = 0.1
-    tilt: Weight = 1.0
+    tilt: Weight = 3.0
 
 
 class CurveSettings(Settings):
@@ -130,7 +130,7 @@ class LabellingConfig(SolverConfig):
     curve: CurveSettings = CurveSettings()
     batch: Count = 8
     augment: AugmentSettings = AugmentSettings(rotation_share=0.05, small_share=0.1)
-    train: TrainSettings = TrainSettings(epochs=40, lr=2e-3, ema=0.998, validate_every=5)
+    train: TrainSettings = TrainSettings(epochs=36, lr=2e-3, ema=0.998, validate_every=6, clip=30.0)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

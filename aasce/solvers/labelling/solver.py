@@ -12,10 +12,12 @@ fitted to training films makes them the tilts of the vertebrae, and the challeng
 
 Departures, each a setting (the paper's values are in configs/solvers/paper): only T1 to L5 have channels, since no
 label of the challenge names C1 to C7 (`levels`); an encoder that begins from trained weights (`network.encoder`); maps
-of half the canvas (`network.stride`); a map of the tilts of the vertebrae beside the heatmaps, because an error of 1 px
-of a centroid is 2 degrees of a tangent (`target.tilt`, `curve.tilt_share`); a smaller weight of the coordinates, which
-are in px and outweigh the maps (`target.coordinate`); bent films; AdamW; an automatic crop of films of the whole body.
-The challenge's second and third angle depend on the film's height; on a cropped film they are those of the crop.
+of half the canvas (`network.stride`); sharper softmaxes in the cross entropy (`target.sharpness`), since those of
+values from 0 to 1 hardly ask for the right level; a map of the tilts of the vertebrae beside the heatmaps, read at the
+centroids, because an error of 1 px of a centroid is 2 degrees of a tangent (`target.tilt`, `curve.tilt_share`); a
+smaller weight of the coordinates, which are in px and outweigh the maps (`target.coordinate`); passes over the mirror
+image and at a second scale, averaged (`scales`); bent films; AdamW; an automatic crop of films of the whole body. The
+challenge's second and third angle depend on the film's height; on a cropped film they are those of the crop.
 """
 
 from __future__ import annotations
