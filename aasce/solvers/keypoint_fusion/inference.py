@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,12 +20,14 @@ from aasce.preprocess.crop import View, letterbox
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.keypoint_fusion.network import KeypointFusionNet
 from aasce.solvers.keypoint_fusion.patches import (
+    ENDPLATES,
     both_ways,
     box_view,
     cut,
     highest_peaks,
     patch_windows,
     peaks,
+    two_passes,
     window_boxes,
 )
 from aasce.solvers.keypoint_fusion.postprocess import boxes_on_spine, place_column, summarize, traced
@@ -117,10 +121,24 @@ def rough_points(net: nn.Module, canvas: Bytes, settings: RoughSettings) -> tupl
     return found, values.reshape(len(VERTEBRAE), len(CORNERS))
 
 
-def spread_windows(count: int) -> list[tuple[int, int]]:
-    """`count` of all patches, spread evenly from the top to the bottom; all where there are no more."""
-    windows = patch_windows()
-    return [windows[k] for k in np.unique(np.linspace(0, len(windows) - 1, count).round().astype(int))]
+@functools.lru_cache(maxsize=8)
+def spread_windows(count: int) -> tuple[tuple[int, int], ...]:
+    """`count` of all patches, from the top; all where there are no more.
+
+    The sizes take turns; of each, the patch is taken whose endplates were shown least so far, since of all patches only
+    five show the first or the last endplate, whose corners need as many votes as the others.
+    """
+    left, chosen, shown = set(patch_windows()), list[tuple[int, int]](), np.zeros(2 * len(VERTEBRAE))
+    for plates in itertools.cycle(ENDPLATES[::-1]):
+        if not left or len(chosen) >= count:
+            break
+        same = sorted(window for window in left if window[1] - window[0] == plates)
+        if same:
+            best = min(same, key=lambda window: float(shown[slice(*window)].mean()))
+            left.remove(best)
+            chosen.append(best)
+            shown[slice(*best)] += 1
+    return tuple(sorted(chosen))
 
 
 def dense_points(net: nn.Module, canvas: Bytes, rough: Floats, settings: PatchesSettings) -> list[Floats]:
@@ -136,8 +154,12 @@ def dense_points(net: nn.Module, canvas: Bytes, rough: Floats, settings: Patches
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     boxes = boxes[sides <= LARGEST_PATCH * usual_spacing(rough.mean(axis=1))]
     views = [box_view(box, settings.size, settings.grow) for box in boxes]
-    maps = both_ways(net, cut(canvas, views)) if views else np.zeros((0, len(CORNERS), 1, 1), np.float32)
-    return [_tag_points(maps[:, tag], views, settings) for tag in range(len(CORNERS))]
+    if not views:
+        return [np.zeros((0, 2))] * len(CORNERS)
+    # Both passes give points of their own: twice the votes for a cluster.
+    plain, mirrored = two_passes(net, cut(canvas, views))
+    maps = np.concatenate([plain, mirrored])
+    return [_tag_points(maps[:, tag], [*views, *views], settings) for tag in range(len(CORNERS))]
 
 
 def _tag_points(maps: Array, views: Sequence[View], settings: PatchesSettings) -> Floats:

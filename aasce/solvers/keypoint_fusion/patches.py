@@ -117,20 +117,24 @@ def heatmap_loss(found: Tensor, wanted: Tensor, balance: float) -> Tensor:
     return (weight * (found - wanted).square()).sum() / (weight * wanted.square()).sum().clamp(min=1.0)
 
 
-def both_ways(net: nn.Module, images: Bytes) -> NDArray[np.float32]:
-    """(B, K, h, w) heatmaps, the mean of those of the images and of their mirror images.
+def two_passes(net: nn.Module, images: Bytes) -> NDArray[np.float32]:
+    """(2, B, K, h, w) heatmaps of images, from the images and from their mirror images, both in the images' frame.
 
     Args:
         net: gives K heatmaps, K a multiple of 4: corner tags in the order of `CORNERS`.
-        images: (B, H, W) uint8.
+        images: (B, H, W) uint8, B at least 1.
     """
-    if not len(images):
-        return np.zeros((0, len(CORNERS), 1, 1), np.float32)
+    count = len(images)
     pair = np.concatenate([images, images[:, :, ::-1]])
     maps = np.asarray(network_pass(net, pair).float().cpu().numpy(), np.float32)
-    plain, mirrored = maps[: len(images)], maps[len(images) :, :, :, ::-1]
-    tags = mirrored.reshape(len(images), -1, len(CORNERS), *mirrored.shape[2:])[:, :, MIRRORED]
-    return np.asarray((plain + tags.reshape(plain.shape)) / 2, np.float32)
+    mirrored = maps[count:, :, :, ::-1]
+    tags = mirrored.reshape(count, -1, len(CORNERS), *mirrored.shape[2:])[:, :, MIRRORED]
+    return np.stack([maps[:count], tags.reshape(mirrored.shape)])
+
+
+def both_ways(net: nn.Module, images: Bytes) -> NDArray[np.float32]:
+    """(B, K, h, w) mean heatmaps of two passes, see `two_passes`."""
+    return np.asarray(two_passes(net, images).mean(axis=0), np.float32)
 
 
 def peaks(maps: Array, level: float) -> tuple[Ints, Floats, Floats]:

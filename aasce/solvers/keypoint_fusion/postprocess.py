@@ -213,44 +213,67 @@ def _redundant(tags: Tags, level: int, ratio: float) -> tuple[int, ...]:
 
 
 def median_count(tags: Tags) -> int:
-    """Number of vertebrae: the median of the numbers of clusters, the smaller one between two."""
-    return int(np.median([len(tag) for tag in tags]))
+    """Number of vertebrae: the median of the numbers of clusters, between two the larger one.
+
+    A corner that one tag lacks is added where its partner has one; which of a longer tag is too many is less clear.
+    """
+    return int(np.ceil(np.median([len(tag) for tag in tags])))
 
 
 def with_count(tags: Tags, count: int) -> Tags:
     """Every tag with `count` clusters, where K-means starts.
 
     Of a tag with more, those of the fewest points are left out. To a tag with fewer, a cluster of one point is added in
-    its widest gap or, without a gap, beyond the end where the other tags reach farther.
+    its widest gap or, without a gap, at the end where its partner has a corner and it has none.
 
     Args:
         tags: see the module; none is empty.
         count: of clusters.
     """
-    firsts = float(np.median([centres_of(tag)[0, 1] for tag in tags]))
     full = []
-    for tag in tags:
-        weakest = np.argsort([-len(group) for group in tag], kind="stable")[count:]
-        clusters = [group for k, group in enumerate(tag) if k not in weakest]
+    for tag, groups in enumerate(tags):
+        weakest = np.argsort([-len(group) for group in groups], kind="stable")[count:]
+        clusters = [group for k, group in enumerate(groups) if k not in weakest]
         while len(clusters) < count:
-            clusters = _one_more(clusters, firsts)
+            clusters = _one_more(
+                clusters, _lacks_first([*tags[:tag], clusters, *tags[tag + 1 :]], tag, count)
+            )
         full.append(clusters)
     return full
 
 
-def _one_more(clusters: Tag, firsts: float) -> Tag:
-    """A tag with one cluster more, see `with_count`; `firsts` is the usual y of the first clusters."""
+def _lacks_first(tags: Tags, tag: int, count: int) -> bool:
+    """Whether a tag with too few clusters lacks the first one and not the last.
+
+    The partner is the other corner of the same side, whose place does not depend on the tilt: an upper corner lies
+    above its lower one, a lower one less than a step below its upper one. Where that one lacks clusters too, it is the
+    same corner of the other side.
+    """
+    upper, beside = tag < 2, tag ^ 1
+    partner = tag ^ 2
+    first = {k: float(centres_of(tags[k])[0, 1]) for k in (tag, partner, beside)}
+    step = _usual_step(centres_of(tags[tag]))
+    if len(tags[partner]) >= count:
+        return first[tag] > first[partner] + (0.0 if upper else 1.2 * step)
+    return len(tags[beside]) >= count and first[tag] > first[beside] + 0.6 * step
+
+
+def _usual_step(centres: Floats) -> float:
+    return float(np.median(np.linalg.norm(np.diff(centres, axis=0), axis=1))) if len(centres) > 1 else 0.0
+
+
+def _one_more(clusters: Tag, first: bool) -> Tag:
+    """A tag with one cluster more: in its widest gap, or at the top (`first`) or the bottom."""
     centres = centres_of(clusters)
     if len(centres) < 2:
         return [*clusters, centres + np.array([0.0, 1.0])]
-    steps = np.diff(centres, axis=0)
+    steps, usual = np.diff(centres, axis=0), _usual_step(centres)
     lengths = np.linalg.norm(steps, axis=1)
-    usual = float(np.median(lengths))
     widest = int(np.argmax(lengths))
     if lengths[widest] >= WIDE_STEP * usual:
         added = centres[widest] + steps[widest] / round(float(lengths[widest]) / usual)
         return [*clusters[: widest + 1], added[None], *clusters[widest + 1 :]]
-    if centres[0, 1] - firsts > 0.6 * usual:
+    if first:
         return [(centres[0] - steps[0])[None], *clusters]
     return [*clusters, (centres[-1] + steps[-1])[None]]
 

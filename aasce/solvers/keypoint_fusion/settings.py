@@ -173,7 +173,7 @@ class PatchesSettings(Settings):
     grow: Grow = 1.25
     jitter: Share = 0.06
     per_film: Count = 8
-    count: Count = 48
+    count: Count = 64
     level: Share = 0.3
     batch: Count = 8
     train: TrainSettings = TrainSettings(epochs=16, ema=0.99)
@@ -260,5 +260,5 @@ class KeypointFusionConfig(SolverConfig):
                 encoder=EncoderSettings(name="hrnet_w18_small", options=hrnet), batch=2, train=train
             ),
             rough=RoughSettings(baseline=rough, size=(256, 112), batch=4, train=train),
-            patches=PatchesSettings(baseline=baseline, size=(96, 64), batch=2, count=24, train=train),
+            patches=PatchesSettings(baseline=baseline, size=(96, 64), batch=2, count=48, train=train),
         )  # fmt: skip

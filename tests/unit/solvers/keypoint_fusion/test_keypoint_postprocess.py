@@ -150,7 +150,8 @@ def test_a_corner_that_was_not_found_takes_its_vertebra_with_it() -> None:
 def test_the_count_is_the_median() -> None:
     tags = tags_of(column(6))
     assert median_count([tags[0], tags[1], tags[2], tags[3][:4]]) == 6
-    assert median_count([tags[0], tags[1], tags[2][:5], tags[3][:5]]) == 5
+    assert median_count([tags[0], tags[1], tags[2][:5], tags[3][:5]]) == 6
+    assert median_count([tags[0], tags[1][:5], tags[2][:5], tags[3][:5]]) == 5
 
 
 def test_surplus_and_missing_clusters_are_evened_out() -> None:
@@ -160,6 +161,22 @@ def test_surplus_and_missing_clusters_are_evened_out() -> None:
     tags[1].pop(4)
     tags[2].pop(0)
     tags[3].pop()
+    for tag, found in enumerate(with_count(tags, 8)):
+        near(centres_of(found), landmarks[:, tag])
+
+
+@pytest.mark.parametrize("tilt", [-30.0, 0.0, 30.0])
+@pytest.mark.parametrize("lost", [(0,), (1,), (2,), (3,), (0, 2), (1, 3)])
+@pytest.mark.parametrize("end", [0, -1])
+def test_corners_missing_at_an_end_are_added_there(tilt: float, lost: tuple[int, ...], end: int) -> None:
+    """One corner, also on a tilted column; or both of a side of an upright one."""
+    if tilt and len(lost) > 1:
+        tilt /= 6  # a side one step higher than the other hides which end both its corners lack
+    turn = np.radians(tilt)
+    landmarks = column(8) @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    tags = tags_of(landmarks)
+    for tag in lost:
+        tags[tag].pop(end)
     for tag, found in enumerate(with_count(tags, 8)):
         near(centres_of(found), landmarks[:, tag])
 
