@@ -26,6 +26,7 @@ PAPERS = (
     "centerline",
     "coarse_to_fine",
     "corner_regression",
+    "keypoint_fusion",
     "labelling",
     "multitask_pyramid",
     "rotated_proposals",
