@@ -162,7 +162,7 @@ def _clinical(points: Floats) -> CobbAngles:
     The main curve is the pair of vertebrae with the largest angle. "PT" is measured from its upper end vertebra to the
     most tilted one above, "TL/L" from its lower end vertebra to the most tilted one below. Signs count: a second curve
     bends in the opposite direction or measures zero, so that noise within one curve is not measured as another.
-    Sources: Cobb 1948; Zhang et al., keypoint fusion (AASCE 2019), the clinical rule.
+    Sources: Cobb 1948; Chen et al., keypoint fusion (AASCE 2019), the clinical rule.
     """
     tilt = np.unwrap(tilts(points), period=360.0)
     difference = tilt[:, None] - tilt[None, :]
