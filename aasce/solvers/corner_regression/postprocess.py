@@ -13,6 +13,7 @@ from aasce.preprocess.crop import Box
 from aasce.solvers.corner_regression.settings import CropRule, InferenceSettings, LocalizerCrop, RuleCrop
 from aasce.solvers.shared.autocrop import film_box
 from aasce.solvers.shared.samples import Floats
+from aasce.targets.field import LEVELS, ROOM, Candidates, choose_column
 
 
 class Detections(NamedTuple):
@@ -102,11 +103,31 @@ def column_of(found: Detections, settings: InferenceSettings) -> Detections:
 
     Args:
         found: of a film, in any order.
-        settings: `score` and `outliers` are read.
+        settings: `score`, `column` and `outliers` are read.
     """
     found = found.least(settings.score)
+    if settings.column == "chain":
+        return chained(found)
     found = found.chosen(unique_detections(rectangles(found.boxes), found.scores))
     return found.chosen(reject_outliers(found.boxes)) if settings.outliers else found
+
+
+def chained(found: Detections) -> Detections:
+    """The best column of detections, boxes interpolated in its gaps with the score 0; none if fewer than four make one.
+
+    Args:
+        found: of a film, in any order; nothing says which level each is.
+    """
+    count = len(found.scores)
+    candidates = Candidates(
+        rectangles(found.boxes), np.zeros((count, LEVELS)), found.scores, np.ones((count, 4))
+    )
+    column = choose_column(candidates, room=ROOM)
+    if column is None:
+        return Detections(np.zeros((0, 4)), np.zeros(0))
+    corners = np.asarray(column.corners, np.float64)
+    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+    return Detections(boxes, np.asarray(column.mass, np.float64))
 
 
 def filled_column(column: Detections, settings: InferenceSettings) -> Detections:

@@ -152,7 +152,9 @@ class InferenceSettings(Settings):
     Attributes:
         crop: which part of a film is read.
         score: least score of a detection.
-        outliers: whether boxes far from their neighbours are rejected.
+        column: "rules" takes the detections from the top by the paper's rules; "chain" takes those that make the best
+            column by spacing and direction, see `targets.field.choose_column`.
+        outliers: whether boxes far from their neighbours are rejected, by the paper's rules.
         surplus: of more than 17 vertebrae, "bottom" drops the lowest ones, as the paper does; "unsure" drops the end
             with the lower score, again and again.
         missing: "duplicate" repeats the lowest vertebra where some are missing, as the paper does; "interpolate" fills
@@ -166,6 +168,7 @@ class InferenceSettings(Settings):
 
     crop: CropRule = LocalizerCrop()
     score: Share = 0.3
+    column: Literal["rules", "chain"] = "rules"
     outliers: bool = True
     surplus: Literal["bottom", "unsure"] = "unsure"
     missing: Missing = "interpolate"

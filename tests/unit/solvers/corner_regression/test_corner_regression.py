@@ -309,3 +309,17 @@ def test_the_lines_of_the_papers_table_are_settings(tmp_path: Path) -> None:
     assert (
         load_settings(CornerRegressionConfig, None, ["inference.crop.kind=none"]).inference.crop == NoCrop()
     )
+
+
+def test_a_chain_leaves_out_what_does_not_fit_and_fills_its_gaps() -> None:
+    true = column(17)
+    aside = true.boxes[5:6] + [150.0, 10.0, 150.0, 10.0]
+    seen = true.chosen(np.delete(np.arange(17), 8))
+    found = Detections(np.concatenate([aside, seen.boxes]), np.concatenate([[0.9], seen.scores]))
+    kept = column_of(found, InferenceSettings(column="chain"))
+    np.testing.assert_allclose(kept.boxes, true.boxes, atol=1e-6)
+    assert np.flatnonzero(kept.scores == 0).tolist() == [8]
+
+
+def test_three_detections_are_no_chain() -> None:
+    assert len(column_of(column(3), InferenceSettings(column="chain")).boxes) == 0
