@@ -313,7 +313,7 @@ def test_the_lines_of_the_papers_table_are_settings(tmp_path: Path) -> None:
 
 def test_a_chain_leaves_out_what_does_not_fit_and_fills_its_gaps() -> None:
     true = column(17)
-    aside = true.boxes[5:6] + [150.0, 10.0, 150.0, 10.0]
+    aside = true.boxes[5:6] + np.array([150.0, 10.0, 150.0, 10.0])
     seen = true.chosen(np.delete(np.arange(17), 8))
     found = Detections(np.concatenate([aside, seen.boxes]), np.concatenate([[0.9], seen.scores]))
     kept = column_of(found, InferenceSettings(column="chain"))
