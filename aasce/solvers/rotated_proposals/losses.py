@@ -113,7 +113,11 @@ class ProposalLoss(nn.Module):
         terms |= self._boxes(maps, matched, truth)
         points = [c[s] for c, s in zip(batch["corners"], batch["shown"], strict=True)]
         terms |= self._corners(image, maps, matched, points)
-        weights = self.config.loss.model_dump()
+        w = self.config.loss
+        weights = {
+            "objectness": w.objectness, "proposal": w.proposal, "angle": w.angle, "score": w.score, "box": w.box,
+            "heat": w.heat, "corners": w.corners, "tilt": w.tilt, "cord": w.cord,
+        }  # fmt: skip
         return {"loss": sum((weights[k] * v for k, v in terms.items()), image.new_zeros(())), **terms}
 
     def _cord(self, maps: Maps, cord: Tensor) -> Tensor:
