@@ -188,3 +188,9 @@ def test_the_packages_default_ensemble_is_the_one_in_configs() -> None:
     settings = load_settings(EnsembleSettings, path)
     assert all(packaged(member.solver) for member in settings.members)
     assert settings.model_dump(mode="json") == read_yaml(path)
+
+
+def test_the_ensemble_of_eleven_names_every_trained_system() -> None:
+    settings = load_settings(EnsembleSettings, ROOT / "configs" / "ensembles" / "eleven.yaml")
+    assert {member.solver for member in settings.members} == set(SOLVERS) - {"constant", "inverse_render"}
+    assert len({member.weight for member in settings.members}) == 1
