@@ -156,10 +156,31 @@ def fuse(
     return Fused(landmarks, confidence, angles, spread)
 
 
+def nearest_vertebrae(centres_from: Floats, centres_to: Floats) -> NDArray[np.intp]:
+    """(V,) for each centre (V, 2) the index of the nearest of (W, 2) centres."""
+    apart = np.linalg.norm(centres_from[:, None] - centres_to[None], axis=2)
+    return np.asarray(apart.argmin(axis=1), np.intp)
+
+
 def _voted(voters: Sequence[Candidate], measured: Sequence[CobbAngles], deciding: int) -> CobbAngles:
-    """Mean over the results of the angles between the vertebrae voted for."""
-    ends = [tuple(pair for pair in m.end_vertebrae if pair is not None) for m in measured]
+    """Mean over the results of the angles between the vertebrae voted for.
+
+    A vertebra is the same one in two results where it lies at the same place: a column that begins a level higher or
+    lower has other numbers, and by these the votes would be for other vertebrae.
+    """
+    chosen = centres(voters[deciding].landmarks)
+    ends = []
+    for candidate, found in zip(voters, measured, strict=True):
+        there = nearest_vertebrae(centres(candidate.landmarks), chosen)
+        pairs = (pair for pair in found.end_vertebrae if pair is not None)
+        ends.append(tuple((int(there[upper]), int(there[lower])) for upper, lower in pairs))
     pairs = vote(ends, deciding)
-    degrees = np.mean([angles_between(c.landmarks, pairs) for c in voters], axis=0)
+    degrees = np.mean([_angles_at(c.landmarks, chosen, pairs) for c in voters], axis=0)
     apices = tuple(apex(voters[deciding].landmarks, *pair) for pair in pairs)
     return replace(measured[deciding], degrees=degrees, end_vertebrae=pairs, apices=apices)
+
+
+def _angles_at(landmarks: Floats, chosen: Floats, pairs: Pairs) -> Floats:
+    """(A,) degrees of a result between its own vertebrae at the places of the chosen ones."""
+    own = nearest_vertebrae(chosen, centres(landmarks))
+    return angles_between(landmarks, tuple((int(own[a]), int(own[b])) for a, b in pairs))

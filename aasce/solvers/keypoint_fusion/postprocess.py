@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aasce.geometry.column import complete_column
+from aasce.solvers.keypoint_fusion.pairing import paired
 from aasce.solvers.keypoint_fusion.settings import ClusterSettings
 from aasce.types import CORNERS, VERTEBRAE, Array, as_float
 
@@ -345,6 +346,8 @@ def summarize(
     s = settings
     tags = [cluster_points(p, s.reach * spacing, s.least) for p in points]
     tags = check_ends(tags, s.turn)
+    if s.pairing == "place":
+        return _placed(tags, spacing, s, squeezed)
     if squeezed:
         tags = drop_squeezed(tags, s.diagonals)
     for outliers in (True, False):
@@ -359,6 +362,25 @@ def summarize(
     sizes = np.array([[len(group) for group in tag[:vertebrae]] for tag in tags], np.float64).T
     keep = keep_last(landmarks, s.last)
     return landmarks[keep], sizes[keep]
+
+
+def _placed(tags: Tags, spacing: float, settings: ClusterSettings, squeezed: bool) -> tuple[Floats, Floats]:
+    """`summarize` with clusters joined by their place along the spine: each tag keeps its own number of them.
+
+    The squeezed-vertebra test then leaves out whole vertebrae, as long as most of them pass it.
+    """
+    if not all(tags):
+        return np.zeros((0, len(CORNERS), 2)), np.zeros((0, len(CORNERS)))
+    tags = [kmeans(drop_gap_outliers(kmeans(tag), settings.gap)) for tag in tags]
+    landmarks, index = paired([centres_of(tag) for tag in tags], spacing)
+    sizes = np.array(
+        [[len(tags[t][k]) if k >= 0 else 0 for t, k in enumerate(row)] for row in index], np.float64
+    )
+    keep = keep_last(landmarks, settings.last)
+    if squeezed:
+        whole = np.array([diagonal_ratio(corners) <= settings.diagonals for corners in landmarks], bool)
+        keep = keep & whole if 2 * (keep & whole).sum() > len(keep) else keep
+    return landmarks[keep], sizes.reshape(-1, len(CORNERS))[keep]
 
 
 def place_column(landmarks: Array, first: Array) -> tuple[Floats, Bools]:

@@ -188,6 +188,9 @@ class ClusterSettings(Settings):
         turn: degrees by which the spine may turn between the two steps at an end; a cluster beyond is excluded.
         diagonals: largest ratio of the two diagonals of a vertebra that is not squeezed.
         gap: a centre whose steps to both neighbours have a larger ratio of x to y is an outlier.
+        pairing: how clusters of the four tags become vertebrae: "place" joins those at one place along the spine, see
+            `pairing`; "order" joins the k-th ones of all tags, whose numbers are brought to their median, as the paper
+            does.
         last: the last three vertebrae are suppressed where they follow at less than this share of the usual y gap.
     """
 
@@ -196,6 +199,7 @@ class ClusterSettings(Settings):
     turn: Degrees = 35.0
     diagonals: Annotated[float, Field(ge=1, le=10)] = 1.1
     gap: Positive = 1.2
+    pairing: Literal["place", "order"] = "place"
     last: Share = 0.5
 
 
@@ -221,7 +225,7 @@ class KeypointFusionConfig(SolverConfig):
     rough: RoughSettings = RoughSettings()
     patches: PatchesSettings = PatchesSettings()
     clusters: ClusterSettings = ClusterSettings()
-    fusion: Fusion = "vote"
+    fusion: Fusion = "average"
     rule: Rule = "challenge"
     quality: Share = 0.3
     augment: AugmentSettings = AugmentSettings(

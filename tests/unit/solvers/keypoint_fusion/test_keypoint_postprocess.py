@@ -211,7 +211,7 @@ def test_dense_points_of_a_bent_spine_give_its_landmarks(squeezed: bool) -> None
     landmarks = bent_spine(50.0) * 2
     stray = np.random.default_rng(1).uniform(0, 380, (6, 2))
     points = [np.concatenate([tag, stray]) for tag in cloud(landmarks)]
-    found, sizes = summarize(points, 45.0, ClusterSettings(), squeezed)
+    found, sizes = summarize(points, 45.0, ClusterSettings(pairing="order"), squeezed)
     assert found.shape == (17, 4, 2)
     assert np.abs(found - landmarks).max() < 2.0
     assert sizes.min() >= 12
@@ -226,8 +226,8 @@ def test_the_squeezed_test_decides_where_a_side_has_a_vertebra_too_many() -> Non
         points[tag] = np.concatenate(
             [points[tag], between[tag] + np.random.default_rng(2).normal(0, 0.5, (20, 2))]
         )
-    with_test = summarize(points, STEP, ClusterSettings(), squeezed=True)[0]
-    without = summarize(points, STEP, ClusterSettings(), squeezed=False)[0]
+    with_test = summarize(points, STEP, ClusterSettings(pairing="order"), squeezed=True)[0]
+    without = summarize(points, STEP, ClusterSettings(pairing="order"), squeezed=False)[0]
     assert np.abs(with_test - landmarks).max() < 1.5
     assert len(without) != 17 or np.abs(without - landmarks).max() > 5
 
@@ -235,7 +235,7 @@ def test_the_squeezed_test_decides_where_a_side_has_a_vertebra_too_many() -> Non
 def test_no_points_no_vertebrae() -> None:
     points = cloud(column())
     points[2] = np.zeros((0, 2))
-    assert summarize(points, STEP, ClusterSettings(), squeezed=True)[0].shape == (0, 4, 2)
+    assert summarize(points, STEP, ClusterSettings(pairing="order"), squeezed=True)[0].shape == (0, 4, 2)
 
 
 def test_a_column_is_placed_where_t1_is_expected() -> None:
