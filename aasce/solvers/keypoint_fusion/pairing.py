@@ -1,9 +1,9 @@
 """From clusters of four corner tags to vertebrae, by where they lie along the spine.
 
-The paper (Chen et al., section 2.3) joins the k-th cluster of every tag. Where one tag lacks a cluster in the middle, all
-vertebrae below are then joined from two neighbours. Here clusters are joined that lie at one place along a smooth curve
-through all of them: both corners of an endplate lie at nearly the same place, whatever its tilt to the film, because
-an endplate is nearly perpendicular to the spine.
+The paper (Chen et al., section 2.3) joins the k-th cluster of every tag. Where one tag lacks a cluster in the middle,
+all vertebrae below are then joined from two neighbours. Here clusters are joined that lie at one place along a smooth
+curve through all of them: both corners of an endplate lie at nearly the same place, whatever its tilt to the film,
+because an endplate is nearly perpendicular to the spine.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def along_spine(points: Floats, every: Floats) -> Floats:
 
 
 def in_steps(places: Sequence[Floats], step: float) -> list[Floats]:
-    """Places along the spine in steps from vertebra to vertebra, which grow from T1 to L5: a straight line through them.
+    """Places along the spine in steps from vertebra to vertebra.
+
+    Steps grow from T1 to L5; a straight line is fitted to them.
 
     Args:
         places: (K,) px of each tag.

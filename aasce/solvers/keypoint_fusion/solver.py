@@ -14,9 +14,9 @@ on a CPU; dozens of patches a film in place of hundreds, the same ones for every
 mirror image; the squared error of heatmaps weighs keypoints more than the empty rest; dilated convolutions in Simple
 Baseline I; the challenge's rule of the angles (`rule`), which is what is scored; a longer step between boxes
 (`boxes.step`), as the paper's drops vertebrae below a missed one; clusters joined by their place along the spine
-(`clusters.pairing`); the plain average of the angles (`fusion`), as the vote makes the major angle too small; where the votes do not agree, Method 2 without the
-squeezed-vertebra test decides and not a random draw of the two; vertebrae that are missing are filled in, so that 17
-are predicted.
+(`clusters.pairing`); the plain average of the angles (`fusion`), as the vote makes the major angle too small; where
+the votes do not agree, Method 2 without the squeezed-vertebra test decides and not a random draw of the two;
+vertebrae that are missing are filled in, so that 17 are predicted.
 """
 
 from __future__ import annotations
