@@ -1,7 +1,7 @@
 """The angles of every released solver on the example films, as first released.
 
-released_angles.json was written by 0.1.0, and for later solvers when their weights came in. Settings, state and code may
-change their form; what is measured may not.
+released_angles.json was written by 0.1.0, and for later solvers when their weights came in. Settings, state and code
+may change their form; what is measured may not.
 """
 
 from __future__ import annotations

@@ -32,7 +32,10 @@ def test_figures_are_on_the_official_scale() -> None:
 
 def test_order_of_the_hidden_test_is_the_leaderboards() -> None:
     scores = {e.name: f.value for e in ENTRIES for f in e.figures if f.measured_on == HIDDEN}
-    assert sorted(scores, key=lambda name: scores[name]) == ["seg4reg", "scg_net", "centerline", "top_down"]
+    assert sorted(scores, key=lambda name: scores[name]) == [
+        "seg4reg", "keypoint_fusion", "scg_net", "centerline", "coarse_to_fine", "rotated_proposals",
+        "corner_regression", "top_down",
+    ]  # fmt: skip
 
 
 def test_figures_as_text() -> None:
