@@ -172,8 +172,8 @@ def _voted(voters: Sequence[Candidate], measured: Sequence[CobbAngles], deciding
     ends = []
     for candidate, found in zip(voters, measured, strict=True):
         there = nearest_vertebrae(centres(candidate.landmarks), chosen)
-        pairs = (pair for pair in found.end_vertebrae if pair is not None)
-        ends.append(tuple((int(there[upper]), int(there[lower])) for upper, lower in pairs))
+        known = (pair for pair in found.end_vertebrae if pair is not None)
+        ends.append(tuple((int(there[upper]), int(there[lower])) for upper, lower in known))
     pairs = vote(ends, deciding)
     degrees = np.mean([_angles_at(c.landmarks, chosen, pairs) for c in voters], axis=0)
     apices = tuple(apex(voters[deciding].landmarks, *pair) for pair in pairs)
