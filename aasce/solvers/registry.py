@@ -144,7 +144,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         "keypoint_fusion",
         "aasce.solvers.keypoint_fusion.solver:KeypointFusionSolver",
-        "finds corners in detected boxes and by clusters of dense points on patches; votes on end vertebrae",
+        "finds corners in detected boxes and by clusters of dense points on patches; averages their angles",
         _paper(
             "Chen et al.",
             "Accurate Automated Keypoint Detections for Spinal Curvature Estimation",
