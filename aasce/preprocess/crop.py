@@ -12,6 +12,7 @@ Views are chained with `then`, never by multiplying matrices:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -115,6 +116,21 @@ class View:
             matrix = np.column_stack([inner, matrix[:, 2] - inner @ ((ratio - 1) / 2)])
         size = (self.size[1], self.size[0])
         return np.asarray(cv2.warpAffine(pixels, matrix, size, flags=cv2.INTER_LINEAR, borderValue=border))
+
+
+def render_all(views: Sequence[View], pixels: Array) -> Array:
+    """(N, h, w) a film on the canvases of several views of one size.
+
+    Args:
+        views: N of them, at least 1.
+        pixels: (H, W).
+    """
+    return np.stack([view.render(pixels) for view in views])
+
+
+def undo_all(views: Sequence[View], points: Array) -> Floats:
+    """(N, ..., 2) px of the film, of points (N, ..., 2) px of the canvases of N views."""
+    return np.stack([view.undo(part) for view, part in zip(views, points, strict=True)])
 
 
 def similarity(

@@ -60,3 +60,23 @@ def decode_rotated(boxes: Array) -> Floats:
     down = np.stack([-along[:, 1], along[:, 0]], axis=1)
     across, below = SIGNS[:, 0] * b[:, 2:3], SIGNS[:, 1] * b[:, 3:4]
     return np.asarray(b[:, None, :2] + across[..., None] * along[:, None] + below[..., None] * down[:, None])
+
+
+def box_overlaps(first: Array, second: Array) -> Floats:
+    """(N, M) intersection over union of upright boxes (N, 4) and (M, 4), x0, y0, x1, y1."""
+    a, b = as_float(first).reshape(-1, 1, 4), as_float(second).reshape(1, -1, 4)
+    inner = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    both = inner.clip(min=0).prod(axis=-1)
+    areas = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1)
+    return np.asarray(both / np.maximum(areas - both, 1e-9))
+
+
+def mirrored_boxes(boxes: Array, width: int) -> Floats:
+    """(N, 4) upright boxes on the mirror image.
+
+    Args:
+        boxes: (N, 4) px x0, y0, x1, y1.
+        width: of the image, px.
+    """
+    b = as_float(boxes).reshape(-1, 4)
+    return np.stack([width - 1 - b[:, 2], b[:, 1], width - 1 - b[:, 0], b[:, 3]], axis=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Maps = NDArray[np.float32]
+Ints = NDArray[np.intp]
 
 
 def to_map(points: Array, stride: float) -> Floats:
@@ -83,6 +85,66 @@ def decode_peak(maps: Array, reach: int = 2) -> tuple[Floats, Floats]:
     weights = np.where(near, values.clip(min=0), 0.0)
     weights[np.arange(count), y, x] += 1e-12  # a map without a positive value keeps its maximum
     return _centroids(weights), flat[np.arange(count), best]
+
+
+def peaks(maps: Array, level: float) -> tuple[Ints, Floats, Floats]:
+    """All local maxima of heatmaps.
+
+    Args:
+        maps: (N, h, w).
+        level: least value; maxima in the outermost px, which the cut-out's edge makes, do not count.
+
+    Returns:
+        (P,) indices of their maps, (P, 2) map px between pixels, and (P,) values.
+    """
+    values = np.asarray(maps, np.float32)
+    if not values.size:
+        return np.zeros(0, np.intp), np.zeros((0, 2)), np.zeros(0)
+    kernel = np.ones((3, 3), np.uint8)
+    highest = np.stack([cv2.dilate(part, kernel) for part in values])
+    top = (values >= highest) & (values >= level)
+    top[:, [0, -1], :] = False
+    top[:, :, [0, -1]] = False
+    index, y, x = np.nonzero(top)
+    return index, between_pixels(values, index, y, x), values[index, y, x].astype(np.float64)
+
+
+def between_pixels(maps: Array, index: Ints, y: Ints, x: Ints) -> Floats:
+    """(P, 2) places of maxima between pixels: the vertex of the parabola through the logarithms of three values.
+
+    It is exact for a Gaussian (Zhang et al. 2020, DARK), and at most half a px from the highest px.
+
+    Args:
+        maps: (N, h, w).
+        index, y, x: (P,) the highest px, not in the outermost ones.
+    """
+    logs = np.log(np.maximum(np.asarray(maps, np.float64), 1e-6))
+    middle = logs[index, y, x]
+    offsets = []
+    for before, after in (
+        (logs[index, y, x - 1], logs[index, y, x + 1]),
+        (logs[index, y - 1, x], logs[index, y + 1, x]),
+    ):
+        bend = np.minimum(before - 2 * middle + after, -1e-9)
+        offsets.append(np.clip((before - after) / (2 * bend), -0.5, 0.5))
+    return np.stack([x + offsets[0], y + offsets[1]], axis=1)
+
+
+def highest_peaks(maps: Array) -> tuple[Floats, Floats]:
+    """The one peak of each heatmap.
+
+    Args:
+        maps: (N, h, w), h and w at least 3.
+
+    Returns:
+        (N, 2) map px between pixels, and (N,) values in [0, 1].
+    """
+    inner = np.asarray(maps)[:, 1:-1, 1:-1]
+    best = inner.reshape(len(inner), -1).argmax(axis=1)
+    y, x = best // inner.shape[2] + 1, best % inner.shape[2] + 1
+    index = np.arange(len(inner))
+    value = np.asarray(maps, np.float64)[index, y, x].clip(0, 1)
+    return between_pixels(maps, index, y, x), value
 
 
 def _centroids(weights: Floats) -> Floats:

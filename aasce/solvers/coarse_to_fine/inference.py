@@ -18,6 +18,7 @@ from aasce.solvers.coarse_to_fine.settings import LocalSettings
 from aasce.solvers.shared.detection import detections_of
 from aasce.solvers.shared.samples import Floats, to_input
 from aasce.solvers.shared.tta import mirrored_back, with_mirror
+from aasce.targets.boxes import mirrored_boxes
 from aasce.targets.heatmap import decode_mean, from_map
 from aasce.targets.mask import Shares
 
@@ -97,8 +98,7 @@ def detection_pass(nets: CoarseToFineNet, film: Tensor) -> Detections:
     plain, mirrored = nets.detector(list(film))
     boxes, levels, scores = detections_of(plain)
     others, other_levels, other_scores = detections_of(mirrored)
-    width = film.shape[-1]
-    back = np.stack([width - others[:, 2], others[:, 1], width - others[:, 0], others[:, 3]], axis=1)
+    back = mirrored_boxes(others, film.shape[-1])
     masks = plain["masks"][:, 0].cpu().numpy()
     return Detections(
         np.concatenate([boxes, back]),

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from aasce.geometry.cobb import tilt_error, tilts
+from aasce.preprocess.crop import render_all, undo_all
 from aasce.solvers.coarse_to_fine.inference import local_corners
 from aasce.solvers.coarse_to_fine.maps import corner_maps, region_box
 from aasce.solvers.coarse_to_fine.network import CoarseToFineNet
-from aasce.solvers.coarse_to_fine.regions import cut, local_spacings, region_views
+from aasce.solvers.coarse_to_fine.regions import local_spacings, region_views
 from aasce.solvers.coarse_to_fine.settings import CoarseToFineConfig, LocalSettings
 from aasce.solvers.coarse_to_fine.task import channel_loss, mask_loss, spine_large
 from aasce.solvers.shared.corner_losses import expected_places, tilt_loss
@@ -79,7 +80,7 @@ class LocalTask(FilmTask):
         views = region_views(middle + off, spacings * np.exp(rng.normal(0, s.zoom, count)), s)
         corners = [view.apply(quad) for view, quad in zip(views, drawn.landmarks, strict=True)]
         return {
-            "image": cut(drawn.image, views),
+            "image": render_all(views, drawn.image),
             "box": np.stack([region_box(c, s.region, s.box.stride, s.grow)[None] for c in corners]),
             "corners": np.stack([corner_maps(c, s.region, s.corners.stride, s.sigma) for c in corners]),
             "points": to_map(np.stack(corners), s.corners.stride).astype(np.float32),
@@ -100,7 +101,7 @@ class LocalTask(FilmTask):
     def _errors(self, module: LocalLoss, canvas: Any, landmarks: Floats) -> tuple[float, float]:
         middle = landmarks.mean(axis=1)
         views = region_views(middle, local_spacings(middle), self.settings)
-        found, _ = local_corners((module.box, module.corners), cut(canvas, views), self.settings)
-        back = np.stack([view.undo(corners) for view, corners in zip(views, found, strict=True)])
+        found, _ = local_corners((module.box, module.corners), render_all(views, canvas), self.settings)
+        back = undo_all(views, found)
         off = np.linalg.norm(back - landmarks, axis=2).mean(axis=1) / local_spacings(middle)
         return tilt_error(tilts(back), landmarks), float(off.mean())

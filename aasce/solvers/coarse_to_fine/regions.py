@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from aasce.preprocess.crop import View, similarity
-from aasce.preprocess.intensity import Bytes
 from aasce.solvers.coarse_to_fine.settings import LocalSettings
 from aasce.solvers.shared.samples import Floats
 
@@ -39,8 +38,3 @@ def region_views(places: Floats, spacings: Floats, settings: LocalSettings) -> l
         similarity(place, float(scale), 0.0, settings.region)
         for place, scale in zip(places, scales, strict=True)
     ]
-
-
-def cut(canvas: Bytes, views: list[View]) -> Bytes:
-    """(V, h, w) regions of a canvas (H, W)."""
-    return np.stack([np.asarray(view.render(canvas), np.uint8) for view in views])

@@ -33,7 +33,7 @@ from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.expectation import expected_angles
 from aasce.geometry.polynomial import SpineCurve, fit_curve, refine_on_curve
 from aasce.preprocess.augment import mirror_landmarks
-from aasce.preprocess.crop import Box, View
+from aasce.preprocess.crop import Box, render_all, undo_all
 from aasce.preprocess.intensity import Bytes, to_uint8
 from aasce.solvers.base import FitReport, RunFolder
 from aasce.solvers.coarse_to_fine.column import Column, find_column
@@ -41,7 +41,7 @@ from aasce.solvers.coarse_to_fine.inference import MaskPass, detection_pass, loc
 from aasce.solvers.coarse_to_fine.local_task import LocalTask
 from aasce.solvers.coarse_to_fine.network import CoarseToFineNet
 from aasce.solvers.coarse_to_fine.peeling import channel_places, continuous_levels, peel
-from aasce.solvers.coarse_to_fine.regions import cut, local_spacings, region_views
+from aasce.solvers.coarse_to_fine.regions import local_spacings, region_views
 from aasce.solvers.coarse_to_fine.settings import CoarseToFineConfig
 from aasce.solvers.coarse_to_fine.task import DetectionTask, MasksTask
 from aasce.solvers.shared.autocrop import film_box
@@ -153,11 +153,11 @@ class CoarseToFineSolver(LandmarkSolver):
         heights = np.zeros((len(places), 4))
         for _ in range(s.passes):
             views = region_views(places, spacings, s)
-            regions = cut(canvas, views)
+            regions = render_all(views, canvas)
             plain, values = local_corners(nets, regions, s)
             mirrored, others = local_corners(nets, regions[:, :, ::-1], s)
             back = mirror_landmarks(mirrored, s.region[1])
-            both = np.stack([_undone(views, plain), _undone(views, back)])
+            both = np.stack([undo_all(views, plain), undo_all(views, back)])
             heights = (values + others[:, [1, 0, 3, 2]]) / 2
             places = both.mean(axis=(0, 2))
         return view.undo(both), heights
@@ -168,8 +168,3 @@ class CoarseToFineSolver(LandmarkSolver):
         if not self.config.refine or len(centres) < 4:
             return None
         return fit_curve(centres, c.degree, c.ends, c.far, c.rounds, c.end_steps)
-
-
-def _undone(views: list[View], corners: Floats) -> Floats:
-    """(V, 4, 2) px of the canvas of corners in the regions."""
-    return np.stack([view.undo(part) for view, part in zip(views, corners, strict=True)])

@@ -15,6 +15,7 @@ from aasce.solvers.corner_regression.targets import cut_patches
 from aasce.solvers.shared.detection import detections_of
 from aasce.solvers.shared.samples import Floats
 from aasce.solvers.shared.tta import network_pass, with_mirror
+from aasce.targets.boxes import mirrored_boxes
 
 
 def detect(net: Any, canvas: Bytes, nms: float, mirror: bool = True) -> Detections:
@@ -34,7 +35,7 @@ def detect(net: Any, canvas: Bytes, nms: float, mirror: bool = True) -> Detectio
     for mirrored, output in enumerate(outputs):
         boxes, _, scores = detections_of(output)
         if mirrored:
-            boxes = boxes[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [canvas.shape[1] - 1, 0] * 2
+            boxes = mirrored_boxes(boxes, canvas.shape[1])
         passes.append(Detections(boxes, scores))
     return merge_detections(passes, nms)
 

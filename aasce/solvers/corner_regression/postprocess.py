@@ -13,6 +13,7 @@ from aasce.preprocess.crop import Box
 from aasce.solvers.corner_regression.settings import CropRule, InferenceSettings, LocalizerCrop, RuleCrop
 from aasce.solvers.shared.autocrop import film_box
 from aasce.solvers.shared.samples import Floats
+from aasce.targets.boxes import box_overlaps
 from aasce.targets.field import LEVELS, ROOM, Candidates, choose_column
 
 
@@ -56,15 +57,6 @@ def crop_by(rule: CropRule, film: tuple[int, int], spine: Floats | None) -> Box:
     return 0, top, width, max(height - bottom, top + 1)
 
 
-def overlap(first: Floats, second: Floats) -> Floats:
-    """(N, M) intersection over union of boxes (N, 4) and (M, 4)."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = (high - low).clip(min=0).prod(axis=-1)
-    areas = [(b[:, 2:] - b[:, :2]).prod(axis=1) for b in (first, second)]
-    return np.asarray(shared / (areas[0][:, None] + areas[1][None] - shared))
-
-
 def merge_detections(passes: list[Detections], nms: float) -> Detections:
     """The detections of several passes over one canvas as one set.
 
@@ -77,7 +69,7 @@ def merge_detections(passes: list[Detections], nms: float) -> Detections:
         nms: overlap from which two boxes are one.
     """
     boxes, scores = np.concatenate([p.boxes for p in passes]), np.concatenate([p.scores for p in passes])
-    overlaps = overlap(boxes, boxes)
+    overlaps = box_overlaps(boxes, boxes)
     free = np.ones(len(boxes), bool)
     merged: list[tuple[Floats, float]] = []
     for index in np.argsort(-scores, kind="stable"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aasce.geometry.column import usual_spacing
-from aasce.preprocess.crop import View
+from aasce.preprocess.crop import View, render_all, undo_all
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.corner_regression.settings import CornerSettings
 from aasce.solvers.shared.samples import Floats
@@ -43,7 +43,7 @@ class Patches:
 
     def undo(self, corners: Floats) -> Floats:
         """(N, 4, 2) patch px to canvas px."""
-        return np.stack([view.undo(points) for view, points in zip(self.views, corners, strict=True)])
+        return undo_all(self.views, corners)
 
     def apply(self, landmarks: Floats) -> Floats:
         """(N, 4, 2) canvas px to patch px."""
@@ -77,7 +77,7 @@ def cut_patches(canvas: Bytes, boxes: Floats, settings: CornerSettings, zoom: fl
         settings, zoom: see `patch_view`.
     """
     views = [patch_view(box, settings, zoom) for box in boxes]
-    return Patches(np.stack([np.asarray(view.render(canvas), np.uint8) for view in views]), views)
+    return Patches(render_all(views, canvas), views)
 
 
 def jittered(boxes: Floats, share: float, rng: np.random.Generator) -> Floats:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from aasce.geometry.cobb import cobb_angles, limit_tilts, tilts
 from aasce.solvers.corner_regression.inference import detect, patch_corners
 from aasce.solvers.corner_regression.network import MAP_STRIDE, CornerNet
-from aasce.solvers.corner_regression.postprocess import Detections, overlap
+from aasce.solvers.corner_regression.postprocess import Detections
 from aasce.solvers.corner_regression.settings import (
     CornerRegressionConfig,
     CornerSettings,
@@ -22,7 +22,7 @@ from aasce.solvers.corner_regression.settings import (
 )
 from aasce.solvers.corner_regression.targets import Patches, cut_patches, grown_boxes, jittered
 from aasce.solvers.shared.canvas_task import CanvasTask
-from aasce.solvers.shared.corner_losses import tilt_loss
+from aasce.solvers.shared.corner_losses import place_entropy, tilt_loss
 from aasce.solvers.shared.detection import BACKGROUND, detection_targets, visible_boxes
 from aasce.solvers.shared.film_task import Batch, FilmTask, angle_scores
 from aasce.solvers.shared.samples import (
@@ -35,6 +35,7 @@ from aasce.solvers.shared.samples import (
     shrunk,
     to_input,
 )
+from aasce.targets.boxes import box_overlaps
 
 VERTEBRA = 1
 """Label of the one class of objects."""
@@ -115,7 +116,7 @@ def soft_f1(found: Detections, boxes: Floats) -> float:
     """
     from scipy.optimize import linear_sum_assignment
 
-    overlaps = overlap(found.boxes, boxes)
+    overlaps = box_overlaps(found.boxes, boxes)
     matched = linear_sum_assignment(overlaps, maximize=True)
     return float(2 * overlaps[matched].sum() / (len(found.boxes) + len(boxes)))
 
@@ -139,25 +140,9 @@ class CornerLoss(nn.Module):
         head, loss = self.settings.head, distance + self.settings.tilt * tilt
         if logits is None or not isinstance(head, HeatmapHead):
             return {"loss": loss, "distance": distance, "tilt": tilt}
-        entropy = (map_entropy(logits, corners, head.sigma) * known).sum() / count
+        places = (corners + 0.5) / MAP_STRIDE - 0.5
+        entropy = (place_entropy(logits, places, head.sigma) * known).sum() / count
         return {"loss": loss + head.entropy * entropy, "distance": distance, "tilt": tilt, "entropy": entropy}
-
-
-def map_entropy(logits: Tensor, corners: Tensor, sigma: float) -> Tensor:
-    """(N,) cross entropy of the maps' softmax with a Gaussian at each corner, mean of the four corners.
-
-    Args:
-        logits: (N, 4, h, w).
-        corners: (N, 4, 2) px of the patch, `MAP_STRIDE` of them for each px of a map.
-        sigma: px of the map.
-    """
-    rows, columns = logits.shape[-2:]
-    at = (corners + 0.5) / MAP_STRIDE - 0.5
-    across = torch.arange(columns, device=at.device) - at[..., :1]
-    down = torch.arange(rows, device=at.device) - at[..., 1:]
-    power = (down[..., :, None] ** 2 + across[..., None, :] ** 2) / (-2 * sigma**2)
-    target = power.flatten(-2).softmax(dim=-1)
-    return -(target * logits.flatten(-2).log_softmax(dim=-1)).sum(dim=-1).mean(dim=-1)
 
 
 class CornerTask(FilmTask):

@@ -16,7 +16,7 @@ from torchvision.ops import nms
 
 from aasce.geometry.column import Bools, complete_column, unique_detections, usual_spacing
 from aasce.geometry.spine import centres
-from aasce.preprocess.crop import View, letterbox
+from aasce.preprocess.crop import View, letterbox, undo_all
 from aasce.preprocess.intensity import Bytes
 from aasce.solvers.keypoint_fusion.network import KeypointFusionNet
 from aasce.solvers.keypoint_fusion.patches import (
@@ -24,9 +24,7 @@ from aasce.solvers.keypoint_fusion.patches import (
     both_ways,
     box_view,
     cut,
-    highest_peaks,
     patch_windows,
-    peaks,
     two_passes,
     window_boxes,
 )
@@ -41,7 +39,7 @@ from aasce.solvers.keypoint_fusion.settings import (
 from aasce.solvers.shared.detection import detections_of
 from aasce.solvers.shared.samples import to_input
 from aasce.solvers.shared.tta import with_mirror
-from aasce.targets.heatmap import from_map
+from aasce.targets.heatmap import from_map, highest_peaks, peaks
 from aasce.types import CORNERS, VERTEBRAE, Array
 
 Floats = NDArray[np.float64]
@@ -103,9 +101,7 @@ def box_corners(
     maps = both_ways(net, cut(canvas, views))
     points, values = highest_peaks(maps.reshape(-1, *maps.shape[2:]))
     corners = from_map(points, settings.size[0] / maps.shape[2]).reshape(-1, len(CORNERS), 2)
-    return np.stack([v.undo(c) for v, c in zip(views, corners, strict=True)]), values.reshape(
-        -1, len(CORNERS)
-    )
+    return undo_all(views, corners), values.reshape(-1, len(CORNERS))
 
 
 def rough_points(net: nn.Module, canvas: Bytes, settings: RoughSettings) -> tuple[Floats, Floats]:

@@ -19,7 +19,6 @@ from aasce.targets.heatmap import Maps, encode_heatmaps
 from aasce.types import CORNERS, VERTEBRAE, Array, as_float
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
 
 ENDPLATES = (2, 3, 4, 5, 6)
 """Endplates in a patch, two points each: 4, 6, 8, 10 or 12 points of one to three vertebrae, halves allowed."""
@@ -135,63 +134,3 @@ def two_passes(net: nn.Module, images: Bytes) -> NDArray[np.float32]:
 def both_ways(net: nn.Module, images: Bytes) -> NDArray[np.float32]:
     """(B, K, h, w) mean heatmaps of two passes, see `two_passes`."""
     return np.asarray(two_passes(net, images).mean(axis=0), np.float32)
-
-
-def peaks(maps: Array, level: float) -> tuple[Ints, Floats, Floats]:
-    """All local maxima of heatmaps.
-
-    Args:
-        maps: (N, h, w).
-        level: least value; maxima in the outermost px, which the cut-out's edge makes, do not count.
-
-    Returns:
-        (P,) indices of their maps, (P, 2) map px between pixels, and (P,) values.
-    """
-    values = np.asarray(maps, np.float32)
-    if not values.size:
-        return np.zeros(0, np.intp), np.zeros((0, 2)), np.zeros(0)
-    kernel = np.ones((3, 3), np.uint8)
-    highest = np.stack([cv2.dilate(part, kernel) for part in values])
-    top = (values >= highest) & (values >= level)
-    top[:, [0, -1], :] = False
-    top[:, :, [0, -1]] = False
-    index, y, x = np.nonzero(top)
-    return index, between_pixels(values, index, y, x), values[index, y, x].astype(np.float64)
-
-
-def between_pixels(maps: Array, index: Ints, y: Ints, x: Ints) -> Floats:
-    """(P, 2) places of maxima between pixels: the vertex of the parabola through the logarithms of three values.
-
-    It is exact for a Gaussian (Zhang et al. 2020, DARK), and at most half a px from the highest px.
-
-    Args:
-        maps: (N, h, w).
-        index, y, x: (P,) the highest px, not in the outermost ones.
-    """
-    logs = np.log(np.maximum(np.asarray(maps, np.float64), 1e-6))
-    middle = logs[index, y, x]
-    offsets = []
-    for before, after in (
-        (logs[index, y, x - 1], logs[index, y, x + 1]),
-        (logs[index, y - 1, x], logs[index, y + 1, x]),
-    ):
-        bend = np.minimum(before - 2 * middle + after, -1e-9)
-        offsets.append(np.clip((before - after) / (2 * bend), -0.5, 0.5))
-    return np.stack([x + offsets[0], y + offsets[1]], axis=1)
-
-
-def highest_peaks(maps: Array) -> tuple[Floats, Floats]:
-    """The one peak of each heatmap.
-
-    Args:
-        maps: (N, h, w), h and w at least 3.
-
-    Returns:
-        (N, 2) map px between pixels, and (N,) values in [0, 1].
-    """
-    inner = np.asarray(maps)[:, 1:-1, 1:-1]
-    best = inner.reshape(len(inner), -1).argmax(axis=1)
-    y, x = best // inner.shape[2] + 1, best % inner.shape[2] + 1
-    index = np.arange(len(inner))
-    value = np.asarray(maps, np.float64)[index, y, x].clip(0, 1)
-    return between_pixels(maps, index, y, x), value

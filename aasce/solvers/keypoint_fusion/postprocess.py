@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from aasce.geometry.column import complete_column
 from aasce.solvers.keypoint_fusion.pairing import paired
 from aasce.solvers.keypoint_fusion.settings import ClusterSettings
+from aasce.targets.boxes import box_overlaps
 from aasce.types import CORNERS, VERTEBRAE, Array, as_float
 
 Floats = NDArray[np.float64]
@@ -27,15 +28,6 @@ WIDE_STEP = 1.6
 
 REMOVAL_COST = 0.05
 """By how much a removed cluster has to bring the ratio of the diagonals nearer to 1."""
-
-
-def box_overlaps(first: Array, second: Array) -> Floats:
-    """(N, M) intersection over union of boxes (N, 4) and (M, 4), x0, y0, x1, y1."""
-    a, b = as_float(first).reshape(-1, 1, 4), as_float(second).reshape(1, -1, 4)
-    inner = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    both = inner.clip(min=0).prod(axis=-1)
-    areas = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1)
-    return np.asarray(both / np.maximum(areas - both, 1e-9))
 
 
 def crowded_boxes(boxes: Array, overlap: float) -> Bools:

@@ -24,13 +24,12 @@ from aasce.solvers.keypoint_fusion.patches import (
     tag_heatmaps,
     window_boxes,
 )
-from aasce.solvers.keypoint_fusion.postprocess import box_overlaps
 from aasce.solvers.keypoint_fusion.settings import KeypointFusionConfig
 from aasce.solvers.shared.canvas_task import CanvasTask
 from aasce.solvers.shared.detection import BACKGROUND, detection_targets, visible_boxes
 from aasce.solvers.shared.film_task import Batch, FilmTask
 from aasce.solvers.shared.samples import Drawn, FilmSampler, SampleSplit, plain_canvas, to_input
-from aasce.targets.boxes import encode_boxes
+from aasce.targets.boxes import box_overlaps, encode_boxes
 from aasce.targets.heatmap import encode_heatmaps
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from aasce.solvers.rotated_proposals.network import CODER, Maps, RotatedProposalNet
 from aasce.solvers.rotated_proposals.settings import RotatedProposalsConfig
-from aasce.solvers.shared.corner_losses import tilt_loss
+from aasce.solvers.shared.corner_losses import place_entropy, tilt_loss
 from aasce.solvers.shared.film_task import Batch
 from aasce.solvers.shared.masks import soft_dice
 from aasce.solvers.shared.rotated import rotated_iou
@@ -177,18 +177,9 @@ class ProposalLoss(nn.Module):
             return {"heat": zero, "corners": zero, "tilt": zero}
         head, flat = self.net.corner, torch.cat(boxes)
         logits = head(image, maps, boxes)
-        target = soft_heatmaps(head.to_map(goal, flat), self.config.corners.size, self.config.corners.sigma)
-        heat = -(target * logits.flatten(2).log_softmax(-1)).sum(-1).mean()
+        heat = place_entropy(logits, head.to_map(goal, flat), self.config.corners.sigma).mean()
         found = head.to_canvas(soft_argmax(logits), flat)
         return {"heat": heat, **corner_errors(found, goal)}
-
-
-def soft_heatmaps(places: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
-    """(N, 4, h * w) Gaussians that sum to 1 about places (N, 4, 2) px of the map."""
-    down, along = (torch.arange(n, device=places.device, dtype=places.dtype) for n in size)
-    x = -0.5 * ((along - places[..., :1]) / sigma) ** 2
-    y = -0.5 * ((down - places[..., 1:]) / sigma) ** 2
-    return (y[..., :, None] + x[..., None, :]).flatten(2).softmax(-1)
 
 
 def corner_errors(found: Tensor, goal: Tensor) -> dict[str, Tensor]:

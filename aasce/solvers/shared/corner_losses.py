@@ -33,3 +33,19 @@ def expected_places(shares: Tensor) -> Tensor:
     y = (mass.sum(dim=3) * torch.arange(mass.shape[2], device=mass.device)).sum(dim=2) / total
     x = (mass.sum(dim=2) * torch.arange(mass.shape[3], device=mass.device)).sum(dim=2) / total
     return torch.stack([x, y], dim=2)
+
+
+def place_entropy(logits: Tensor, places: Tensor, sigma: float) -> Tensor:
+    """(N,) cross entropy of the softmax of maps with a Gaussian at each place, mean of the K maps.
+
+    Args:
+        logits: (N, K, h, w).
+        places: (N, K, 2) px of the maps.
+        sigma: px of the maps.
+    """
+    rows, columns = logits.shape[-2:]
+    across = torch.arange(columns, device=places.device) - places[..., :1]
+    down = torch.arange(rows, device=places.device) - places[..., 1:]
+    power = (down[..., :, None] ** 2 + across[..., None, :] ** 2) / (-2 * sigma**2)
+    target = power.flatten(-2).softmax(dim=-1)
+    return -(target * logits.flatten(-2).log_softmax(dim=-1)).sum(dim=-1).mean(dim=-1)

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
-from aasce.datasets import FilmSet
 from aasce.geometry.cobb import cobb_angles
-from aasce.geometry.spine import leaves_film, turned_size
-from aasce.preprocess.intensity import Bytes, is_blank
+from aasce.geometry.spine import leaves_film
+from aasce.preprocess.intensity import Bytes
 from aasce.preprocess.orientation import map_as_read, points_as_read
-from aasce.scoring.metrics import film_smape
-from aasce.solvers.base import BLANK_FILM, Localization, failed, merged_flags
-from aasce.solvers.shared.confidence import CLOSE, confidence, fit_confidence
+from aasce.solvers.base import Localization, merged_flags
+from aasce.solvers.shared.confidence import Rule
 from aasce.solvers.shared.localized import LocalizedSolver
-from aasce.solvers.shared.orientation import upright_once
 from aasce.solvers.shared.samples import Floats
 from aasce.types import VERTEBRAE, CobbAngles, Radiograph, SpinePrediction
-
-CALIBRATION = (1.5, 0.35)
-"""Offset and slope per degree of the confidence's logistic rule before validation films set them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,67 +52,23 @@ class LandmarkReading:
         return np.asarray(angles.degrees, np.float64)
 
 
-class LandmarkSolver(LocalizedSolver):
+class LandmarkSolver(LocalizedSolver[LandmarkReading]):
     """Predicts landmarks; a subclass adds its networks, their training, and `read`."""
 
-    @abstractmethod
-    def read(self, film: Radiograph, spine: Floats | None = None) -> LandmarkReading | str:
-        """Landmarks of a film, or the reason why there are none.
+    prior: ClassVar[Rule] = (1.5, 0.35)
 
-        Args:
-            film: upright, bone bright, not blank.
-            spine: (x0, y0, x1, y1) px around T1 to L5 as the localizer found them; None where it did not.
-        """
+    def scored(self, reading: LandmarkReading, height: int) -> tuple[Floats, float]:
+        return reading.degrees(height), reading.uncertainty
 
-    def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
-        """Each film by itself, so that batching changes nothing."""
-        return [self._predict_one(film) for film in films]
-
-    def calibrate(self, films: FilmSet | None) -> dict[str, Any]:
-        """Fits the confidence's rule to films that were not trained on.
-
-        Returns:
-            The scores reached on them; {} without a film that was measured.
-        """
-        count = 0 if films is None else len(films)
-        found, true, uncertainty = [], [], []
-        for index in range(count):
-            assert films is not None
-            truth, film = films[index].angles, films.radiograph(index)
-            reading, lies = self._localized_reading(film)
-            if truth is None or isinstance(reading, str):
-                continue
-            found.append(reading.degrees(turned_size(film.size, lies.orientation.turns)[0]))
-            true.append(truth)
-            uncertainty.append(reading.uncertainty)
-        if not found:
-            return {}
-        angles, labels = np.stack(found), np.stack(true)
-        right = np.abs(angles[:, 0] - labels[:, 0]) <= CLOSE
-        rule = fit_confidence(np.array(uncertainty), right, CALIBRATION)
-        self.learned = self.learned.model_copy(update={"calibration": rule})
-        smape = float(film_smape(angles, labels).mean())
-        return {"validation_smape": smape, "validation_failed": count - len(found)}
-
-    def _localized_reading(self, film: Radiograph) -> tuple[LandmarkReading | str, Localization]:
-        if is_blank(film.pixels):
-            return BLANK_FILM, Localization()
-        found = self.localized(film)
-        return self.read(upright_once(film, found.orientation), found.spine), found
-
-    def _predict_one(self, film: Radiograph) -> SpinePrediction:
-        reading, found = self._localized_reading(film)
-        if isinstance(reading, str):
-            return failed(film, self.name, reading, found)
+    def prediction(self, film: Radiograph, reading: LandmarkReading, found: Localization) -> SpinePrediction:
         lay, size = found.orientation, film.size
         landmarks = points_as_read(reading.landmarks, size, lay)
         line = reading.landmarks.mean(axis=1) if reading.centerline is None else reading.centerline
-        chance = confidence(reading.uncertainty, self.learned.calibration or CALIBRATION)
         return SpinePrediction(
             film.film_id, size, landmarks=landmarks, landmark_confidence=reading.confidence,
             centerline=points_as_read(line, size, lay),
             mask=None if reading.mask is None else map_as_read(reading.mask, lay),
-            angles=reading.angles, orientation=lay, confidence=found.limited(chance),
+            angles=reading.angles, orientation=lay, confidence=self.chance(reading.uncertainty, found),
             flags=merged_flags(film.flags, found.flags, reading.flags, _landmark_flags(reading, landmarks, size)),
             solver=self.name, first_level=reading.first_level,
         )  # fmt: skip

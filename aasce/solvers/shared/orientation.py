@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from aasce.preprocess.orientation import upright_film
-from aasce.solvers.base import Localization
 from aasce.types import Array, Orientation, Radiograph
 
 T = TypeVar("T")
@@ -31,10 +30,6 @@ class FilmCache(Generic[T]):
             made = make(film)
             self._made[key] = weakref.ref(film.pixels, lambda _: self._made.pop(key, None)), made
         return self._made[key][1]
-
-
-class LocalizationCache(FilmCache[Localization]):
-    """Keeps the localization of each film."""
 
 
 _TURNED: dict[Orientation, FilmCache[Radiograph]] = {}

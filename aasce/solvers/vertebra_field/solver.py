@@ -33,7 +33,7 @@ from aasce.solvers.base import (
 )
 from aasce.solvers.shared.checkpoint import NetworkSolver
 from aasce.solvers.shared.confidence import confidence
-from aasce.solvers.shared.orientation import LocalizationCache
+from aasce.solvers.shared.orientation import FilmCache
 from aasce.solvers.shared.trainer import Trainer, resolve_device, seeded
 from aasce.solvers.vertebra_field.inference import Found, find_spine, first_pass, whole_column
 from aasce.solvers.vertebra_field.network import VertebraFieldNet
@@ -72,7 +72,7 @@ class VertebraFieldSolver(NetworkSolver):
         self.learned = self.Learned()
         self.device = resolve_device(device)
         self.module = self._network(start=False)
-        self._localizations = LocalizationCache()
+        self._localizations: FilmCache[Localization] = FilmCache()
 
     def _network(self, start: bool) -> VertebraFieldNet:
         """The untrained network; `start` gives its encoder the weights that the settings ask for."""

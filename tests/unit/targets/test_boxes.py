@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from aasce.geometry.cobb import tilts
-from aasce.targets.boxes import decode_rotated, encode_boxes, encode_rotated
+from aasce.preprocess.augment import mirror_landmarks
+from aasce.targets.boxes import box_overlaps, decode_rotated, encode_boxes, encode_rotated, mirrored_boxes
 from tests.synthetic import bent_spine
 
 SQUARE = np.array([[[10.0, 20.0], [30.0, 20.0], [10.0, 32.0], [30.0, 32.0]]])
@@ -43,3 +44,16 @@ def test_decoding_gives_the_corners_of_rectangles_and_their_tilt(bend: float) ->
 def test_a_trapezium_lies_inside_its_box() -> None:
     trapezium = np.array([[[12.0, 20.0], [28.0, 20.0], [8.0, 32.0], [32.0, 32.0]]])
     np.testing.assert_allclose(encode_rotated(trapezium), [[20, 26, 24, 12, 0]], atol=1e-9)
+
+
+def test_overlap_of_boxes() -> None:
+    boxes = np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 0, 30, 10]])
+    np.testing.assert_allclose(box_overlaps(boxes[:1], boxes), [[1, 1 / 3, 0]])
+    assert box_overlaps(np.zeros((0, 4)), boxes).shape == (0, 3)
+
+
+def test_boxes_of_a_mirrored_film_are_those_of_its_mirrored_landmarks() -> None:
+    spine = bent_spine(40.0)
+    np.testing.assert_allclose(
+        mirrored_boxes(encode_boxes(spine), 192), encode_boxes(mirror_landmarks(spine, 192))
+    )

@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from aasce.config import load_settings
-from aasce.preprocess.crop import View
+from aasce.preprocess.crop import View, render_all
 from aasce.solvers.coarse_to_fine.inference import detection_pass, mask_pass, read_corners
 from aasce.solvers.coarse_to_fine.local_task import expected_places, place_losses
 from aasce.solvers.coarse_to_fine.maps import box_masks, corner_maps, instance_masks, region_box, spine_mask
 from aasce.solvers.coarse_to_fine.network import BLACK, CoarseToFineNet, under_mask
-from aasce.solvers.coarse_to_fine.regions import cut, local_spacings, region_views
+from aasce.solvers.coarse_to_fine.regions import local_spacings, region_views
 from aasce.solvers.coarse_to_fine.settings import CoarseToFineConfig, EncoderUNetSettings, LocalSettings
 from aasce.solvers.coarse_to_fine.task import channel_loss
+from aasce.targets.boxes import mirrored_boxes
 from aasce.types import AasceError
 from tests.synthetic import SIZE, bent_spine, drawn_film
 
@@ -134,7 +135,7 @@ def test_regions_have_one_spacing_and_their_vertebra_in_the_middle() -> None:
     film = drawn_film(SPINE)
     places = SPINE.mean(axis=1)
     views = region_views(places, local_spacings(places), settings)
-    assert cut(film, views).shape == (17, 64, 96)
+    assert render_all(views, film).shape == (17, 64, 96)
     for k in range(1, 16):
         np.testing.assert_allclose(views[k].apply(places[k]), [47.5, 31.5])
         step = views[k].apply(places[k + 1]) - views[k].apply(places[k])
@@ -181,10 +182,7 @@ def test_mirrored_canvases_give_mirrored_maps(nets: CoarseToFineNet) -> None:
     # The same detections as pairs of the canvas and its mirror image, in the other order.
     first, second = (detection_pass(nets, film) for film in (plain.film, mirrored.film))
     assert len(first.boxes) == len(second.boxes)
-    width = config.masks.size[1]
-    back = np.stack(
-        [width - second.boxes[:, 2], second.boxes[:, 1], width - second.boxes[:, 0], second.boxes[:, 3]], 1
-    )
+    back = mirrored_boxes(second.boxes, config.masks.size[1])
     order = [np.lexsort(boxes.round(1).T) for boxes in (first.boxes, back)]
     np.testing.assert_allclose(first.boxes[order[0]], back[order[1]], atol=0.2)
 

@@ -16,7 +16,6 @@ from aasce.solvers.corner_regression.postprocess import (
     filled_column,
     finished,
     merge_detections,
-    overlap,
     rectangles,
 )
 from aasce.solvers.corner_regression.settings import (
@@ -31,7 +30,7 @@ from aasce.solvers.corner_regression.settings import (
     RuleCrop,
 )
 from aasce.solvers.corner_regression.targets import SPACING, cut_patches, grown_boxes, jittered, patch_view
-from aasce.solvers.corner_regression.task import map_entropy, shown_corners, soft_f1
+from aasce.solvers.corner_regression.task import shown_corners, soft_f1
 from aasce.solvers.shared.encoders import EncoderSettings
 
 SMALL = EncoderSettings(
@@ -126,13 +125,6 @@ def test_corners_off_the_canvas_or_off_their_patch_do_not_count() -> None:
     boxes[1, :2] += 60  # a box that misses its vertebra
     patches = cut_patches(np.zeros((400, 400), np.uint8), boxes, CornerSettings(margin=(0.0, 0.0)))
     assert shown_corners(patches, landmarks, (400, 400)).tolist() == [0, 0, 1]
-
-
-def test_overlap_of_boxes() -> None:
-    found = overlap(
-        np.array([[0.0, 0, 10, 10]]), np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 0, 30, 10]])
-    )
-    np.testing.assert_allclose(found, [[1, 1 / 3, 0]])
 
 
 def test_soft_f1_is_one_for_all_boxes_and_falls_with_missing_and_surplus_ones() -> None:
@@ -233,17 +225,6 @@ def test_a_squeezed_vertebra_is_kept() -> None:
     squeezed[10:] -= [0, 30]
     found = finished(squeezed, np.linspace(0.5, 0.9, 17), PLAIN)
     np.testing.assert_allclose(found.landmarks, squeezed)
-
-
-def test_map_entropy_is_least_where_the_map_has_its_mass_at_the_corner() -> None:
-    corners = torch.tensor([[[9.5, 13.5]] * 4])  # the middle of the map's px (2, 3)
-    logits = torch.zeros(1, 4, 8, 8)
-    there, elsewhere = logits.clone(), logits.clone()
-    there[:, :, 3, 2] = 5.0
-    elsewhere[:, :, 3, 6] = 5.0
-    flat = map_entropy(logits, corners, 0.5)
-    assert flat.item() == pytest.approx(np.log(64), abs=1e-5)
-    assert map_entropy(there, corners, 0.5) < flat < map_entropy(elsewhere, corners, 0.5)
 
 
 @pytest.mark.parametrize("head", [PooledHead(units=16), HeatmapHead(width=8)])

@@ -15,16 +15,14 @@ from aasce.solvers.keypoint_fusion.patches import (
     box_view,
     cut,
     heatmap_loss,
-    highest_peaks,
     jittered,
     patch_windows,
-    peaks,
     tag_heatmaps,
     window_boxes,
 )
 from aasce.solvers.keypoint_fusion.settings import CornersSettings, KeypointFusionConfig, PatchesSettings
 from aasce.targets.boxes import encode_boxes
-from aasce.targets.heatmap import encode_heatmaps, from_map
+from aasce.targets.heatmap import encode_heatmaps, from_map, highest_peaks, peaks
 from aasce.types import AasceError
 from tests.synthetic import bent_spine
 

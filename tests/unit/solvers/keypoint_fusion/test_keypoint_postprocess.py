@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from aasce.solvers.keypoint_fusion.postprocess import (
     Tags,
-    box_overlaps,
     boxes_on_spine,
     centres_of,
     check_ends,
@@ -27,6 +26,7 @@ from aasce.solvers.keypoint_fusion.postprocess import (
     with_count,
 )
 from aasce.solvers.keypoint_fusion.settings import ClusterSettings
+from aasce.targets.boxes import box_overlaps
 from tests.synthetic import bent_spine
 
 Floats = NDArray[np.float64]

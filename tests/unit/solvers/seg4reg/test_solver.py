@@ -33,7 +33,7 @@ from aasce.solvers.shared.encoders import EncoderSettings
 from aasce.solvers.shared.heads import level_tilts, smape_loss
 from aasce.solvers.shared.masks import ClassOverlap, dice_score, film_mask, half_map, soft_dice
 from aasce.solvers.shared.pyramid_pooling import Pyramids
-from aasce.solvers.shared.regressor import CALIBRATION
+from aasce.solvers.shared.regressor import RegressingSolver
 from aasce.solvers.shared.row_head import angle_targets
 from aasce.solvers.shared.samples import AugmentSettings, Sample, Warper, canvas_of
 from aasce.targets.mask import encode_mask
@@ -268,10 +268,10 @@ def test_tilts_of_other_counts_are_interpolated() -> None:
 
 def test_confidence_falls_with_disagreement() -> None:
     differences = np.linspace(0, 10, 100)
-    offset, slope = fit_confidence(differences, differences < 5, CALIBRATION)
+    offset, slope = fit_confidence(differences, differences < 5, RegressingSolver.prior)
     assert slope > 0.3
     assert offset / slope == pytest.approx(5, abs=1)  # even chances where the films change sides
-    always = fit_confidence(differences, np.ones(100, bool), CALIBRATION)
+    always = fit_confidence(differences, np.ones(100, bool), RegressingSolver.prior)
     assert 1 / (1 + np.exp(always[1] * 10 - always[0])) > 0.8
 
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
-from aasce.solvers.shared.corner_losses import expected_places, tilt_loss
+from aasce.solvers.shared.corner_losses import expected_places, place_entropy, tilt_loss
 from aasce.targets.heatmap import encode_heatmaps
 
 BOX = torch.tensor([[[0.0, 0.0], [40.0, 0.0], [0.0, 20.0], [40.0, 20.0]]])
@@ -39,3 +40,14 @@ def test_expected_places_are_centres_of_mass() -> None:
     points = np.array([[12.0, 9.0], [20.5, 14.25]])
     shares = torch.from_numpy(encode_heatmaps(points, (32, 40), 1.5))[None]
     np.testing.assert_allclose(expected_places(shares)[0], points, atol=0.01)
+
+
+def test_place_entropy_is_least_where_a_map_has_its_mass_at_the_place() -> None:
+    places = torch.tensor([[[2.0, 3.0]] * 4])
+    logits = torch.zeros(1, 4, 8, 8)
+    there, elsewhere = logits.clone(), logits.clone()
+    there[:, :, 3, 2] = 5.0
+    elsewhere[:, :, 3, 6] = 5.0
+    flat = place_entropy(logits, places, 0.5)
+    assert flat.item() == pytest.approx(np.log(64), abs=1e-5)
+    assert place_entropy(there, places, 0.5) < flat < place_entropy(elsewhere, places, 0.5)

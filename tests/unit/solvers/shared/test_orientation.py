@@ -15,7 +15,7 @@ from aasce.solvers.base import UNCLEAR_CONFIDENCE, Localization, Solver
 from aasce.solvers.constant.solver import ConstantSolver
 from aasce.solvers.registry import SOLVERS
 from aasce.solvers.scg_net.solver import ScgNetSolver
-from aasce.solvers.shared.orientation import LocalizationCache, upright_once
+from aasce.solvers.shared.orientation import FilmCache, upright_once
 from aasce.types import Orientation, Radiograph
 from aasce.weights import with_localizer
 from tools.orientation_check import lateral_film
@@ -150,7 +150,7 @@ def test_several_solvers_share_one_pass_over_a_film() -> None:
         passes.append(film.film_id)
         return Localization(unclear=bool(film.pixels.max()))
 
-    cache = LocalizationCache()
+    cache: FilmCache[Localization] = FilmCache()
     dark, bright = (Radiograph("film", np.full((4, 3), v, np.uint8)) for v in (0, 9))
     found = [cache.get(film, localize).unclear for film in (dark, bright, bright, dark)]
     assert found == [False, True, True, False]
