@@ -106,7 +106,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         "coarse_to_fine",
         "aasce.solvers.coarse_to_fine.solver:CoarseToFineSolver",
-        "masks and boxes of the spine, then corner heatmaps of each vertebra, refined by the spine's curve",
+        "masks and boxes of the spine, then corner heatmaps of each vertebra",
         _paper(
             "Zhong et al.",
             "A Coarse-to-Fine Deep Heatmap Regression Method for Adolescent Idiopathic Scoliosis Assessment",

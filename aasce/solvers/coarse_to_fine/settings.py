@@ -237,7 +237,7 @@ class CoarseToFineConfig(SolverConfig):
     peeling: PeelingSettings = PeelingSettings()
     match: Share = 0.05
     least: int = Field(default=6, ge=2, le=17)
-    refine: bool = True
+    refine: bool = False
     curve: CurveSettings = CurveSettings()
     corner_sd_share: Share = 0.0
 

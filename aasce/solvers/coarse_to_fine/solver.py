@@ -1,4 +1,4 @@
-"""`coarse_to_fine`: masks and boxes of the whole spine, then corner heatmaps of each vertebra, refined by a curve.
+"""`coarse_to_fine`: masks and boxes of the whole spine, then corner heatmaps of each vertebra.
 
 Zhong, Li, Zhang, Jiao, Gao: A Coarse-to-Fine Deep Heatmap Regression Method for Adolescent Idiopathic Scoliosis
 Assessment, CSI 2019, LNCS 11963, pp. 101-106. Taken from the paper:
@@ -14,8 +14,9 @@ Assessment, CSI 2019, LNCS 11963, pp. 101-106. Taken from the paper:
   again without the points far from it; unusual endplates are rotated onto its normal.
 
 Departures, each a setting where it can be one (the paper's choices are in configs/solvers/paper): the crop of a film of
-the whole body comes from the kit's localizer (`crop`), which is surer than peeling; C, E and the Mask R-CNN have an
-encoder trained on rendered films, so that all networks together have 3.9 million weights; regions have one spacing
+the whole body comes from the kit's localizer (`crop`); the refine is left out (`refine`), as it makes the angles worse;
+A and B have one output, whose background is 1 less it; C, E and the Mask R-CNN have an encoder trained on rendered
+films, so that all networks together have 3.8 million weights; regions have one spacing
 between vertebrae (`local.spacing`) and are read twice (`local.passes`); E is also taught where its heatmaps' centres of
 mass are and how they are tilted (`local.place`, `local.tilt`); films and regions are passed plain and mirrored; where
 no px is above 0.5, px above half the largest value count; boxes, labels and C's masks are matched level by level by
