@@ -14,9 +14,6 @@ from aasce.types import Array, as_float
 
 Floats = NDArray[np.float64]
 
-SIGNS = np.array([[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]])
-"""TL, TR, BL, BR as shares of width and height from the middle of a box."""
-
 
 def encode_boxes(landmarks: Array, grow: tuple[float, float] = (0.0, 0.0)) -> Floats:
     """(V, 4) the smallest upright box x0, y0, x1, y1 around each vertebra's corners, made larger.
@@ -51,15 +48,6 @@ def encode_rotated(landmarks: Array, grow: tuple[float, float] = (0.0, 0.0)) -> 
     low, high = local.min(axis=1), local.max(axis=1)
     centre = middle + np.einsum("va,vad->vd", (low + high) / 2, axes)
     return np.concatenate([centre, high - low + np.array(grow, np.float64), theta[:, None]], axis=1)
-
-
-def decode_rotated(boxes: Array) -> Floats:
-    """(V, 4, 2) px corners TL, TR, BL, BR of rotated boxes (V, 5), the inverse of `encode_rotated` for rectangles."""
-    b = as_float(boxes).reshape(-1, 5)
-    along = np.stack([np.cos(b[:, 4]), np.sin(b[:, 4])], axis=1)
-    down = np.stack([-along[:, 1], along[:, 0]], axis=1)
-    across, below = SIGNS[:, 0] * b[:, 2:3], SIGNS[:, 1] * b[:, 3:4]
-    return np.asarray(b[:, None, :2] + across[..., None] * along[:, None] + below[..., None] * down[:, None])
 
 
 def box_overlaps(first: Array, second: Array) -> Floats:
