@@ -7,11 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from shapely.affinity import rotate
 from shapely.geometry import Polygon
+from shapely.geometry import box as rectangle
 from torchvision.ops import box_iou, nms
 
 from aasce.solvers.shared.rotated import box_outline, from_box_frame, rotated_iou, rotated_nms, to_box_frame
-from aasce.targets.boxes import decode_rotated
 
 
 def random_boxes(count: int, seed: int, extent: float = 100.0) -> torch.Tensor:
@@ -36,10 +37,15 @@ def by_shapely(first: torch.Tensor, second: torch.Tensor) -> np.ndarray:
     return np.array([[p.intersection(q).area / p.union(q).area for q in b] for p in a])
 
 
-def test_outline_is_that_of_the_targets() -> None:
-    boxes = random_boxes(5, 0)
-    ring = decode_rotated(boxes.numpy())[:, [0, 1, 3, 2]]
-    np.testing.assert_allclose(box_outline(boxes).numpy(), ring, atol=1e-4)
+def test_outline_is_the_rectangle_turned_by_theta() -> None:
+    """Positive theta lowers the right side, as y runs down."""
+    for box in random_boxes(5, 0):
+        x, y, w, h, theta = box.tolist()
+        upright = rectangle(x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+        turned = rotate(upright, theta, origin=(x, y), use_radians=True)
+        assert Polygon(box_outline(box[None])[0].double().numpy()).symmetric_difference(turned).area < 1e-3
+    lowered = box_outline(torch.tensor([[0.0, 0.0, 20.0, 8.0, 0.3]]))[0]
+    assert lowered[1, 1] > lowered[0, 1]
 
 
 def test_a_point_in_the_frame_of_a_box_comes_back() -> None:
