@@ -9,17 +9,10 @@ import numpy as np
 
 from aasce.phantom.person import Person, Phantom, build_person
 from aasce.phantom.spine.pose import LEVELS
+from aasce.readers.vertebrae import VERSE
 from aasce.volume import Volume
 from aasce.xray.mesh import Mesh
 from aasce.xray.voxels import add_ct_noise, voxelise
-
-VERSE: dict[str, int] = {
-    **{f"C{i}": i for i in range(1, 8)},
-    **{f"T{i}": 7 + i for i in range(1, 13)},
-    **{f"L{i}": 19 + i for i in range(1, 6)},
-    "S1": 26,
-}
-"""Labels of VerSe (Sekuboyina et al. 2021, Med Image Anal 73:102166): C1 1 ... T1 8 ... L1 20, sacrum 26."""
 
 _NESTING = ("air", "fat", "soft", "lung", "blood", "cartilage", "cortex", "marrow")
 """Materials in nesting order, the outermost first; metal and plastic follow after these."""

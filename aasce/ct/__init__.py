@@ -1,0 +1,1 @@
+"""Scans: volumes in, located, labelled, segmented and graded vertebrae out."""
