@@ -78,6 +78,7 @@ def entry(name: str) -> ScanEntry:
     for candidate in ENTRIES:
         if candidate.name == name:
             return candidate
+    names = ", ".join(method_names())
     raise AasceError(f"method {name!r} is unknown{nearest(name, method_names())}; there are {names}")
 
 
