@@ -232,9 +232,6 @@ COMPARISONS: dict[str, Comparison] = {
             Side("plain average", ("fusion=average",), "1 worse than the vote", weights_of="vote"),
             Side("vote", ("fusion=vote",), "22.17"),
             Side("mean landmarks", ("fusion=landmarks",), "", weights_of="vote"),
-            Side(
-                "vote, the paper's rule of the angles", ("rule=paper",), "as in the paper", weights_of="vote"
-            ),
         ),
         (),
     ),
