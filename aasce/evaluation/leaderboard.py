@@ -2,13 +2,13 @@
 
 A folder holds preds.csv (`name,an1,an2,an3`, each film predicted by a model that saw none of its patient's) and
 manifest.json, of which "solver" is needed; "failures" (film to reason), "labels", "seconds_a_film" with "threads",
-"parameters", "weights_mb" and "remark" are shown where they are there.
+"parameters", "weights_mb", "remark" and, of each fold, the "seconds" of its training are shown where they are there.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,7 @@ COLUMNS: dict[str, str] = {
     "mae_an3": "float64",
     "seconds": "float64",
     "threads": "Int64",
+    "train_minutes": "float64",
     "parameters": "float64",
     "weights_mb": "float64",
     "published": "str",
@@ -75,8 +76,9 @@ COLUMNS: dict[str, str] = {
 }
 """Of the leaderboard, with their types: SMAPE in percent with its 95 % interval, errors in degrees; a missing value is
 unknown. "seconds" is the median time that one film takes, reading its file left out, on a CPU with "threads" threads;
-"parameters" are millions of learned numbers, "weights_mb" 10^6 bytes of the file; "published" are the paper's figures
-and "measured_on" the films of each, parted by "; "; "remark" is what a reader must know."""
+"train_minutes" is the mean time that the training of one fold took; "parameters" are millions of learned numbers,
+"weights_mb" 10^6 bytes of the file; "published" are the paper's figures and "measured_on" the films of each, parted by
+"; "; "remark" is what a reader must know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,7 @@ def _row(held: HeldOut, shared: FilmSet) -> dict[str, Any]:
         "mae_an3": result.an3.mae,
         "seconds": held.facts.get("seconds_a_film"),
         "threads": held.facts.get("threads"),
+        "train_minutes": _train_minutes(held.facts),
         "parameters": None if parameters is None else parameters / 1e6,
         "weights_mb": megabytes,
         "published": "; ".join(str(figure) for figure in entry.figures),
@@ -199,6 +202,13 @@ def _row(held: HeldOut, shared: FilmSet) -> dict[str, Any]:
         "citation": entry.citation,
         "remark": str(held.facts.get("remark", "")),
     }
+
+
+def _train_minutes(facts: Mapping[str, Any]) -> float | None:
+    """Mean over the folds whose manifest tells how long training took; None where none does."""
+    told = [fold.get("training", fold).get("seconds") for fold in facts.get("folds", ())]
+    seconds = [float(value) for value in told if isinstance(value, int | float)]
+    return sum(seconds) / len(seconds) / 60 if seconds else None
 
 
 def _size(held: HeldOut) -> tuple[int | None, float | None]:
@@ -245,6 +255,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
             "an2": f"{row.mae_an2:.2f}°",
             "an3": f"{row.mae_an3:.2f}°",
             "s a film (threads)": _seconds(row),
+            "min to train": _number(row.train_minutes, 0),
             "M parameters": _number(row.parameters, 2),
             "weights, MB": _number(row.weights_mb, 1),
             "published": row.published or "-",

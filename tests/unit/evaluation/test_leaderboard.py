@@ -51,7 +51,8 @@ GUESS = {"a": (38, 22, 10), "b": (30, 6, 0), "c": (10, 10, 10)}
 def test_scores_by_hand_on_the_shared_films(tmp_path: Path, films: FilmSet) -> None:
     first = written(tmp_path / "one", GUESS, failures={"c": "no spine", "d": "none"})
     second = written(tmp_path / "two", {k: TRUTH[k] for k in "dba"}, solver="top_down", parameters=2_500_000,
-                     weights_mb=5.25, seconds_a_film=0.125, threads=2)  # fmt: skip
+                     weights_mb=5.25, seconds_a_film=0.125, threads=2,
+                     folds=[{"training": {"seconds": 120}, "seconds": [1.0]}, {"seconds": 240}, {}])  # fmt: skip
     found = read_all([first, second])
     shared = shared_films(found, films)
     assert [film.film_id for film in shared] == ["a", "b"]
@@ -59,12 +60,13 @@ def test_scores_by_hand_on_the_shared_films(tmp_path: Path, films: FilmSet) -> N
     best, other = board.table.itertuples()
     assert (best.solver, best.smape, best.failed, best.films) == ("top_down", 0.0, 0, 2)
     assert (best.parameters, best.weights_mb, best.seconds, best.threads) == (2.5, 5.25, 0.125, 2)
+    assert best.train_minutes == 3.0
     assert best.published == "SMAPE 26.0535"
     assert other.solver == "seg4reg"
     assert other.smape == pytest.approx(50 * (4 / 140 + 6 / 66))
     assert (other.mae_an1, other.mae_an2, other.mae_an3) == (1.0, 4.0, 0.0)
     assert other.failed == 0  # films c and d are not scored
-    assert np.isnan([other.seconds, other.smape_low]).all()  # two films have no interval
+    assert np.isnan([other.seconds, other.train_minutes, other.smape_low]).all()  # two films have no interval
     assert other.parameters == pytest.approx(2.96, abs=1.5)  # of the released weights
 
 
