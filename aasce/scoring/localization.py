@@ -49,14 +49,14 @@ class LocalizationScore:
 
 
 def distances(predicted: Array, truth: Array) -> Floats:
-    """(V,) px from each predicted to the labelled centroid of the same level; NaN where either is unknown.
+    """(V,) px or mm from each predicted to the labelled centroid of the same level; NaN where either is unknown.
 
     Args:
-        predicted: (V, 2) px, NaN where a level was not found.
-        truth: (V, 2) px, NaN where a level is not labelled.
+        predicted: (V, 2) px of a film or (V, 3) mm in a scan, NaN where a level was not found.
+        truth: the same for the labels, NaN where a level is not labelled.
 
     Raises:
-        ValueError: the shapes are not one (V, 2).
+        ValueError: the shapes are not one (V, 2) or (V, 3).
     """
     found, wanted = _pair(predicted, truth)
     return np.asarray(np.linalg.norm(found - wanted, axis=1), np.float64)
@@ -67,10 +67,10 @@ def identified(predicted: Array, truth: Array, radius: float) -> NDArray[np.bool
 
     Args:
         predicted, truth: see `distances`.
-        radius: px.
+        radius: px of a film, mm in a scan.
 
     Raises:
-        ValueError: the shapes are not one (V, 2).
+        ValueError: the shapes are not one (V, 2) or (V, 3).
     """
     found, wanted = _pair(predicted, truth)
     apart = np.linalg.norm(found[:, None] - wanted[None], axis=-1)
@@ -144,6 +144,8 @@ def assumed_pixel_mm(centroids: Array) -> float:
 
 def _pair(predicted: Array, truth: Array) -> tuple[Floats, Floats]:
     found, wanted = as_float(predicted), as_float(truth)
-    if found.shape != wanted.shape or found.ndim != 2 or found.shape[1] != 2:
-        raise ValueError(f"centroids have one shape (V, 2), not {found.shape} and {wanted.shape}")
+    if found.shape != wanted.shape or found.ndim != 2 or found.shape[1] not in (2, 3):
+        raise ValueError(
+            f"centroids have one shape (V, 2), or (V, 3) in scans, not {found.shape} and {wanted.shape}"
+        )
     return found, wanted
