@@ -14,9 +14,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from aasce.cli_ct import ct
+from aasce.cli_options import INTERRUPTED, USER_ERROR, Device
 from aasce.types import AasceError
-
-USER_ERROR, INTERRUPTED = 2, 130
 
 app = typer.Typer(
     name="aasce",
@@ -26,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(ct)
 
 
 class Labels(StrEnum):
@@ -76,7 +77,6 @@ class EnsembleCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto for the accelerator at hand.")]
 LabelsOption = Annotated[Labels, typer.Option(help="As released, or repaired by the geometric audit.")]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from aasce.phantom.person import Person, Phantom, build_person
 from aasce.phantom.spine.pose import LEVELS
+from aasce.readers.centroids import verse_form
 from aasce.readers.vertebrae import VERSE
 from aasce.volume import Volume
 from aasce.xray.mesh import Mesh
@@ -76,9 +77,6 @@ def centroids(phantom: Phantom, grid: Volume) -> list[dict[str, Any]]:
         grid: the scan, whose voxels are counted.
     """
     middles = phantom.pose.centre.double().numpy()[:-1]
-    index = grid.to_index(middles)
-    places = [
-        {"label": VERSE[level], "X": round(float(x), 2), "Y": round(float(y), 2), "Z": round(float(z), 2)}
-        for level, (x, y, z) in zip(LEVELS[:-1], index, strict=True)
-    ]
-    return [{"direction": list(grid.axcodes)}, *places]
+    return verse_form(
+        {VERSE[level]: middle for level, middle in zip(LEVELS[:-1], middles, strict=True)}, grid
+    )

@@ -61,7 +61,7 @@ class RegionScore:
     """Means over the vertebrae of a region. A measure of nothing is NaN.
 
     Attributes:
-        region: "cervical", "thoracic", "lumbar" or "all".
+        region: its name, "all" for all.
         vertebrae: labelled ones.
         missed, false: how many were not found, and how many were found that are not labelled.
         identified: identification rate, percent of the labelled ones.
@@ -190,10 +190,10 @@ def by_region(scores: Iterable[LabelScore], region_of: Callable[[int], str]) -> 
 
     Args:
         scores: of vertebrae.
-        region_of: name of a label's region; regions without a vertebra are left out.
+        region_of: name of a label's region (or its own name); regions come in the order of their first vertebra.
     """
     every = list(scores)
-    regions = {region_of(score.label): None for score in sorted(every, key=lambda score: score.label)}
+    regions = dict.fromkeys(region_of(score.label) for score in every)
     parts = [(name, [s for s in every if region_of(s.label) == name]) for name in regions]
     return [_region(name, part) for name, part in (*parts, ("all", every))]
 
