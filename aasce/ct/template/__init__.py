@@ -1,0 +1,1 @@
+"""Vertebral segmentation without training: a deformable template fitted to one scan."""
