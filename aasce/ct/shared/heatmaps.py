@@ -1,0 +1,113 @@
+"""Heatmaps of landmarks: Gaussian targets of learned widths, their loss, and maxima with subvoxel positions.
+
+Payer, Štern, Bischof, Urschler: Integrating Spatial Configuration into Heatmap Regression Based CNNs for Landmark
+Localization, Med Image Anal 54, 2019, equations 1 to 3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor, nn
+
+from aasce.ct.shared.grids import Floats, Shares
+
+NARROWEST = 0.8
+"""Voxels; a narrower Gaussian would fall between voxels."""
+
+
+def gaussians(points: Tensor, sigmas: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Gaussians of height 1.
+
+    Args:
+        points: (B, L, 3) indices; NaN gives a heatmap of zeros.
+        sigmas: (L,) voxels.
+        shape: (X, Y, Z).
+
+    Returns:
+        (B, L, X, Y, Z).
+    """
+    rows = []
+    for axis, size in enumerate(shape):
+        place = torch.arange(size, dtype=points.dtype, device=points.device)
+        off = (place - points[..., axis, None]) / sigmas[:, None]
+        rows.append(torch.exp(-0.5 * off**2).nan_to_num(0.0))
+    x, y, z = rows
+    return x[..., :, None, None] * y[..., None, :, None] * z[..., None, None, :]
+
+
+class HeatmapLoss(nn.Module):
+    """Squared error to Gaussians whose widths are learned.
+
+    As in the paper, a wider Gaussian is a lower one (its integral stays), which the network reproduces with less error,
+    and `weight` times the squared width keeps it from growing: wide where a landmark is uncertain, narrow elsewhere.
+
+    Args:
+        landmarks: number of heatmaps.
+        sigma: voxels, the width at first, and for good when `weight` is 0.
+        weight: of the squared widths (alpha of the paper).
+    """
+
+    def __init__(self, landmarks: int, sigma: float, weight: float) -> None:
+        super().__init__()
+        self.first, self.weight = sigma, weight
+        self.sigma = nn.Parameter(torch.full((landmarks,), float(sigma)), requires_grad=weight > 0)
+
+    def widths(self) -> Tensor:
+        """(L,) voxels."""
+        return self.sigma.clamp(min=NARROWEST)
+
+    def heights(self) -> Tensor:
+        """(L,) of the Gaussians; 1 for those of the first width."""
+        return (self.first / self.widths()) ** 3
+
+    def forward(self, maps: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of squares over the voxels and mean over landmarks and batch, and the term of the widths.
+
+        Args:
+            maps: (B, L, X, Y, Z).
+            points: (B, L, 3) indices of their voxels, NaN for a landmark that is not there.
+        """
+        x, y, z = maps.shape[2:]
+        wanted = gaussians(points, self.widths(), (x, y, z)) * self.heights()[:, None, None, None]
+        known = points.isfinite().all(dim=-1)
+        squares = ((maps - wanted) ** 2).sum(dim=(2, 3, 4)).mean()
+        spread = (self.widths() ** 2 * known).sum() / known.numel()
+        return squares, self.weight * spread
+
+
+def maxima(heatmap: Shares, threshold: float, most: int) -> tuple[Floats, Floats]:
+    """Local maxima of a heatmap, the highest first.
+
+    Args:
+        heatmap: (X, Y, Z).
+        threshold: lowest value of a maximum.
+        most: how many are kept.
+
+    Returns:
+        (N, 3) indices with fractions (vertex of the parabola through the logarithms, exact for a Gaussian), and (N,)
+        values.
+    """
+    if not heatmap.size or heatmap.max() < threshold:
+        return np.zeros((0, 3)), np.zeros(0)
+    peaks = (heatmap >= threshold) & (heatmap == ndimage.maximum_filter(heatmap, 3, mode="nearest"))
+    found = np.argwhere(peaks)
+    values = heatmap[peaks]
+    order = np.argsort(-values, kind="stable")[:most]
+    places = np.array([_refined(heatmap, place) for place in found[order]]).reshape(-1, 3)
+    return places, np.asarray(values[order], np.float64)
+
+
+def _refined(heatmap: Shares, place: np.ndarray) -> Floats:
+    """(3,) index of a maximum with its fraction; at a face of the grid, the voxel's middle."""
+    found = place.astype(np.float64)
+    for axis, size in enumerate(heatmap.shape):
+        if not 0 < place[axis] < size - 1:
+            continue
+        step = np.eye(3, dtype=int)[axis]
+        low, mid, high = (np.log(max(float(heatmap[tuple(place + k * step)]), 1e-6)) for k in (-1, 0, 1))
+        bend = low - 2 * mid + high
+        if bend < 0:
+            found[axis] += np.clip(0.5 * (low - high) / bend, -0.5, 0.5)
+    return found
