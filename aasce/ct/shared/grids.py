@@ -77,7 +77,7 @@ def sample_scan(scan: Volume, grid: Grid) -> Shares:
         return np.full(grid.shape, AIR, np.float32)
     factors = np.minimum(factors, high - low)
     part = block_means(data[low[0] : high[0], low[1] : high[1], low[2] : high[2]], factors)
-    matrix = between[:3, :3] / factors[:, None]
+    matrix = np.asarray(between[:3, :3] / factors[:, None], np.float64)
     offset = (between[:3, 3] - low - (factors - 1) / 2) / factors
     return _transformed(part, matrix, np.asarray(offset, np.float64), grid.shape, AIR)
 

@@ -28,11 +28,12 @@ def gaussians(points: Tensor, sigmas: Tensor, shape: tuple[int, int, int]) -> Te
     Returns:
         (B, L, X, Y, Z).
     """
+    seen = points.nan_to_num(-1e4)  # far from every voxel; NaN would reach the gradient of the widths
     rows = []
     for axis, size in enumerate(shape):
         place = torch.arange(size, dtype=points.dtype, device=points.device)
-        off = (place - points[..., axis, None]) / sigmas[:, None]
-        rows.append(torch.exp(-0.5 * off**2).nan_to_num(0.0))
+        off = (place - seen[..., axis, None]) / sigmas[:, None]
+        rows.append(torch.exp(-0.5 * off**2))
     x, y, z = rows
     return x[..., :, None, None] * y[..., None, :, None] * z[..., None, None, :]
 
