@@ -40,8 +40,9 @@ from aasce.solvers.corner_regression.postprocess import (
     filled_column,
     finished,
 )
-from aasce.solvers.corner_regression.settings import CornerRegressionConfig
+from aasce.solvers.corner_regression.settings import CornerRegressionConfig, LocalizerCrop
 from aasce.solvers.corner_regression.task import CornerTask, DetectorTask
+from aasce.solvers.shared.autocrop import between_ends
 from aasce.solvers.shared.detection import visible_boxes
 from aasce.solvers.shared.landmark_solver import LandmarkReading, LandmarkSolver
 from aasce.solvers.shared.samples import Floats, SampleSplit, canvas_of, load_split
@@ -88,7 +89,10 @@ class CornerRegressionSolver(LandmarkSolver):
     def read(self, film: Radiograph, spine: Floats | None = None) -> LandmarkReading | str:
         settings, pixels = self.config.inference, to_uint8(film.pixels)
         box = crop_by(settings.crop, film.size, spine)
-        found = column_of(self._detections(pixels, box), settings)
+        found = self._detections(pixels, box)
+        middle = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+        ends = spine if isinstance(settings.crop, LocalizerCrop) else None
+        found = column_of(found.chosen(between_ends(middle, film.size, ends)), settings)
         if len(found.boxes) < settings.least:
             return f"{len(found.boxes)} vertebrae were found, {settings.least} are needed"
         column = filled_column(found, settings)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from aasce.preprocess.crop import View, letterbox, similarity
 from aasce.preprocess.intensity import Bytes
@@ -113,7 +115,11 @@ def suppressed(found: Detections, config: RotatedProposalsConfig) -> Detections:
 
 
 def find_column(
-    net: RotatedProposalNet, part: Bytes, config: RotatedProposalsConfig, passes: int | None = None
+    net: RotatedProposalNet,
+    part: Bytes,
+    config: RotatedProposalsConfig,
+    passes: int | None = None,
+    possible: Callable[[Floats], NDArray[np.bool_]] | None = None,
 ) -> Found | None:
     """The vertebrae of a part of a film; None if fewer than four stand in a column.
 
@@ -122,6 +128,7 @@ def find_column(
         part: (h, w) uint8, evened out.
         config: of the solver.
         passes: how many of `PASSES`; None takes as many as the settings say.
+        possible: which middles (N, 2), px of the part, may be those of T1 to L5; None for all.
     """
     view = region_of(net, part, config)
     candidates, cord = [], None
@@ -129,7 +136,10 @@ def find_column(
         zoomed = view.then(similarity(_middle(view.size), scale, 0.0, view.size))
         found = detect_in(net, part, zoomed, config, mirrored)
         cord = found.cord if cord is None else cord
-        candidates.append(to_view(suppressed(found, config), zoomed, view))
+        found = suppressed(found, config)
+        if possible is not None:
+            found = found.kept(possible(zoomed.undo(found.boxes[:, :2])))
+        candidates.append(to_view(found, zoomed, view))
     column = column_of(candidates)
     if column is None:
         return None

@@ -44,7 +44,7 @@ from aasce.solvers.rotated_proposals.postprocess import DetectionCounts, count_d
 from aasce.solvers.rotated_proposals.regions import isolated_box, projection_thresholds
 from aasce.solvers.rotated_proposals.settings import RotatedProposalsConfig
 from aasce.solvers.rotated_proposals.task import ProposalTask
-from aasce.solvers.shared.autocrop import film_box
+from aasce.solvers.shared.autocrop import between_ends, film_box
 from aasce.solvers.shared.landmark_solver import LandmarkReading, LandmarkSolver
 from aasce.solvers.shared.orientation import upright_once
 from aasce.solvers.shared.samples import Floats, even_out, load_split
@@ -91,7 +91,12 @@ class RotatedProposalsSolver(LandmarkSolver):
     def read(self, film: Radiograph, spine: Floats | None = None) -> LandmarkReading | str:
         """Landmarks of a film, or the reason why there are none."""
         part, placed = self.part_of(film, spine)
-        found = find_column(self.module, part, self.config)
+        found = find_column(
+            self.module,
+            part,
+            self.config,
+            possible=lambda middle: between_ends(placed.undo(middle), film.size, self._localized(spine)),
+        )
         if found is None:
             return "no column of vertebrae found on the film"
         column = found.column
@@ -114,6 +119,10 @@ class RotatedProposalsSolver(LandmarkSolver):
         small = view.scaled(min(1.0, self.config.rows / part.shape[0]))
         inner = View.identity(view.size).scaled(min(1.0, self.config.rows / part.shape[0]))
         return np.asarray(inner.render(part), np.uint8), small
+
+    def _localized(self, spine: Floats | None) -> Floats | None:
+        """The spine as localized, if the settings let the localizer say where it is."""
+        return spine if self.config.region.isolation == "localizer" else None
 
     def _isolated(self, pixels: Bytes, spine: Floats | None) -> Box:
         if self.config.region.isolation == "localizer":

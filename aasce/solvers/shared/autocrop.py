@@ -103,6 +103,22 @@ def film_box(film: tuple[int, int], spine: Floats | None) -> Box:
     return whole if spine is None or spine[3] - spine[1] >= FILLED * film[0] else crop_box(spine, film)
 
 
+def between_ends(points: Array, film: tuple[int, int], spine: Floats | None) -> NDArray[np.bool_]:
+    """(N,) which middles of vertebrae may be those of T1 to L5: on a film of the whole body, those in its rows.
+
+    A method that finds vertebrae without naming them cannot tell C7 from T1; the localizer can.
+
+    Args:
+        points: (N, 2) px of the film.
+        film: (H, W) of the film.
+        spine: see `film_box`; all may be where it is not known, or where the film shows no more.
+    """
+    rows = np.asarray(points, np.float64)[:, 1]
+    if spine is None or spine[3] - spine[1] >= FILLED * film[0]:
+        return np.ones(len(rows), bool)
+    return np.asarray((rows >= spine[1]) & (rows <= spine[3]))
+
+
 def crop_box(spine: Floats, film: tuple[int, int]) -> Box:
     """Rectangle with the training films' margins around a spine, inside the film, half as wide as high.
 

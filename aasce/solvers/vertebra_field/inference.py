@@ -77,15 +77,28 @@ def find_spine(
         views: of the solver's settings.
         as_it_lies: assumes that the film is upright and bone bright.
     """
+    first = _first_pass(module, to_uint8(film.pixels), views, as_it_lies)
+    return None if first is None else refined(module, film, first, views)
+
+
+def refined(
+    module: nn.Module, film: Radiograph, first: Found, views: ViewSettings, passes: int | None = None
+) -> Found:
+    """The column of fine passes over the part of a film where the coarse pass found one; that one if they find none.
+
+    Args:
+        module: the network.
+        film: as read.
+        first: of the coarse pass.
+        views: of the solver's settings.
+        passes: how many fine passes; None takes as many as the settings say.
+    """
     pixels = to_uint8(film.pixels)
-    first = _first_pass(module, pixels, views, as_it_lies)
-    if first is None:
-        return None
     if first.negative:
         pixels = ~pixels
     view = spine_view(whole_column(first.column), views.fine, views.spacing)
     candidates = []
-    for mirrored, scale in PASSES[: views.passes]:
+    for mirrored, scale in PASSES[: views.passes if passes is None else passes]:
         zoomed = view.then(similarity(_middle(view.size), scale, 0.0, view.size))
         found = _candidates(module, pixels, zoomed, mirrored)
         candidates.append(

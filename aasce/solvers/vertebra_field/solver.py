@@ -31,11 +31,12 @@ from aasce.solvers.base import (
     failed,
     merged_flags,
 )
+from aasce.solvers.shared.autocrop import FILLED
 from aasce.solvers.shared.checkpoint import NetworkSolver
 from aasce.solvers.shared.confidence import confidence
 from aasce.solvers.shared.orientation import FilmCache
 from aasce.solvers.shared.trainer import Trainer, resolve_device, seeded
-from aasce.solvers.vertebra_field.inference import Found, find_spine, first_pass, whole_column
+from aasce.solvers.vertebra_field.inference import Found, find_spine, first_pass, refined, whole_column
 from aasce.solvers.vertebra_field.network import VertebraFieldNet
 from aasce.solvers.vertebra_field.settings import VertebraFieldConfig, ViewSettings
 from aasce.solvers.vertebra_field.task import FieldTask, Scorer
@@ -98,7 +99,10 @@ class VertebraFieldSolver(NetworkSolver):
         return [self._predict_one(film) for film in films]
 
     def localize(self, film: Radiograph) -> Localization:
-        """Orientation of a film and box of T1 to L5, by the first pass alone; a film is passed once."""
+        """Orientation of a film and box of T1 to L5; a film is passed once.
+
+        By the coarse pass alone, and on a film of the whole body, where that may be a level off, by a fine one too.
+        """
         return self._localizations.get(film, self._localize)
 
     def _localize(self, film: Radiograph) -> Localization:
@@ -106,9 +110,10 @@ class VertebraFieldSolver(NetworkSolver):
         if found is None:
             return Localization(unclear=True)
         orientation = found.orientation
-        points = set_upright(whole_column(found.column), film.size, orientation.turns)[0].reshape(-1, 2)
-        spine = np.concatenate([points.min(axis=0), points.max(axis=0)])
         unclear = found.column.gain < UNCLEAR_FIRST
+        spine, rows = _spine_box(film, found)
+        if not unclear and spine[3] - spine[1] < FILLED * rows:
+            spine, _ = _spine_box(film, refined(self.module, film, found, self.config.views, passes=1))
         return Localization(orientation, unclear, None if unclear else spine)
 
     def _predict_one(self, film: Radiograph) -> SpinePrediction:
@@ -172,3 +177,11 @@ def _flags(film: Radiograph, found: Found) -> list[str]:
     if leaves_film(column.corners, film.size):
         flags.append("curve_leaves_film")
     return flags
+
+
+def _spine_box(film: Radiograph, found: Found) -> tuple[Floats, int]:
+    """(x0, y0, x1, y1) around T1 to L5 on the film set upright, and its height, px."""
+    turns = found.orientation.turns
+    corners, (height, _) = set_upright(whole_column(found.column), film.size, turns)
+    points = corners.reshape(-1, 2)
+    return np.concatenate([points.min(axis=0), points.max(axis=0)]), height
