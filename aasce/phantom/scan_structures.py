@@ -131,8 +131,11 @@ def disc_meshes(phantom: Phantom, sides: int = 24) -> list[Mesh]:
     meshes = []
     for upper, lower in pairwise(LEVELS[1:]):
         top, bottom = _rim(phantom, upper, "inferior", sides), _rim(phantom, lower, "superior", sides)
-        axis = bottom.mean(0) - top.mean(0)
-        inset = 0.15 * axis + 2.0 * axis / max(float(np.linalg.norm(axis)), 1e-6)
+        down = phantom.pose.centre[LEVELS.index(lower)] - phantom.pose.centre[LEVELS.index(upper)]
+        down = (down / down.norm()).detach().double().numpy()
+        gap = float((bottom.mean(0) - top.mean(0)) @ down)
+        # Bodies of a worn disc may overlap: the disc stays at least a millimetre thick.
+        inset = max(0.15 * gap + 2.0, 0.5 - gap / 2) * down
         shares, bulge = np.array([0.0, 0.25, 0.5, 0.75, 1.0]), np.array([0.97, 1.02, 1.04, 1.02, 0.97])
         start, stop = bottom + inset, top - inset
         rings = start + shares[:, None, None] * (stop - start)
