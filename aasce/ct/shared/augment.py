@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from aasce.config import Degrees, Settings, Share, Weight
 from aasce.ct.base import Grid
-from aasce.ct.shared.grids import AIR, Floats, Shares, to_index, to_world
+from aasce.ct.shared.grids import Floats, Shares, to_index, to_world
 from aasce.types import Array
 
 CONTROLS = 5
@@ -107,29 +107,6 @@ def placed(world: Array, grid: Grid, shift: Array | None) -> Floats:
         moved = [ndimage.map_coordinates(shift[..., k], at, order=1, mode="nearest") for k in range(3)]
         index = to_index(grid.affine, world - np.stack(moved, axis=-1))
     return index
-
-
-def cut(
-    hu: Shares, points: Floats, settings: AugmentSettings, rng: np.random.Generator
-) -> tuple[Shares, Floats]:
-    """Air above or below a random plane across z; points there become NaN.
-
-    Args:
-        hu: (X, Y, Z).
-        points: (N, 3) indices of its grid.
-        settings: `cut_share` of samples are cut.
-        rng: draws the plane, which leaves at least a quarter of the slices.
-    """
-    if rng.random() >= settings.cut_share:
-        return hu, points
-    plane = rng.integers(hu.shape[2] // 4, hu.shape[2])
-    hu, points, above = hu.copy(), points.copy(), rng.random() < 0.5
-    if not above:
-        plane = hu.shape[2] - plane
-    gone = slice(plane, None) if above else slice(None, plane)
-    hu[:, :, gone] = AIR
-    points[(points[:, 2] >= plane) if above else (points[:, 2] < plane)] = np.nan
-    return hu, points
 
 
 def changed_values(values: Shares, settings: AugmentSettings, rng: np.random.Generator) -> Shares:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from aasce.ct.base import Grid
-from aasce.types import Array
+from aasce.types import Array, as_float
 from aasce.volume import Volume
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -68,7 +68,7 @@ def sample_scan(scan: Volume, grid: Grid) -> Shares:
     data, affine = _towards_world(scan)
     between = np.linalg.inv(affine) @ grid.affine
     found = to_world(between, _corners(np.zeros(3), np.array(grid.shape) - 1.0))
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    spacing: Floats = np.linalg.norm(affine[:3, :3], axis=0)
     finest = float(np.linalg.norm(grid.affine[:3, :3], axis=0).min())
     factors = np.maximum(np.floor(finest / spacing + 1e-6), 1).astype(int)
     low = np.maximum(np.floor(found.min(axis=0)).astype(int) - factors, 0)
@@ -78,8 +78,8 @@ def sample_scan(scan: Volume, grid: Grid) -> Shares:
     factors = np.minimum(factors, high - low)
     part = block_means(data[low[0] : high[0], low[1] : high[1], low[2] : high[2]], factors)
     matrix = np.asarray(between[:3, :3] / factors[:, None], np.float64)
-    offset = (between[:3, 3] - low - (factors - 1) / 2) / factors
-    return _transformed(part, matrix, np.asarray(offset, np.float64), grid.shape, AIR)
+    offset: Floats = (between[:3, 3] - low - (factors - 1) / 2) / factors
+    return _transformed(part, matrix, offset, grid.shape, AIR)
 
 
 def block_means(data: Array, factors: Sequence[int] | Array) -> Array:
@@ -122,7 +122,7 @@ def onto_scan(values: Shares, grid: Grid, scan: Volume) -> tuple[Box, Shares] | 
     back = np.linalg.inv(into)
     shape = tuple(int(n) for n in high - low)
     box = (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
-    return box, _transformed(values, back[:3, :3], to_world(back, low), shape, 0.0)
+    return box, _transformed(values, as_float(back[:3, :3]), to_world(back, low), shape, 0.0)
 
 
 def _transformed(data: Array, matrix: Floats, offset: Floats, shape: Sequence[int], outside: float) -> Shares:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aasce.ct.base import Grid, ScanSet, TrainingScan
 from aasce.ct.shared.augment import AugmentSettings, changed_grid, deformation, placed
-from aasce.ct.shared.grids import Floats, Shares
+from aasce.ct.shared.grids import AIR, Floats, Shares
 from aasce.types import Array
 
 Example: TypeAlias = dict[str, Array]
@@ -48,6 +48,27 @@ def drawn(
     numbers = sorted(scan.centroids)
     places = np.array([scan.centroids[number] for number in numbers], np.float64).reshape(-1, 3)
     return Drawn(hu, labels, numbers, placed(places, grid, shift))
+
+
+def cut(found: Drawn, settings: AugmentSettings, rng: np.random.Generator) -> Drawn:
+    """Air above or below a random plane across z, without labels; points there become NaN.
+
+    Args:
+        found: the sample, which stays as it is.
+        settings: `cut_share` of samples are cut.
+        rng: draws the plane, which leaves at least a quarter of the slices.
+    """
+    if rng.random() >= settings.cut_share:
+        return found
+    size = found.hu.shape[2]
+    plane, above = int(rng.integers(size // 4, size)), rng.random() < 0.5
+    if not above:
+        plane = size - plane
+    gone = slice(plane, None) if above else slice(None, plane)
+    hu, labels, points = found.hu.copy(), found.labels.copy(), found.points.copy()
+    hu[:, :, gone], labels[:, :, gone] = AIR, 0
+    points[(points[:, 2] >= plane) if above else (points[:, 2] < plane)] = np.nan
+    return replace(found, hu=hu, labels=labels, points=points)
 
 
 class ScanTask(ABC):

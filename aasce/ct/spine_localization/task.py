@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from aasce.ct.base import ScanSet, TrainingScan
-from aasce.ct.shared.augment import changed_values, cut
+from aasce.ct.shared.augment import changed_values
 from aasce.ct.shared.grids import Floats, to_world, world_grid
 from aasce.ct.shared.heatmaps import gaussians
-from aasce.ct.shared.scan_task import Drawn, Example, ScanTask, drawn
+from aasce.ct.shared.scan_task import Drawn, Example, ScanTask, cut, drawn
 from aasce.ct.spine_localization.inference import heatmap_of, line_of
 from aasce.ct.spine_localization.network import SpineNet
 from aasce.ct.spine_localization.settings import SpineLocalizationConfig
@@ -60,10 +60,10 @@ class SpineTask(ScanTask):
     def example(self, found: Drawn, rng: np.random.Generator) -> Example:
         """Image and centroids; 32 rows of points, so that samples make a batch."""
         augment = self.config.augment
-        hu, points = cut(found.hu, found.points, augment, rng)
+        found = cut(found, augment, rng)
         rows = np.full((32, 3), np.nan, np.float32)
-        rows[: len(points)] = points
-        values = changed_values(self.config.intensity.scaled(hu), augment, rng)
+        rows[: len(found.points)] = found.points
+        values = changed_values(self.config.intensity.scaled(found.hu), augment, rng)
         return {"image": values[None], "points": rows}
 
     def validate(self, module: nn.Module) -> dict[str, float]:

@@ -6,9 +6,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from aasce.ct.base import ScanSet, TrainingScan
-from aasce.ct.shared.augment import changed_values, cut
+from aasce.ct.shared.augment import changed_values
 from aasce.ct.shared.grids import Floats, to_world, world_grid
-from aasce.ct.shared.scan_task import Drawn, Example, ScanTask, drawn
+from aasce.ct.shared.scan_task import Drawn, Example, ScanTask, cut, drawn
 from aasce.ct.shared.tiles import tiled_length
 from aasce.ct.vertebra_localization.inference import heatmaps_of, vertebrae_of
 from aasce.ct.vertebra_localization.network import SpatialConfigurationNet
@@ -57,14 +57,14 @@ class LocalizationTask(ScanTask):
     def example(self, found: Drawn, rng: np.random.Generator) -> Example:
         """Image and centroids in cells of the heatmaps; a centroid outside the grid is none."""
         config = self.config
-        hu, points = cut(found.hu, found.points, config.augment, rng)
+        found = cut(found, config.augment, rng)
         step = config.network.unshuffle
         rows = np.full((len(config.labels), 3), np.nan, np.float32)
-        for number, point in zip(found.numbers, points, strict=True):
-            if number in config.labels and inside(point, hu.shape):
+        for number, point in zip(found.numbers, found.points, strict=True):
+            if number in config.labels and inside(point, found.hu.shape):
                 rows[config.labels.index(number)] = (point + 0.5) / step - 0.5
         return {
-            "image": changed_values(config.intensity.scaled(hu), config.augment, rng)[None],
+            "image": changed_values(config.intensity.scaled(found.hu), config.augment, rng)[None],
             "points": rows,
         }
 
