@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aasce.preprocess.crop import View
-from aasce.solvers.shared.autocrop import autocrop, crop_box, largest_part, longest_part
+from aasce.solvers.shared.autocrop import autocrop, between_ends, crop_box, largest_part, longest_part
 from aasce.solvers.shared.samples import Box
 
 VIEW = View(0.5 * np.eye(2, 3), (240, 120))
@@ -87,3 +87,12 @@ def test_without_a_localizer_a_small_spine_is_found_first() -> None:
 
 def test_where_nothing_is_found_at_the_localized_place_the_whole_film_is_passed() -> None:
     assert passes(None, SPINE, 0.6) == [crop_box(SPINE, (1000, 200)), (0, 0, 200, 1000)]
+
+
+def test_on_a_whole_film_vertebrae_beyond_the_localized_rows_are_others() -> None:
+    spine = np.array([40.0, 300.0, 90.0, 700.0])
+    middle = np.array([[60.0, 285.0], [60.0, 300.0], [62.0, 500.0], [64.0, 700.0], [64.0, 730.0]])
+    film = (1000, 400)
+    assert between_ends(middle, film, spine).tolist() == [False, True, True, True, False]
+    assert between_ends(middle, film, None).all()
+    assert between_ends(middle, (560, 400), spine).all()  # the film shows hardly more than the spine

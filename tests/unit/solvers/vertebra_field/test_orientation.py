@@ -174,3 +174,17 @@ def test_a_lateral_film_is_flagged_and_not_trusted(solver: VertebraFieldSolver) 
     found = solver.predict([lateral_film(703)])[0]
     assert found.failure is not None or "spine_unclear" in found.flags
     assert found.confidence < 0.5
+
+
+def test_on_a_film_of_the_whole_body_the_localized_box_is_that_of_the_fine_pass(
+    solver: VertebraFieldSolver, film: Radiograph
+) -> None:
+    rows = film.height // 3
+    pixels = np.pad(film.pixels, ((rows, rows), (rows, rows)), constant_values=int(film.pixels.min()))
+    wide = replace(film, pixels=pixels)
+    found, landmarks = solver.localize(wide).spine, solver.predict([wide])[0].landmarks
+    assert found is not None
+    assert landmarks is not None
+    points = landmarks.reshape(-1, 2)
+    step = (points[:, 1].max() - points[:, 1].min()) / 17
+    np.testing.assert_allclose(found, [*points.min(0), *points.max(0)], atol=0.3 * step)
