@@ -79,9 +79,9 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
 
 
 def closest_weights(points: Tensor, corners: Tensor) -> Tensor:
-    """Barycentric weights (..., 3) of the nearest points of triangles (Ericson 2005, Real-Time Collision Detection 5.1.5).
+    """Barycentric weights (..., 3) of the nearest points of triangles.
 
-    A weight is exactly 0 where the nearest point lies on an edge or a vertex.
+    After Ericson 2005, Real-Time Collision Detection, section 5.1.5. A weight is exactly 0 where the nearest point lies on an edge or a vertex.
 
     Args:
         points: (..., 3).

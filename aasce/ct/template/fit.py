@@ -13,9 +13,10 @@ from aasce.ct.template import losses
 from aasce.ct.template.appearance import AppearanceModel
 from aasce.ct.template.distance import Topology, signed_distance, vertex_normals
 from aasce.ct.template.image import LowPassed, SpineImage
+from aasce.ct.template.meshes import TemplateMesh
 from aasce.ct.template.model import SpineModel, correspondence
 from aasce.ct.template.optimizer import AdamVector
-from aasce.ct.template.placement import place
+from aasce.ct.template.placement import place, with_neighbours
 from aasce.ct.template.sampling import sample_points
 from aasce.ct.template.settings import Stage, TemplateConfig
 from aasce.volume import Volume
@@ -32,12 +33,12 @@ class FittedSpine:
     """What the fit found.
 
     Attributes:
-        model: the spine.
+        meshes: the templates.
         vertices: for each vertebra (V, 3) world mm.
         contrast: (N,) share of a vertebra's vertices at which the inside is brighter than the outside.
     """
 
-    model: SpineModel
+    meshes: list[TemplateMesh]
     vertices: list[NDArray[np.float64]]
     contrast: NDArray[np.float64]
 
@@ -63,6 +64,10 @@ class SpineFit:
     ) -> None:
         self.config, self.device = config, device
         self.image = SpineImage.of(scan, centroids, config.window, device)
+        self.given = labels
+        if config.neighbours:
+            labels, centroids = with_neighbours(labels, centroids)
+        self.labels = labels
         self.model = SpineModel(labels.tolist(), place(labels, centroids), config.modes).to_device(device)
         with torch.random.fork_rng([]):
             torch.manual_seed(config.seed)  # the first weights of f_theta
@@ -143,6 +148,8 @@ class SpineFit:
         inside, _, _ = view.sample(vertices - CONTRAST_MM * normals)
         outside, _, _ = view.sample(vertices + CONTRAST_MM * normals)
         bright = (inside - outside > CONTRAST).double()
-        contrast = [float(bright[part].mean()) for part in self.model.slices]
-        found = [vertices[part].double().cpu().numpy() for part in self.model.slices]
-        return FittedSpine(self.model, found, np.array(contrast))
+        given = [index for index, label in enumerate(self.labels.tolist()) if label in self.given]
+        parts = [self.model.slices[index] for index in given]
+        found = [vertices[part].double().cpu().numpy() for part in parts]
+        contrast = np.array([float(bright[part].mean()) for part in parts])
+        return FittedSpine([self.model.meshes[index] for index in given], found, contrast)

@@ -77,7 +77,7 @@ class Template(ScanMethod):
         return self._answer(scan, start, fitted)
 
     def _answer(self, scan: Volume, start: VertebraSet, fitted: FittedSpine) -> VertebraSet:
-        meshes = fitted.model.meshes
+        meshes = fitted.meshes
         surfaces = {
             label: Surface(vertices, mesh.faces)
             for label, vertices, mesh in zip(start.labels.tolist(), fitted.vertices, meshes, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ class SpineModel(nn.Module):
         self.meshes: list[TemplateMesh] = [template_mesh(template_level(label), modes) for label in labels]
         counts = [len(mesh.vertices) for mesh in self.meshes]
         starts = np.concatenate([[0], np.cumsum(counts)]).tolist()
-        self.slices = [slice(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        self.slices = [slice(a, b) for a, b in pairwise(starts)]
         self.scale = placement.scale
         self._register(placement, max(counts))
         moved = list(zip(self.meshes, starts, strict=False))
@@ -115,7 +116,7 @@ def correspondence(meshes: Sequence[TemplateMesh]) -> tuple[NDArray[np.int64], N
         (M,) and (M,) indices into the list of all vertices.
     """
     first, second, start = [], [], 0
-    for mesh, below in zip(meshes[:-1], meshes[1:], strict=True):
+    for mesh, below in pairwise(meshes):
         size = [np.sqrt((m.vertices**2).sum(1).mean()) for m in (mesh, below)]
         _, found = cKDTree(below.vertices / size[1]).query(mesh.vertices / size[0])
         first.append(start + np.arange(len(mesh.vertices)))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aasce.ct.template.meshes import template_level
+from aasce.readers.vertebrae import VERSE
 from aasce.phantom.spine.pose import LEVELS
 from aasce.phantom.spine.statistics import scan_statistics
 
@@ -46,6 +47,34 @@ def place(labels: NDArray[np.int64], centroids: NDArray[np.float64]) -> Placemen
     front = ahead - (ahead * up).sum(1, keepdims=True) * up
     front /= np.linalg.norm(front, axis=1, keepdims=True)
     return Placement(np.stack([np.cross(front, up), front, up], -1), centroids, _scale(labels, centroids))
+
+
+def with_neighbours(
+    labels: NDArray[np.int64], centroids: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Adds the vertebra above the first and the one below the last, where the line through the centroids leads.
+
+    Without them the bone next to the last given vertebra would be taken for a part of it. Above C1 and below the sacrum
+    there is none.
+
+    Args:
+        labels: (N,) of VerSe, from the head.
+        centroids: (N, 3) world mm.
+
+    Returns:
+        (M,) labels and (M, 3) centroids, from the head.
+    """
+    scale, up = _scale(labels, centroids), _tangents(centroids)
+    level = [LEVELS.index(template_level(label)) for label in labels.tolist()]
+    numbers, places = labels.tolist(), list(centroids)
+    spacing = scan_statistics().spacing_mean * scale
+    if level[0] > 0:
+        numbers.insert(0, VERSE[LEVELS[level[0] - 1]])
+        places.insert(0, centroids[0] + up[0] * spacing[level[0] - 1])
+    if level[-1] < len(LEVELS) - 1:
+        numbers.append(VERSE[LEVELS[level[-1] + 1]])
+        places.append(centroids[-1] - up[-1] * spacing[level[-1]])
+    return np.array(numbers), np.array(places)
 
 
 def _tangents(centroids: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -40,9 +40,9 @@ class LossWeights(Settings):
     """
 
     image: Weight = 1.0
-    edge: Weight = 0.3
-    normal: Weight = 0.1
-    overlap: Weight = 0.2
+    edge: Weight = 0.05
+    normal: Weight = 0.2
+    overlap: Weight = 0.02
     variance: Weight = 0.01
 
 
@@ -89,6 +89,8 @@ class TemplateConfig(SolverConfig):
 
     Attributes:
         window: HU, limits beyond which intensities are cut off; [0, 1] in the fit.
+        neighbours: the vertebrae above the first and below the last given one are fitted, too, and left out of the
+            answer.
         modes: of the Laplacian that carry U_i.
         spectral_update: False moves all modes alike.
         vectorwise: AdamVector; False takes AdamW's second moments by component.
@@ -100,18 +102,18 @@ class TemplateConfig(SolverConfig):
     """
 
     window: tuple[float, float] = (-200.0, 800.0)
+    neighbours: bool = True
     modes: Annotated[int, Field(ge=4, le=2000)] = 200
     spectral_update: bool = True
     vectorwise: bool = True
-    weight_decay: Weight = 0.0
+    weight_decay: Weight = 0.05
     loss: LossWeights = LossWeights()
     appearance: Appearance = Appearance()
     sampling: Sampling = Sampling()
     stages: tuple[Stage, ...] = (
-        Stage(steps=100, blur=3.0, alpha=2.0, affine=0.15, spectral=0.0),
-        Stage(steps=100, blur=2.0, alpha=1.5, affine=0.1, spectral=0.1),
-        Stage(steps=100, blur=1.2, alpha=1.0, affine=0.05, spectral=0.1),
-        Stage(steps=100, blur=0.6, alpha=0.7, affine=0.03, spectral=0.06),
+        Stage(steps=80, blur=1.8, alpha=2.0, affine=0.1, spectral=0.0),
+        Stage(steps=100, blur=1.2, alpha=1.0, affine=0.07, spectral=0.1),
+        Stage(steps=100, blur=0.8, alpha=0.7, affine=0.05, spectral=0.1),
     )
 
     @field_validator("window")
