@@ -20,6 +20,7 @@ from aasce.readers.vertebrae import HEAD_TO_FOOT, level_name, region_of
 from aasce.scoring.segmentation import LabelScore, RegionScore, by_region, mask_middles, score_labels
 from aasce.types import AasceError, Array
 from aasce.volume import Volume
+from aasce.writers.scans import LABELS_FILE, VERSE_FILE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 SCORED: tuple[int, ...] = tuple(label for label in HEAD_TO_FOOT if label != 26)
 """C1 to L6 and T13: the sacrum is labelled neither in VerSe nor by the kit's methods."""
 
-LABELS_FILE, CENTROIDS_FILE = "labels.nii.gz", "centroids.json"
 APART_MM = 0.01
 """Largest distance of the corners of two grids that count as one."""
 
@@ -111,11 +111,9 @@ def _files(path: Path, centroids: Path | None) -> tuple[Path | None, Path | None
     if not path.exists():
         raise AasceError(f"{path}: no such file; name a label map, centroids, or a folder of 'aasce ct'")
     if path.is_dir():
-        labels, places = path / LABELS_FILE, path / CENTROIDS_FILE
+        labels, places = path / LABELS_FILE, path / VERSE_FILE
         if not places.is_file():
-            raise AasceError(
-                f"{path}: holds no {CENTROIDS_FILE}; name a folder that 'aasce ct' wrote, or a file"
-            )
+            raise AasceError(f"{path}: holds no {VERSE_FILE}; name a folder that 'aasce ct' wrote, or a file")
         return (labels if labels.is_file() else None), centroids or places
     return (None, centroids or path) if path.suffix.lower() == ".json" else (path, centroids)
 

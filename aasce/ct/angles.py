@@ -73,6 +73,7 @@ class SpineAngles:
         space: degrees, the largest angle in space between an upper and a lower endplate; None without endplates.
         space_ends: labels of its upper and lower end vertebra.
         centroid_line: coronal Cobb angles by the clinical definition from the line through the centroids alone.
+        line_labels: of the vertebrae that `centroid_line` counts.
         vertebrae: all of the scan, from the head.
     """
 
@@ -84,14 +85,24 @@ class SpineAngles:
     space: float | None
     space_ends: tuple[int, int] | None
     centroid_line: CobbAngles | None
+    line_labels: tuple[int, ...]
     vertebrae: tuple[VertebraMeasures, ...]
 
-    def ends(self, angles: CobbAngles, number: int) -> tuple[str, str, str] | None:
-        """Names of upper end vertebra, lower end vertebra and apex of one of three angles; None where it is zero."""
+    def ends(
+        self, angles: CobbAngles, number: int, labels: Sequence[int] | None = None
+    ) -> tuple[str, str, str] | None:
+        """Names of upper end vertebra, lower end vertebra and apex of one of three angles; None where it is zero.
+
+        Args:
+            angles: of this spine.
+            number: 0 to 2.
+            labels: of the vertebrae that the angles count; those of the landmarks when None.
+        """
         pair, apex = angles.end_vertebrae[number], angles.apices[number]
         if pair is None or apex is None or pair[0] == pair[1]:
             return None
-        upper, lower, top = (level_name(self.labels[k]) for k in (*pair, apex))
+        counted = self.labels if labels is None else labels
+        upper, lower, top = (level_name(counted[k]) for k in (*pair, apex))
         return upper, lower, top
 
 
@@ -112,17 +123,18 @@ def measure_spine(found: VertebraSet) -> SpineAngles:
         )
     vertebrae = tuple(_measures(found))
     bodies = {v.label: v.body for v in vertebrae if v.body is not None}
-    line = _line_landmarks(found)
-    labels, landmarks = _trunk(line)
-    clinical_line, _ = _both(landmarks)
+    line_labels, landmarks = _trunk(_line_landmarks(found))
+    clinical, challenge = _both(landmarks)
+    labels, line = line_labels, clinical
     source: Source = "centroids"
-    clinical, challenge = clinical_line, _both(landmarks)[1]
     if len(bodies) >= 2:
         source = "surfaces" if found.surfaces else "masks"
         labels, landmarks = _trunk({label: film_corners(body) for label, body in bodies.items()})
         clinical, challenge = _both(landmarks)
     space, ends = _in_space(bodies)
-    return SpineAngles(source, labels, landmarks, clinical, challenge, space, ends, clinical_line, vertebrae)
+    return SpineAngles(
+        source, labels, landmarks, clinical, challenge, space, ends, line, line_labels, vertebrae
+    )
 
 
 def tangents(centroids: Array, sd_mm: float = LOCALISATION_SD_MM) -> Floats:
