@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aasce.phantom.person import Person, Phantom, build_person
+from aasce.phantom.scan_bone import cover, put_metal, roughen, split_arches
+from aasce.phantom.scan_filling import among, draw_filling, fill, hollows_of
 from aasce.phantom.scan_structures import NUMBER, STRUCTURES, disc_meshes, structure_of
 from aasce.phantom.spine.pose import LEVELS
 from aasce.readers.vertebrae import VERSE
@@ -30,6 +32,7 @@ FINE_MM, COARSE_TIMES = 1.0, 3
 _SLAB = 16
 _SIDE_MM, _BEHIND_MM, _FRONT_MM, _ABOVE_MM, _BELOW_MM = 90.0, 85.0, 75.0, 45.0, 120.0
 _NESTING = ("air", "fat", "soft", "lung", "blood", "cartilage", "cortex", "marrow")
+_TABLE_MM = 20.0
 _ARMS = ("arm ", "humerus ", "forearm ", "hand ")
 
 
@@ -182,6 +185,8 @@ def _read_grid(arrays: Mapping[str, Array], name: str) -> LabelGrid:
 
 def nesting(mesh: Mesh) -> tuple[int, int]:
     """Sort key by which outer meshes come before the meshes inside them."""
+    if mesh.inside == "fat" and mesh.material == "soft" and mesh.name.startswith("psoas"):
+        return 2, 2  # inside fat which itself lies in soft tissue
     rank = [_NESTING.index(m) if m in _NESTING else len(_NESTING) for m in (mesh.inside, mesh.material)]
     return (rank[1], rank[1]) if rank[1] == len(_NESTING) else (rank[0], rank[1])
 
@@ -195,13 +200,22 @@ def structure_map(person: Person, scan_id: str, arms: bool = True, fine_mm: floa
         arms: False for a person whose arms are raised out of the scan.
         fine_mm: mm per voxel about the spine; a coarse voxel measures three times as much.
     """
+    rng = np.random.default_rng((person.seed, 21))
     phantom = build_person(person)
     meshes = [m for m in phantom.meshes if arms or not m.name.startswith(_ARMS)]
     meshes = sorted([*meshes, *disc_meshes(phantom)], key=nesting)
     step = fine_mm * COARSE_TIMES
     whole = _whole_box(meshes, step)
     box = _spine_box(phantom, whole, step)
+    filling = draw_filling(phantom, rng)
     coarse, fine = (paint(phantom, meshes, s, b) for s, b in ((step, whole), (fine_mm, box)))
+    hollows = hollows_of(coarse, phantom, filling)
+    for volume in (coarse, fine):
+        fill(volume, phantom, filling, hollows)
+    roughen(fine, rng, among("muscle", "deep fat", "visceral fat", "canal"))
+    cover(fine)
+    for volume, corners in ((coarse, whole), (fine, box)):
+        paint_metal(volume, meshes, corners)
     middles = phantom.pose.centre.double().numpy()
     return StructureMap(
         scan_id,
@@ -214,6 +228,7 @@ def structure_map(person: Person, scan_id: str, arms: bool = True, fine_mm: floa
 
 def _whole_box(meshes: list[Mesh], step: float) -> Bounds:
     low = np.min([m.vertices.numpy().min(0) for m in meshes], 0).astype(np.float64) - step
+    low[1] -= _TABLE_MM
     high = np.max([m.vertices.numpy().max(0) for m in meshes], 0).astype(np.float64) + step
     return np.stack([low, low + np.ceil((high - low) / step) * step])
 
@@ -232,49 +247,21 @@ def paint(phantom: Phantom, meshes: list[Mesh], spacing: float, box: Bounds) -> 
 
     Args:
         phantom: whose vertebrae are split into body and arch.
-        meshes: of the phantom, the outermost first; metal lies inside what it was put into.
+        meshes: of the phantom, the outermost first; metal is left out.
         spacing: mm per voxel.
         box: (2, 3) mm, lower and upper corner.
     """
     numbers = {mesh.name: NUMBER[structure_of(mesh)] for mesh in meshes}
-    metal = [mesh for mesh in meshes if numbers[mesh.name] == NUMBER["metal"]]
     tissue = [mesh for mesh in meshes if numbers[mesh.name] != NUMBER["metal"]]
     volume = voxelise(tissue, spacing, box, lambda mesh: numbers[mesh.name], kind="label")
-    for level in LEVELS[:-1]:
-        _split_arch(volume, phantom, level)
-    if metal:
-        _put_metal(volume, voxelise(metal, spacing, box, lambda mesh: 1, kind="label").data > 0)
+    split_arches(volume, phantom)
     return volume
 
 
-def _split_arch(volume: Volume, phantom: Phantom, level: str) -> None:
-    """Gives what lies behind the rear rim of a body's endplates the numbers of the arch; all of C1 is arch."""
-    place = LEVELS.index(level)
-    outer = next(mesh for mesh in phantom.meshes if mesh.name == level).vertices.double().numpy()
-    index = volume.to_index(np.stack([outer.min(0), outer.max(0)]))
-    low = np.clip(np.floor(index[0]), 0, volume.shape).astype(int)
-    high = np.clip(np.ceil(index[1]) + 1, 0, volume.shape).astype(int)
-    if (high <= low).any():
-        return
-    block = volume.data[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
-    points = phantom.models[level].points
-    wall = min(float(points["superior_back"][1]), float(points["inferior_back"][1])) * phantom.pose.scale
-    forward = phantom.pose.rotation[place].double().numpy()[:, 1]
-    x, y, z = np.ogrid[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    first = volume.affine[:3, 3] - phantom.pose.centre[place].double().numpy()
-    steps = np.diag(volume.affine)[:3] * forward
-    behind = x * steps[0] + y * steps[1] + z * steps[2] + first @ forward < (1e9 if level == "C1" else wall)
-    for kind in ("cortex", "marrow"):
-        block[behind & (block == NUMBER[f"{level} body {kind}"])] = NUMBER[f"{level} arch {kind}"]
-
-
-def _put_metal(volume: Volume, metal: Array) -> None:
-    """Metal inside a vertebra keeps the vertebra's label."""
-    table = np.full(256, NUMBER["metal"], np.uint8)
-    for number, structure in enumerate(STRUCTURES):
-        if structure.label:
-            table[number] = NUMBER[f"{LEVELS[_INDEX[structure.label]]} metal"]
-    volume.data[metal] = table[volume.data[metal]]
-
-
-_INDEX = {VERSE[level]: place for place, level in enumerate(LEVELS)}
+def paint_metal(volume: Volume, meshes: list[Mesh], box: Bounds) -> None:
+    """Paints the metal among some meshes over a map of structures."""
+    metal = [mesh for mesh in meshes if structure_of(mesh) == "metal"]
+    if metal:
+        put_metal(
+            volume, voxelise(metal, volume.spacing.tolist(), box, lambda mesh: 1, kind="label").data > 0
+        )

@@ -36,6 +36,7 @@ BODY_KINDS: tuple[str, ...] = (
     "airway",
     "heart",
     "aorta",
+    "vena cava",
     "canal",
     "brain",
     "costal cartilage",
@@ -45,6 +46,7 @@ BODY_KINDS: tuple[str, ...] = (
     "bone marrow",
     "metal",
     "plastic",
+    "table",
 )
 """Kinds of structure that belong to no vertebra."""
 
@@ -55,7 +57,8 @@ class Structure:
 
     Attributes:
         name: unique.
-        kind: by which grey values are drawn, one of BODY_KINDS, or "cortex", "marrow", "disc", "metal".
+        kind: by which grey values are drawn, one of BODY_KINDS, or "cortex", "margin" (bone of a body just
+            beneath the cortex), "marrow", "disc", "metal".
         label: VerSe's label of the vertebra that it is part of, 0 for none.
         part: "body" or "arch" of a vertebra, "disc", or "other".
     """
@@ -73,6 +76,7 @@ def _table() -> tuple[Structure, ...]:
         for part in ("body", "arch"):
             for kind in ("cortex", "marrow"):
                 table.append(Structure(f"{level} {part} {kind}", kind, label, part))
+        table.append(Structure(f"{level} body margin", "margin", label, "body"))
         table.append(Structure(f"{level} metal", "metal", label))
         table.append(Structure(f"{level} disc", "disc", 0, "disc"))
     return tuple(table)

@@ -32,12 +32,12 @@ class RandomizeSettings(Settings):
         thickness_mm: least and largest slice thickness.
         noise_hu: largest standard deviation of the noise; it is drawn between 3 and this.
         contrast: share of samples with contrast agent in heart and vessels.
-        metal: share of the samples of a person with implants that have their streaks.
+        metal: share of the samples with metal in them that have its streaks.
     """
 
     wide: Share = 0.2
     thickness_mm: Range = (0.5, 5.0)
-    noise_hu: Weight = 60.0
+    noise_hu: Weight = 90.0
     contrast: Share = 0.4
     metal: Share = 0.8
 
@@ -53,6 +53,7 @@ _SOFT: dict[str, tuple[float, float]] = {
     "bowel content": (-60, 60),
     "heart": (25, 60),
     "aorta": (25, 60),
+    "vena cava": (25, 60),
     "canal": (0, 45),
     "brain": (20, 45),
     "disc": (50, 130),
@@ -63,34 +64,36 @@ _SOFT: dict[str, tuple[float, float]] = {
 
 _FAT = ("subcutaneous fat", "deep fat", "visceral fat")
 _AIR = ("air", "airway", "bowel gas")
-_BONE = ("cortex", "marrow", "rib cortex", "rib marrow", "bone cortex", "bone marrow")
+_BONE = ("cortex", "margin", "marrow", "rib cortex", "rib marrow", "bone cortex", "bone marrow")
 
-_TEXTURE: dict[str, tuple[float, float, float]] = {
-    "marrow": (0.0, 45.0, 35.0),
-    "cortex": (0.0, 60.0, 40.0),
-    "rib marrow": (0.0, 40.0, 30.0),
-    "rib cortex": (0.0, 60.0, 40.0),
-    "bone marrow": (0.0, 45.0, 40.0),
-    "bone cortex": (0.0, 60.0, 40.0),
-    "muscle": (0.0, 12.0, 14.0),
-    "psoas": (0.0, 8.0, 8.0),
-    "gland": (0.0, 20.0, 20.0),
-    "liver": (0.0, 10.0, 8.0),
-    "spleen": (0.0, 6.0, 6.0),
-    "kidney": (0.0, 15.0, 25.0),
-    "bowel wall": (0.0, 10.0, 20.0),
-    "bowel content": (0.0, 30.0, 60.0),
-    "lung": (0.0, 45.0, 40.0),
-    "disc": (0.0, 12.0, 14.0),
-    "subcutaneous fat": (0.0, 10.0, 8.0),
-    "deep fat": (0.0, 15.0, 15.0),
-    "visceral fat": (0.0, 25.0, 25.0),
-    "heart": (0.0, 6.0, 8.0),
-    "canal": (0.0, 10.0, 12.0),
-    "brain": (0.0, 5.0, 6.0),
-    "costal cartilage": (0.0, 20.0, 40.0),
+_TEXTURE: dict[str, tuple[float, float]] = {
+    "marrow": (50, 30),
+    "margin": (60, 35),
+    "cortex": (80, 50),
+    "rib marrow": (40, 25),
+    "rib cortex": (60, 40),
+    "bone marrow": (45, 40),
+    "bone cortex": (60, 40),
+    "muscle": (5, 6),
+    "psoas": (4, 5),
+    "gland": (15, 15),
+    "liver": (4, 5),
+    "spleen": (3, 4),
+    "kidney": (10, 20),
+    "bowel wall": (10, 15),
+    "bowel content": (25, 50),
+    "lung": (40, 35),
+    "disc": (10, 12),
+    "subcutaneous fat": (6, 5),
+    "deep fat": (10, 10),
+    "visceral fat": (15, 15),
+    "heart": (4, 6),
+    "canal": (6, 8),
+    "brain": (4, 5),
+    "costal cartilage": (20, 40),
+    "table": (100, 100),
 }
-"""By kind the standard deviation of the texture, HU: unused, fine (1 to 4 mm) and coarse (8 to 30 mm)."""
+"""By kind the standard deviation of fine (1 to 4 mm) and coarse (8 to 30 mm) texture, HU."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,13 +103,15 @@ class Greys:
     Attributes:
         value: (S,) HU.
         fine, coarse: (S,) HU, standard deviation of fine and coarse texture.
-        lung: (S,) 1 where the texture is that of lungs: sparse bright vessels.
+        skew: (S,) how sparse and bright the fine texture is: trabeculae 0.35, vessels of lungs more.
+        streaks: (S,) HU of the streaks of fat between the fibres of muscles, relative to the muscle.
     """
 
     value: Floats
     fine: Floats
     coarse: Floats
-    lung: Floats
+    skew: Floats
+    streaks: Floats
 
 
 def draw_greys(rng: np.random.Generator, age: float, settings: RandomizeSettings) -> Greys:
@@ -122,13 +127,14 @@ def draw_greys(rng: np.random.Generator, age: float, settings: RandomizeSettings
         kinds = _wide(rng, kinds)
     own = rng.standard_normal(len(STRUCTURES))
     value = np.array([_of_structure(s.kind, s.part, kinds, z) for s, z in zip(STRUCTURES, own, strict=True)])
-    strength = np.exp(rng.normal(0.0, 0.45, 2))
+    strength = np.exp(rng.normal(0.0, 0.4, 2))
     spread = {kind: rng.uniform(0.3, 1.5) for kind in sorted(_TEXTURE)}
-    amounts = [(_TEXTURE.get(s.kind, (0, 0, 0)), spread.get(s.kind, 1.0)) for s in STRUCTURES]
-    fine = np.array([a[1] * k for a, k in amounts]) * strength[0]
-    coarse = np.array([a[2] * k for a, k in amounts]) * strength[1]
-    lung = np.array([s.kind == "lung" for s in STRUCTURES])
-    return Greys(*(np.asarray(v, np.float32) for v in (value, fine, coarse, lung)))
+    amounts = [np.multiply(_TEXTURE.get(s.kind, (0, 0)), spread.get(s.kind, 1.0)) for s in STRUCTURES]
+    fine, coarse = (np.array(amounts) * strength).T
+    skew = np.array([0.35 * (s.kind in _BONE) + 2.0 * (s.kind == "lung") for s in STRUCTURES])
+    lean = float(rng.uniform(0.2, 1.0)) * (kinds["deep fat"] - kinds["muscle"])
+    streaks = np.array([lean * (s.kind in ("muscle", "psoas")) for s in STRUCTURES])
+    return Greys(*(np.asarray(v, np.float32) for v in (value, fine, coarse, skew, streaks)))
 
 
 def _physical(rng: np.random.Generator, age: float, contrast: bool) -> dict[str, float]:
@@ -138,14 +144,17 @@ def _physical(rng: np.random.Generator, age: float, contrast: bool) -> dict[str,
     kinds["psoas"] = muscle + float(rng.normal(0, 5))
     fat = float(rng.uniform(-120, -70))
     kinds |= {kind: fat + float(rng.normal(0, 6)) for kind in _FAT}
+    if rng.random() < 0.25:  # in the young and thin, organs fill the abdomen
+        kinds["visceral fat"] = float(rng.uniform(fat, 40))
     kinds |= dict.fromkeys(_AIR, AIR_HU) | {"lung": float(rng.uniform(-920, -600))}
     density = float(np.interp(age, [10, 25, 50, 80], [230, 230, 170, 100])) * float(
         np.exp(rng.normal(0, 0.3))
     )
     marrow = float(np.clip(density, 30, 420))
     # A cortex of half a millimetre, drawn one voxel wide, has a share of dense bone's 1200 to 1800 HU.
-    cortex = marrow + float(rng.uniform(80, 750))
-    kinds |= {"marrow": marrow, "cortex": cortex, "arch": float(rng.uniform(20, 350))}
+    cortex = marrow + float(rng.uniform(60, 600))
+    margin = marrow + float(rng.uniform(0.0, 0.5)) * (cortex - marrow)
+    kinds |= {"marrow": marrow, "margin": margin, "cortex": cortex, "arch": float(rng.uniform(20, 350))}
     kinds |= {
         "rib marrow": marrow * float(rng.uniform(0.4, 1.2)),
         "rib cortex": marrow + float(rng.uniform(150, 800)),
@@ -153,10 +162,12 @@ def _physical(rng: np.random.Generator, age: float, contrast: bool) -> dict[str,
         "bone cortex": marrow + float(rng.uniform(200, 1000)),
         "metal": float(rng.uniform(2200, 3500)),
         "plastic": float(rng.uniform(50, 200)),
+        "table": float(rng.uniform(-900, 100)),
     }
     if contrast:
         blood = float(rng.uniform(100, 400))
-        kinds |= {"aorta": blood, "heart": blood * float(rng.uniform(0.4, 1.1))}
+        kinds |= {kind: blood * float(rng.uniform(0.3, 1.1)) for kind in ("heart", "vena cava")}
+        kinds["aorta"] = blood
         kinds |= {"kidney": float(rng.uniform(100, 300)), "lung vessels": blood * 0.6}
     if rng.random() < 0.25:
         kinds["bowel content"] = float(rng.uniform(100, 600))
@@ -170,22 +181,26 @@ def _wide(rng: np.random.Generator, kinds: dict[str, float]) -> dict[str, float]
     wide |= {kind: float(rng.uniform(-300, low + 50)) for kind in _FAT}
     wide |= dict.fromkeys(_AIR, AIR_HU) | {"lung": float(rng.uniform(-950, -300))}
     marrow = high + float(rng.uniform(-60, 350))
-    wide |= {kind: marrow + float(rng.uniform(-80, 150)) for kind in _BONE if kind.endswith("marrow")}
+    wide |= {
+        kind: marrow + float(rng.uniform(-80, 150)) for kind in _BONE if kind.endswith(("marrow", "margin"))
+    }
     wide |= {kind: marrow + float(rng.uniform(-50, 900)) for kind in _BONE if kind.endswith("cortex")}
-    return wide | {"metal": kinds["metal"], "arch": float(rng.uniform(-50, 400))}
+    return wide | {"metal": kinds["metal"], "table": kinds["table"], "arch": float(rng.uniform(-50, 400))}
 
 
 def _of_structure(kind: str, part: str, kinds: dict[str, float], own: float) -> float:
     """HU of one structure; levels differ a little from each other."""
     value = kinds[kind]
-    if kind in ("marrow", "cortex"):
+    if kind in ("marrow", "margin", "cortex"):
         value = value * (1 + 0.08 * own) + (kinds["arch"] if part == "arch" else 0.0)
     if kind == "disc":
         value += 10 * own
     return value
 
 
-def textured(labels: Array, value: Floats, greys: Greys, spacing: Array, rng: np.random.Generator) -> Floats:
+def textured(
+    labels: Array, value: Floats, greys: Greys, spacing: Array, along_body: Array, rng: np.random.Generator
+) -> Floats:
     """Adds each structure's texture.
 
     Args:
@@ -193,16 +208,21 @@ def textured(labels: Array, value: Floats, greys: Greys, spacing: Array, rng: np
         value: (X, Y, Z) HU.
         greys: of the sample.
         spacing: (3,) mm per voxel.
+        along_body: (3,) share of each axis of the grid that points up or down the body.
         rng: source of the noise fields.
     """
-    fine = smooth_noise(labels.shape, float(rng.uniform(0.6, 1.8)) / spacing, rng)
-    coarse = smooth_noise(labels.shape, float(rng.uniform(4, 12)) / spacing, rng)
-    lung = greys.lung[labels]
-    # Trabeculae and lung vessels are sparse and bright: a skewed field.
-    skewed = fine + np.float32(0.35) * (fine * fine - 1)
-    vessels = np.maximum(fine - np.float32(1.3), 0) * np.float32(5)
-    out = value + greys.fine[labels] * (skewed + lung * vessels)
-    return np.asarray(out + greys.coarse[labels] * coarse, np.float32)
+    # Trabeculae of bodies and fibres of muscles run along the body: noise that is longer along one axis.
+    long = np.ones(3)
+    long[int(np.argmax(along_body))] = float(rng.uniform(1.0, 4.0))
+    fine = smooth_noise(labels.shape, float(rng.uniform(0.6, 1.6)) * long / spacing, rng)
+    coarse = smooth_noise(labels.shape, float(rng.uniform(4, 10)) / spacing, rng)
+    out = value + greys.fine[labels] * (
+        fine + greys.skew[labels] * np.maximum(fine * fine - 1, -0.5) * (fine > 0)
+    )
+    out += greys.coarse[labels] * coarse
+    between = np.clip(0.7 * coarse + 0.7 * fine - np.float32(rng.uniform(0.5, 2.5)), 0, 1)
+    out += greys.streaks[labels] * between
+    return np.asarray(out, np.float32)
 
 
 def smooth_noise(shape: tuple[int, ...], sigma: Array, rng: np.random.Generator) -> Floats:

@@ -15,7 +15,7 @@ from aasce.ct.base import Grid, TrainingScan
 from aasce.ct.shared.randomize import AIR_HU, Greys, RandomizeSettings, draw_greys, textured
 from aasce.ct.shared.scanner import scanned
 from aasce.phantom.person import POPULATIONS, draw_person
-from aasce.phantom.scan_map import StructureMap, structure_map
+from aasce.phantom.scan_map import FINE_MM, StructureMap, structure_map
 from aasce.phantom.scan_structures import VERSE_OF
 from aasce.readers.vertebrae import HEAD_TO_FOOT
 from aasce.types import AasceError, Array
@@ -75,7 +75,7 @@ class PhantomTrainingScan:
         numbers = _looked_up(block.data, index, np.zeros(3))
         greys = draw_greys(rng, self.structures.age, self.settings)
         value = _averaged(block.data, index, step, greys, float(rng.uniform(0.2, 0.4)))
-        value = textured(numbers, value, greys, spacing, rng)
+        value = textured(numbers, value, greys, spacing, np.abs(grid.affine[2, :3]), rng)
         axis = _across(grid, rng)
         value = scanned(value, spacing, axis, rng, self.settings)
         labels = VERSE_OF[numbers]
@@ -259,6 +259,7 @@ def pack_phantoms(
     count: int,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
+    fine_mm: float = FINE_MM,
 ) -> list[Path]:
     """Draws persons of all populations and writes one structure map of each; what is there already is kept.
 
@@ -267,6 +268,7 @@ def pack_phantoms(
         count: number of persons.
         seed: of the first; person i is drawn with seed + i.
         progress: called with the number of persons written.
+        fine_mm: mm per voxel about the spine.
 
     Raises:
         AasceError: the folder cannot be written.
@@ -279,19 +281,19 @@ def pack_phantoms(
     for number in range(count):
         path = folder / f"phantom_{seed + number:05d}.npz"
         if not path.is_file():
-            draw_structures(seed + number).save(path)
+            draw_structures(seed + number, fine_mm).save(path)
         paths.append(path)
         if progress is not None:
             progress(number + 1)
     return paths
 
 
-def draw_structures(seed: int) -> StructureMap:
+def draw_structures(seed: int, fine_mm: float = FINE_MM) -> StructureMap:
     """The structure map of one person, of any population; seven of ten have their arms raised out of the scan."""
     rng = np.random.default_rng((seed, 20))
     population = str(rng.choice(POPULATIONS, p=[0.3, 0.4, 0.3]))
     person = draw_person(seed, population)
-    return structure_map(person, f"phantom_{seed:05d}", arms=bool(rng.random() < 0.3))
+    return structure_map(person, f"phantom_{seed:05d}", bool(rng.random() < 0.3), fine_mm)
 
 
 def read_scan_set(

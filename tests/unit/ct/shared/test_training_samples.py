@@ -26,7 +26,7 @@ from aasce.volume import Volume
 
 @pytest.fixture(scope="module")
 def structures() -> StructureMap:
-    return structure_map(draw_person(5, "adults"), "five", arms=False, fine_mm=2.0)
+    return structure_map(draw_person(5, "adults"), "five", arms=False, fine_mm=2.5)
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +99,9 @@ def test_grey_values_keep_the_order_of_tissues() -> None:
 
 
 def test_packed_phantoms_are_read_back_with_further_fields_of_view(tmp_path: Path) -> None:
-    (path,) = pack_phantoms(tmp_path / "set", 1, seed=3)
+    (path,) = pack_phantoms(tmp_path / "set", 1, seed=3, fine_mm=4.0)
     before = path.stat().st_mtime_ns
-    pack_phantoms(tmp_path / "set", 1, seed=3)
+    pack_phantoms(tmp_path / "set", 1, seed=3, fine_mm=4.0)
     assert path.stat().st_mtime_ns == before
     assert path.stat().st_size < 3_000_000
     scans = read_scan_set(tmp_path / "set", views=3)
