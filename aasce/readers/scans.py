@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns LPS to RAS+ and back."""
 
+_ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 _KIND_KEY = "aasce_kind"
 _UNITS = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _NRRD_SPACES = {
@@ -95,6 +96,7 @@ def _read_nifti(path: Path, kind: Kind | None) -> Volume:
     import nibabel
 
     try:
+        _demand_spacing(path)
         image: Any = nibabel.load(path)
         data = np.asanyarray(image.dataobj)
     except (OSError, ValueError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
@@ -109,6 +111,24 @@ def _read_nifti(path: Path, kind: Kind | None) -> Volume:
     affine[:3] *= _UNITS.get(header.get_xyzt_units()[0], 1.0)
     stated = bytes(header["descrip"]).decode("latin-1").strip("\0 ").removeprefix(f"{_KIND_KEY}=")
     return _volume(path, data, affine, kind or _known(stated))
+
+
+def _demand_spacing(path: Path) -> None:
+    """Refuses a NIfTI file whose spacing is 0 and that has no sform, for which nibabel would take 1 mm."""
+    from nibabel import Nifti1Header
+    from nibabel.openers import ImageOpener
+
+    with ImageOpener(str(path)) as stream:
+        block = stream.read(348)
+    if len(block) < 348 or 348 not in (int.from_bytes(block[:4], order) for order in _ORDERS):
+        return  # NIfTI-2, or damage that is told where it is read
+    header = Nifti1Header(block, check=False)
+    spacing = header["pixdim"][1:4]
+    if not int(header["sform_code"]) and int(header["qform_code"]) and not (spacing > 0).all():
+        raise AasceError(
+            f"{path}: spacing of {', '.join(f'{mm:g}' for mm in spacing)} mm; "
+            "convert it from DICOM again, so that its voxels have a size"
+        )
 
 
 def _read_itk(path: Path, kind: Kind | None) -> Volume:
