@@ -92,6 +92,9 @@ NUMBER: dict[str, int] = {structure.name: number for number, structure in enumer
 VERSE_OF: np.ndarray[tuple[int], np.dtype[np.uint8]] = np.array([s.label for s in STRUCTURES], np.uint8)
 """(S,) VerSe's label of each structure, 0 for none."""
 
+IS_METAL: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.array([s.kind == "metal" for s in STRUCTURES])
+"""(S,) which structures are of metal."""
+
 _METALS = ("titanium", "steel", "aluminium")
 _BY_MATERIAL = {
     "soft": "muscle",

@@ -16,6 +16,7 @@ from aasce.ct.shared.samples import (
     pack_phantoms,
     read_scan_set,
 )
+from aasce.ct.shared.view import FieldOfView
 from aasce.phantom.person import draw_person
 from aasce.phantom.scan_map import StructureMap, structure_map
 from aasce.phantom.scan_structures import STRUCTURES
@@ -71,7 +72,7 @@ def test_a_field_of_view_drops_the_vertebrae_outside_and_blanks_the_rest(scan: P
     whole = scan.bounds
     top, bottom = (scan.centroids[VERSE[level]][2] for level in ("T10", "L2"))
     box = np.stack([[*whole[0, :2], bottom - 1.0], [*whole[1, :2], top + 1.0]])
-    cut = replace(scan, field_of_view=box)
+    cut = replace(scan, field_of_view=FieldOfView.of(box))
     assert sorted(cut.centroids) == [VERSE[level] for level in ("T10", "T11", "T12", "L1", "L2")]
     grid = grid_about(scan.centroids[VERSE["L2"]], 2.0, 32, 32, 40)
     value, labels = cut.sample(grid, np.random.default_rng(0))
