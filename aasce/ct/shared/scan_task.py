@@ -67,7 +67,7 @@ def cut(found: Drawn, settings: AugmentSettings, rng: np.random.Generator) -> Dr
     gone = slice(plane, None) if above else slice(None, plane)
     hu, labels, points = found.hu.copy(), found.labels.copy(), found.points.copy()
     hu[:, :, gone], labels[:, :, gone] = AIR, 0
-    points[(points[:, 2] >= plane) if above else (points[:, 2] < plane)] = np.nan
+    points[(points[:, 2] >= plane - 0.5) == above] = np.nan
     return replace(found, hu=hu, labels=labels, points=points)
 
 

@@ -61,7 +61,7 @@ def best_sequence(candidates: Sequence[Candidate], settings: SequenceSettings) -
     """
     if not candidates:
         return []
-    first, last = first_and_last(candidates, settings.distance[0])
+    first, last = first_and_last(candidates, settings.distance[0] / 2)
     chosen = sorted((c for c in candidates if first <= c.level <= last), key=lambda c: c.level)
     allowed = _allowed(chosen, settings)
     best = np.array([c.value - settings.skipped * (c.level - first) for c in chosen])
