@@ -20,6 +20,7 @@ from torch import Tensor
 from aasce.types import AasceError
 
 _ON_SURFACE = 1e-6  # mm, below which the direction to the nearest point is that of the pseudonormal
+_BESIDE = 1e-5  # weight below which a point counts as on the edge or vertex beside it
 _LEAST = 1e-30
 
 
@@ -62,7 +63,8 @@ class Topology:
 def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     """(F, 3) normals, outwards, of twice the area's length."""
     a, b, c = vertices[faces].unbind(1)
-    return torch.linalg.cross(b - a, c - a)
+    normals: Tensor = torch.linalg.cross(b - a, c - a)
+    return normals
 
 
 def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
@@ -81,7 +83,8 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
 def closest_weights(points: Tensor, corners: Tensor) -> Tensor:
     """Barycentric weights (..., 3) of the nearest points of triangles.
 
-    After Ericson 2005, Real-Time Collision Detection, section 5.1.5. A weight is exactly 0 where the nearest point lies on an edge or a vertex.
+    After Ericson 2005, Real-Time Collision Detection, section 5.1.5. A weight is exactly 0 where the nearest point lies
+    on an edge or a vertex.
 
     Args:
         points: (..., 3).
@@ -172,7 +175,8 @@ def _pseudonormals(vertices: Tensor, topology: Topology, face: Tensor, weights: 
     # The edge lies opposite to the vertex without weight: 1-2, 2-0 and 0-1 for the vertices 0, 1 and 2.
     edge = (weights.argmin(-1) + 1) % 3
     at_edge = faces[face] + faces[topology.across[face, edge]]
-    zeros = (weights == 0).sum(-1)[:, None]
+    # Rounding leaves a little weight off an edge; just beside an edge its pseudonormal has the right sign, too.
+    zeros = (weights < _BESIDE).sum(-1)[:, None]
     normal = torch.where(zeros == 2, at_vertex, torch.where(zeros == 1, at_edge, faces[face]))
     return torch.nn.functional.normalize(normal, dim=-1, eps=_LEAST)
 
@@ -213,5 +217,5 @@ def signed_distance(
     """
     with torch.no_grad():
         found = nearest(points, vertices, topology, candidates)
-    distance: Tensor = _SignedDistance.apply(points, vertices, topology.faces, found)  # type: ignore[no-untyped-call]
+    distance: Tensor = _SignedDistance.apply(points, vertices, topology.faces, found)
     return distance, found.face

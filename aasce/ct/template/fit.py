@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aasce.ct.template import losses
 from aasce.ct.template.appearance import AppearanceModel
-from aasce.ct.template.distance import Topology, signed_distance, vertex_normals
+from aasce.ct.template.distance import signed_distance, vertex_normals
 from aasce.ct.template.image import LowPassed, SpineImage
 from aasce.ct.template.meshes import TemplateMesh
 from aasce.ct.template.model import SpineModel, correspondence
@@ -19,6 +19,7 @@ from aasce.ct.template.optimizer import AdamVector
 from aasce.ct.template.placement import place, with_neighbours
 from aasce.ct.template.sampling import sample_points
 from aasce.ct.template.settings import Stage, TemplateConfig
+from aasce.solvers.shared.trainer import seeded
 from aasce.volume import Volume
 
 CONTRAST = 0.05
@@ -69,11 +70,11 @@ class SpineFit:
             labels, centroids = with_neighbours(labels, centroids)
         self.labels = labels
         self.model = SpineModel(labels.tolist(), place(labels, centroids), config.modes).to_device(device)
-        with torch.random.fork_rng([]):
-            torch.manual_seed(config.seed)  # the first weights of f_theta
+        with seeded(config.seed):  # the first weights of f_theta
             self.appearance = AppearanceModel(config.appearance, labels.tolist()).to(device)
         self.rng = torch.Generator().manual_seed(config.seed)
-        self.single = [Topology.of(m.faces, len(m.vertices), device) for m in self.model.meshes]
+        starts = range(min(2, len(labels)))
+        self.halves = [losses.EverySecond.of(self.model, start) for start in starts]
         first, second = correspondence(self.model.meshes)
         self.pairs = torch.as_tensor(first, device=device), torch.as_tensor(second, device=device)
         self.painter = torch.optim.Adam(self.appearance.parameters(), config.appearance.lr)
@@ -127,7 +128,7 @@ class SpineFit:
             total = total + weight.normal * normal
         if weight.overlap:
             near = self.config.sampling.candidates
-            total = total + weight.overlap * losses.overlap_loss(vertices, model.slices, self.single, near)
+            total = total + weight.overlap * losses.overlap_loss(vertices, model.slices, self.halves, near)
         if weight.variance:
             total = total + weight.variance * losses.variance_loss(model.shape_change(), *self.pairs)
         return total

@@ -50,6 +50,13 @@ class LowPassed:
         return found[0], found[1:].T, within
 
 
+def cropped(scan: Volume, centroids: NDArray[np.float64]) -> Volume:
+    """The scan up to MARGIN_MM around (N, 3) centroids in world mm."""
+    corners = np.stack(np.meshgrid(*[[-MARGIN_MM, MARGIN_MM]] * 3), -1).reshape(-1, 3)
+    index = scan.to_index(centroids[:, None] + corners).reshape(-1, 3)
+    return scan.crop(np.floor(index.min(0)).astype(int), np.ceil(index.max(0)).astype(int) + 1)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SpineImage:
     """The scan around the spine, at its full resolution or FINEST_MM.
@@ -79,9 +86,7 @@ class SpineImage:
         Raises:
             AasceError: the scan has a single slice.
         """
-        corners = np.stack(np.meshgrid(*[[-MARGIN_MM, MARGIN_MM]] * 3), -1).reshape(-1, 3)
-        index = scan.to_index(centroids[:, None] + corners).reshape(-1, 3)
-        part = scan.crop(np.floor(index.min(0)).astype(int), np.ceil(index.max(0)).astype(int) + 1)
+        part = cropped(scan, centroids)
         if (part.spacing < FINEST_MM).any():
             part = part.resample(np.maximum(part.spacing, FINEST_MM).tolist())
         if min(part.shape) < 2:

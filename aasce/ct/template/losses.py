@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from aasce.ct.template.distance import Topology, signed_distance, vertex_normals
+from aasce.ct.template.model import SpineModel
 
 FLAT = 0.02
 """1/mm: gradient of the intensity (20 HU/mm in a window of 1000 HU) at which an edge counts half."""
@@ -15,7 +18,8 @@ FLAT = 0.02
 
 def image_loss(rendered: Tensor, intensity: Tensor, within: Tensor) -> Tensor:
     """L_I: mean absolute difference of (P,) rendered and true intensity over the points within the scan."""
-    return ((rendered - intensity).abs() * within).sum() / within.sum().clamp(min=1)
+    loss: Tensor = ((rendered - intensity).abs() * within).sum() / within.sum().clamp(min=1)
+    return loss
 
 
 def edge_loss(vertices: Tensor, reference: Tensor, edges: Tensor) -> Tensor:
@@ -27,7 +31,8 @@ def edge_loss(vertices: Tensor, reference: Tensor, edges: Tensor) -> Tensor:
         edges: (E, 2).
     """
     now, before = ((v[edges[:, 0]] - v[edges[:, 1]]).norm(dim=-1) for v in (vertices, reference))
-    return (now / before.clamp(min=1e-6) - 1).square().mean()
+    loss: Tensor = (now / before.clamp(min=1e-6) - 1).square().mean()
+    return loss
 
 
 def normal_loss(vertices: Tensor, faces: Tensor, gradient: Tensor, within: Tensor) -> Tensor:
@@ -41,38 +46,72 @@ def normal_loss(vertices: Tensor, faces: Tensor, gradient: Tensor, within: Tenso
     """
     normal = vertex_normals(vertices, faces)
     aligned = -(normal * gradient).sum(-1) / (gradient.norm(dim=-1) + FLAT)
-    return ((1 - aligned) * within).sum() / within.sum().clamp(min=1)
+    loss: Tensor = ((1 - aligned) * within).sum() / within.sum().clamp(min=1)
+    return loss
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EverySecond:
+    """Vertebrae 0, 2, 4, ... or 1, 3, 5, ... as one mesh: they do not touch each other.
+
+    Attributes:
+        members: their numbers.
+        vertices: (M,) where their vertices are among all.
+        topology: of them alone.
+    """
+
+    members: list[int]
+    vertices: Tensor
+    topology: Topology
+
+    @classmethod
+    def of(cls, model: SpineModel, first: int) -> EverySecond:
+        """The vertebrae from `first` on."""
+        members = list(range(first, len(model.meshes), 2))
+        chosen = [np.arange(model.slices[i].start, model.slices[i].stop) for i in members]
+        place = np.zeros(model.topology.count, np.int64)
+        place[np.concatenate(chosen)] = np.arange(sum(map(len, chosen)))
+        faces = [place[model.meshes[i].faces + model.slices[i].start] for i in members]
+        device = model.owner.device
+        topology = Topology.of(np.concatenate(faces), sum(map(len, chosen)), device)
+        return cls(members, torch.as_tensor(np.concatenate(chosen), device=device), topology)
 
 
 def overlap_loss(
-    vertices: Tensor, slices: Sequence[slice], topologies: Sequence[Topology], candidates: int
+    vertices: Tensor, slices: Sequence[slice], halves: Sequence[EverySecond], candidates: int
 ) -> Tensor:
     """L_O: mean depth in mm of vertices within the next or the previous vertebra.
 
     Args:
         vertices: (V, 3) mm.
         slices: where each vertebra's vertices are.
-        topologies: of each vertebra by itself.
+        halves: every second vertebra, and the others.
         candidates: see `nearest`.
     """
     total = vertices.sum() * 0
-    for first, second in zip(range(len(slices) - 1), range(1, len(slices)), strict=True):
-        for inner, outer in ((first, second), (second, first)):
-            total = total + _depth(
-                vertices[slices[inner]], vertices[slices[outer]], topologies[outer], candidates
-            )
+    with torch.no_grad():
+        boxes = [(vertices[part].amin(0), vertices[part].amax(0)) for part in slices]
+    for half in halves:
+        close = _near(vertices, slices, boxes, half.members)
+        if len(close):
+            mesh = vertices[half.vertices]
+            distance, _ = signed_distance(vertices[close], mesh, half.topology, candidates)
+            total = total + torch.relu(-distance).sum()
     return total / len(vertices)
 
 
-def _depth(points: Tensor, vertices: Tensor, topology: Topology, candidates: int) -> Tensor:
-    """Sum of the depths of points inside a mesh."""
-    with torch.no_grad():
-        low, high = vertices.amin(0), vertices.amax(0)
-        close = torch.nonzero(((points > low) & (points < high)).all(-1))[:, 0]
-    if not len(close):
-        return points.sum() * 0
-    distance, _ = signed_distance(points[close], vertices, topology, candidates)
-    return torch.relu(-distance).sum()
+def _near(
+    vertices: Tensor, slices: Sequence[slice], boxes: Sequence[tuple[Tensor, Tensor]], members: Sequence[int]
+) -> Tensor:
+    """Indices of the vertices within the box of a neighbour that is one of the members."""
+    within = torch.zeros(len(vertices), dtype=torch.bool, device=vertices.device)
+    for member in members:
+        low, high = boxes[member]
+        for neighbour in (member - 1, member + 1):
+            if 0 <= neighbour < len(slices):
+                part = vertices[slices[neighbour]]
+                within[slices[neighbour]] |= ((part > low) & (part < high)).all(-1)
+    return torch.nonzero(within)[:, 0]
 
 
 def variance_loss(change: Tensor, first: Tensor, second: Tensor) -> Tensor:

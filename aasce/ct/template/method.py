@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from aasce.config import dump_settings
 from aasce.ct.base import Need, ScanMethod, ScanSet, Surface, VertebraSet
 from aasce.ct.template.fit import FittedSpine, SpineFit
+from aasce.ct.template.image import cropped
 from aasce.ct.template.settings import TemplateConfig
 from aasce.files import write_text
 from aasce.solvers.base import (
@@ -29,6 +30,7 @@ from aasce.solvers.base import (
     write_numbers,
     write_state,
 )
+from aasce.solvers.shared.trainer import resolve_device
 from aasce.types import AasceError
 from aasce.volume import Volume
 from aasce.xray.mesh import Mesh
@@ -36,6 +38,12 @@ from aasce.xray.voxels import voxelise
 
 UNCLEAR = 0.5
 """Confidence below which a surface is not trusted."""
+
+LEAST_CONFIDENCE = 0.01
+"""Of a surface that is bright nowhere: it is an answer still."""
+
+BONE_HU = 120.0
+NO_BONE = f"nothing around the given vertebrae is as bright as bone ({BONE_HU:.0f} HU)"
 
 UNCLEAR_FLAG = "surface_unclear"
 OUTSIDE_FLAG = "vertebra_leaves_scan"
@@ -51,7 +59,7 @@ class Template(ScanMethod):
 
     def __init__(self, config: TemplateConfig | None = None, device: str = "cpu") -> None:
         self.config: TemplateConfig = config or TemplateConfig()
-        self.device = device
+        self.device = resolve_device(device)
 
     def fit(self, train: ScanSet, validation: ScanSet | None, run: RunFolder) -> FitReport:
         """Trains nothing: the templates are the phantom's."""
@@ -68,6 +76,8 @@ class Template(ScanMethod):
             AasceError: no centroids, one outside the scan, or a scan that is no CT.
         """
         start = _checked(scan, start)
+        if not _has_bone(scan, start.centroids):
+            return VertebraSet(start.scan_id, flags=start.flags, method=self.name, failure=NO_BONE)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
@@ -84,7 +94,7 @@ class Template(ScanMethod):
         }
         # The middle of the fitted body is where the template's own middle went.
         bodies = [v[m.body].mean(0) for v, m in zip(fitted.vertices, meshes, strict=True)]
-        confidence = np.minimum(start.confidence, fitted.contrast)
+        confidence = np.minimum(start.confidence, np.maximum(fitted.contrast, LEAST_CONFIDENCE))
         flags = [UNCLEAR_FLAG] if (confidence < UNCLEAR).any() else []
         flags += [OUTSIDE_FLAG] if any(_leaves(scan, v) for v in fitted.vertices) else []
         return start.with_(
@@ -128,6 +138,11 @@ def _checked(scan: Volume, start: VertebraSet | None) -> VertebraSet:
             "give centroids of this scan"
         )
     return start
+
+
+def _has_bone(scan: Volume, centroids: NDArray[np.float64]) -> bool:
+    """Whether any voxel within the reach of a template is as bright as bone."""
+    return bool((cropped(scan, centroids).data > BONE_HU).any())
 
 
 def _leaves(scan: Volume, vertices: NDArray[np.float64]) -> bool:

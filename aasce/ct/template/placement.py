@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aasce.ct.template.meshes import template_level
-from aasce.readers.vertebrae import VERSE
 from aasce.phantom.spine.pose import LEVELS
 from aasce.phantom.spine.statistics import scan_statistics
+from aasce.readers.vertebrae import VERSE
 
 _SCALES = (0.6, 1.4)
 _FORWARD = np.array([0.0, 1.0, 0.0])

@@ -41,4 +41,4 @@ def _parts(areas: Tensor, owner: Tensor) -> list[tuple[Tensor, int]]:
     """Areas of the faces of each vertebra, and the index of the first."""
     counts = torch.bincount(owner).tolist()
     starts = [sum(counts[:i]) for i in range(len(counts))]
-    return list(zip(areas.split(counts), starts, strict=True))
+    return list(zip(torch.split(areas, counts), starts, strict=True))
