@@ -11,10 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aasce.readers.centroids import slicer_form, verse_form
-from aasce.readers.scans import write_scan
+from aasce.commands import ct as scanning
+from aasce.ct.base import vertebra_set
+from aasce.readers.centroids import read_centroids, slicer_form, verse_form
+from aasce.readers.scans import read_scan, write_scan
 from aasce.volume import Volume
 from tests.commandline import Run, rows
+from tests.unit.ct.known import Known
+from tests.unit.ct.solids import column
 
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
 
@@ -98,6 +102,223 @@ def test_what_score_refuses(run: Run, truth: Path) -> None:
     assert "holds no centroids.json" in run("ct", "score", "empty", truth).one_line()
     assert ".csv or .json" in run("ct", "score", truth, truth, "--out", "score.txt").one_line()
     assert not Path("score.txt").exists()
+
+
+# --- locate, segment, fit, angles ------------------------------------------------------------------------
+
+SPINE, PLACES = column({19: 12.0, 20: 0.0}, (2.0, 2.0, 2.0))
+FILES = [
+    "angles.json",
+    "centroids.json",
+    "centroids.mrk.json",
+    "coronal.jpg",
+    "sagittal.jpg",
+    "vertebrae.csv",
+]
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    """Two vertebrae of 500 HU in flesh, in a grid that lies turned."""
+    hu = np.where(SPINE.data > 0, 500, 30).astype(np.float32)
+    hu[0, 0, 0] = -1000
+    write_scan(Volume(hu, SPINE.affine, "ct").reorient("PIR"), tmp_path / "spine.nii.gz")
+    return tmp_path / "spine.nii.gz"
+
+
+@pytest.fixture
+def methods(monkeypatch: pytest.MonkeyPatch) -> dict[str, Known]:
+    """Methods that know the answer, in the place of trained ones."""
+    made = vertebra_set("", PLACES)
+    known = {
+        "spine_localization": Known(centerline=made.centroids),
+        "vertebra_localization": Known(
+            labels=made.labels, centroids=made.centroids, confidence=made.confidence
+        ),
+        "vertebra_segmentation": Known(masks=SPINE.reorient("PIR")),
+        "template": Known(masks=SPINE.reorient("PIR")),
+    }
+    monkeypatch.setattr(scanning, "load_scan_method", lambda name, device: known[name])
+    return known
+
+
+def written(folder: str) -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def test_locate_writes_centroids_table_and_pictures(run: Run, scan: Path, methods: dict[str, Known]) -> None:
+    done = run("ct", "locate", scan, "--out", "out")
+    assert (done.code, done.err) == (0, "")
+    assert written("out/spine") == FILES
+    assert [row["level"] for row in rows(Path("out/spine/vertebrae.csv"))] == ["T12", "L1"]
+    found = read_centroids(Path("out/spine/centroids.json"), read_scan(scan))
+    assert found[19] == pytest.approx(PLACES[19], abs=0.02)
+    assert json.loads(Path("out/spine/angles.json").read_text())["measured_on"] == "centroids"
+    assert not methods["vertebra_segmentation"].asked
+    assert "T12 to L1 (2)" in done.out
+
+
+def test_segment_writes_the_label_map_on_the_scans_grid(
+    run: Run, scan: Path, methods: dict[str, Known]
+) -> None:
+    assert run("ct", "segment", scan, "--out", "out").code == 0
+    assert written("out/spine") == sorted([*FILES, "labels.nii.gz"])
+    labels, grid = read_scan("out/spine/labels.nii.gz"), read_scan(scan)
+    assert labels.affine == pytest.approx(grid.affine, abs=1e-5)
+    assert np.array_equal(labels.data, SPINE.reorient("PIR").data)
+    angles = json.loads(Path("out/spine/angles.json").read_text())
+    assert angles["coronal"]["clinical"][0]["degrees"] == pytest.approx(12, abs=1.5)
+    # What was written is scored as a folder, against itself.
+    done = run("ct", "score", "out/spine", "out/spine", "--out", "score.csv")
+    assert done.code == 0, done.err
+    assert {row["dice"] for row in rows(Path("score.csv"))} == {"1.0"}
+
+
+def test_fit_starts_from_given_centroids(run: Run, scan: Path, methods: dict[str, Known]) -> None:
+    Path("given.mrk.json").write_text(json.dumps(slicer_form(PLACES)))
+    assert run("ct", "fit", scan, "--centroids", "given.mrk.json", "--out", "out").code == 0
+    start = methods["template"].asked[0][1]
+    assert start is not None
+    assert start.labels.tolist() == [19, 20]
+    assert not methods["spine_localization"].asked
+
+
+def test_angles_of_a_label_map_need_no_method(run: Run, truth: Path) -> None:
+    write_scan(SPINE, "labels.mha")
+    done = run("ct", "angles", "labels.mha", "--out", "out")
+    assert (done.code, done.err) == (0, "")
+    record = json.loads(Path("out/labels/angles.json").read_text())
+    assert record["coronal"]["clinical"][0]["degrees"] == pytest.approx(12, abs=1.5)
+    assert record["method"] == "label map"
+
+
+def test_a_dicom_folder_and_a_folder_of_scans(run: Run, scan: Path, methods: dict[str, Known]) -> None:
+    volume = read_scan(scan).reorient("LPS")
+    write_scan(volume, "series")
+    Path("many").mkdir()
+    write_scan(volume, "many/a.mha")
+    write_scan(volume, "many/b.nrrd")
+    assert run("ct", "locate", "series", "many", "--out", "out").code == 0
+    assert written("out") == ["a", "b", "series"]
+
+
+def test_one_scan_that_fails_does_not_stop_the_others(
+    run: Run, scan: Path, methods: dict[str, Known]
+) -> None:
+    Path("damaged.nii.gz").write_bytes(b"no scan")
+    write_scan(Volume(np.full((20, 20, 20), -5.0, np.float32), np.diag([2, 2, 2, 1.0]), "ct"), "flesh.nii.gz")
+    done = run("ct", "locate", "damaged.nii.gz", "flesh.nii.gz", scan, "--out", "out")
+    assert done.code == 2
+    damaged, flesh = done.err.splitlines()
+    assert damaged.startswith("damaged.nii.gz: damaged or no NIfTI")
+    assert flesh.startswith("flesh.nii.gz: holds no bone")
+    assert written("out") == ["spine"]
+    assert "spine" in done.out
+
+
+def test_no_vertebra_in_view_is_one_line(run: Run, scan: Path, methods: dict[str, Known]) -> None:
+    methods["vertebra_localization"].answer = {"failure": "no vertebra seen"}
+    done = run("ct", "segment", scan, "--out", "out")
+    assert "no vertebra seen; give a CT that shows vertebrae" in done.one_line()
+    assert not Path("out").exists()
+
+
+def test_an_upside_down_scan_is_named(run: Run, scan: Path, methods: dict[str, Known]) -> None:
+    upside = {19: PLACES[20], 20: PLACES[19]}
+    Path("upside.mrk.json").write_text(json.dumps(slicer_form(upside)))
+    assert run("ct", "segment", scan, "--centroids", "upside.mrk.json", "--out", "out").code == 0
+    assert "upside_down" in json.loads(Path("out/spine/angles.json").read_text())["flags"]
+
+
+def test_nothing_half_written_stays(
+    run: Run, scan: Path, methods: dict[str, Known], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aasce.types import AasceError
+
+    def full(*_: object) -> None:
+        raise AasceError("out: cannot be written (disk full)")
+
+    monkeypatch.setattr(scanning, "save_overlay", full)
+    assert "disk full" in run("ct", "segment", scan, "--out", "out").one_line()
+    assert not Path("out").exists()
+
+
+def test_without_a_scan_a_phantom_is_rendered(
+    run: Run, scan: Path, methods: dict[str, Known], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aasce.phantom import scans as phantom
+
+    small = phantom.PhantomScan(read_scan(scan), SPINE, verse_form(PLACES, SPINE))
+    monkeypatch.setattr(phantom, "phantom_scan", lambda *_: small)
+    done = run("ct", "locate", "--out", "out")
+    assert done.code == 0
+    assert done.err.splitlines() == ["no scan named: rendering the scan of a phantom into out"]
+    names = [
+        "phantom-000000",
+        "phantom-000000.nii.gz",
+        "phantom-000000_truth.json",
+        "phantom-000000_truth.nii.gz",
+    ]
+    assert written("out") == names
+
+
+def test_what_the_commands_refuse(run: Run, scan: Path, methods: dict[str, Known], truth: Path) -> None:
+    Path("c.mrk.json").write_text(json.dumps(slicer_form(PLACES)))
+    assert "one scan" in run("ct", "fit", scan, truth, "--centroids", "c.mrk.json").one_line()
+    assert "is a label map" in run("ct", "locate", truth).one_line()
+    Path("sub").mkdir()
+    write_scan(read_scan(scan), "sub/spine.nii.gz")
+    assert "has the same name" in run("ct", "locate", scan, "sub/spine.nii.gz").one_line()
+    Path("none").mkdir()
+    assert "holds no scan" in run("ct", "locate", "none").one_line()
+    far = {label: place + 500 for label, place in PLACES.items()}
+    Path("far.mrk.json").write_text(json.dumps(slicer_form(far)))
+    assert "lie outside the scan" in run("ct", "fit", scan, "--centroids", "far.mrk.json").one_line()
+    assert not Path("aasce-ct").exists()
+
+
+def test_missing_weights_are_one_line(run: Run, scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from aasce.weights import scans as weights
+
+    monkeypatch.setattr(weights, "released_scans", dict)
+    assert "train with 'aasce ct train'" in run("ct", "locate", scan, scan).one_line()
+    assert "no run folder" in run("ct", "locate", scan, "--weights", "nowhere").one_line()
+
+
+# --- film ------------------------------------------------------------------------------------------------
+
+
+def test_film_writes_both_answers(run: Run, scan: Path, methods: dict[str, Known]) -> None:
+    done = run("ct", "film", scan, "--solver", "corner_regression", "--out", "out")
+    assert written("out/spine") == ["both.json", "film.png", "overlay.jpg"]
+    record = json.loads(Path("out/spine/both.json").read_text())
+    assert record["scan"]["coronal"]["clinical"][0]["degrees"] == pytest.approx(12, abs=1.5)
+    film = record["film"]
+    # 1680 mm from the focus to the spine, 1830 to the film.
+    assert film["mm_per_px"] == pytest.approx(film["mm_per_px_spine"] * 1830 / 1680, rel=1e-4)
+    assert film["mm_per_px_spine"] == pytest.approx(0.7, rel=0.02)
+    assert "scan, endplates" in done.out
+
+
+# --- train, methods --------------------------------------------------------------------------------------
+
+
+def test_methods_are_listed_without_weights(run: Run) -> None:
+    done = run("ct", "methods")
+    assert done.code == 0
+    assert "needs none" in next(line for line in done.out.splitlines() if "template" in line)
+
+
+def test_what_train_refuses(run: Run) -> None:
+    assert (
+        "not trained; use 'aasce ct fit'"
+        in run("ct", "train", "--method", "template", "--out", "r").one_line()
+    )
+    assert "is unknown" in run("ct", "train", "--method", "spine_localisation", "--out", "r").one_line()
+    Path("empty").mkdir()
+    line = run("ct", "train", "--method", "spine_localization", "--data", "empty", "--out", "r").one_line()
+    assert "holds neither packed phantoms" in line
+    assert not Path("r").exists()
 
 
 # --- all -------------------------------------------------------------------------------------------------

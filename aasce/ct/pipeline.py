@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from aasce.ct.base import ScanMethod, VertebraSet, vertebra_set
 from aasce.readers.vertebrae import level_name
@@ -61,7 +61,7 @@ def check_scan(scan: Volume, name: str) -> tuple[str, ...]:
         low, high = float(scan.data.min()), float(scan.data.max())
         raise AasceError(
             f"{name}: numbers from {low:.0f} to {high:.0f} are no HU (an MR scan, or a CT without its rescale); "
-            "give a CT in HU, or --kind ct if it is one that was cut to the body"
+            "give a CT in HU, or --hu if it is one that was cut to the body"
         )
     thin = [
         axis for axis in range(3) if scan.shape[axis] < 2 or scan.shape[axis] * scan.spacing[axis] < LEAST_MM
@@ -153,23 +153,18 @@ def runs_upwards(found: VertebraSet) -> bool:
 def cut_vertebrae(scan: Volume, found: VertebraSet) -> tuple[int, ...]:
     """Labels of vertebrae that the scan's border cuts.
 
-    A mask that touches the border is cut; without masks, a centroid that lies nearer to it than half a body is high.
+    A vertebra is cut where its mask reaches the first or last slice from head to foot, or its centroid lies nearer to
+    any border than half a body is high. A process that a narrow field of view clips at its side does not count.
     """
     last = np.array(scan.shape) - 1
+    index = scan.to_index(found.centroids).reshape(-1, 3)
+    room = (np.minimum(index + 0.5, last + 0.5 - index) * scan.spacing).min(axis=1)
+    cut = {label for label, mm in zip(found.labels.tolist(), room, strict=True) if mm < HALF_BODY_MM}
     if found.masks is not None:
-        boxes = ndimage.find_objects(found.masks.data)
-        present = [(label, boxes[label - 1]) for label in found.labels.tolist() if label <= len(boxes)]
-        return tuple(
-            label
-            for label, box in present
-            if box is not None
-            and any(part.start == 0 or part.stop > end for part, end in zip(box, last, strict=True))
-        )
-    index = scan.to_index(found.centroids)
-    room = np.minimum(index + 0.5, last + 0.5 - index) * scan.spacing
-    return tuple(
-        int(label) for label, mm in zip(found.labels, room.min(axis=1), strict=True) if mm < HALF_BODY_MM
-    )
+        axis = int(np.argmax(np.abs(scan.affine[2, :3]) / scan.spacing))
+        ends = np.take(found.masks.data, [0, int(last[axis])], axis)
+        cut |= {int(label) for label in np.unique(ends)}
+    return tuple(label for label in found.labels.tolist() if label in cut)
 
 
 def vertebra_flags(scan: Volume, found: VertebraSet) -> dict[int, list[str]]:
@@ -222,7 +217,5 @@ def _metal_ml(scan: Volume, found: VertebraSet) -> float:
     metal = scan.to_world(np.argwhere(part > METAL_HU) + low)
     if not len(metal):
         return 0.0
-    from scipy.spatial import cKDTree
-
     near = cKDTree(spine).query(metal, distance_upper_bound=NEAR_SPINE_MM)[0]
     return float(np.isfinite(near).sum()) * abs(float(np.linalg.det(scan.affine[:3, :3]))) / 1000

@@ -27,12 +27,14 @@ class ScanEntry:
         target: its class, "module:Class".
         summary: what it does, in one line.
         citation: its paper.
+        trains: whether it needs weights.
     """
 
     name: str
     target: str
     summary: str
     citation: str
+    trains: bool = True
 
 
 ENTRIES: tuple[ScanEntry, ...] = (
@@ -60,6 +62,7 @@ ENTRIES: tuple[ScanEntry, ...] = (
         "a deformable template and its appearance, fitted to one scan; no training",
         "Kim, Park: Vertebral Segmentation without Training using Differentiable Appearance Modeling of a Deformable "
         "Spine Template, SPIE Medical Imaging 12926-93, 2024",
+        trains=False,
     ),
 )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from aasce.config import nearest
 from aasce.ct.base import ScanMethod
-from aasce.ct.registry import method_class, method_names
+from aasce.ct.registry import entry, method_class, method_names
 from aasce.solvers.base import CONFIG_FILE, STATE_FILE, WEIGHTS_FILE, read_state
 from aasce.solvers.shared.released import PACKAGE
 from aasce.types import AasceError
@@ -70,11 +71,11 @@ def load_scan_method(name: str | Path, device: str = "cpu") -> ScanMethod:
     Raises:
         AasceError: the weights cannot be found or read.
     """
-    if str(name) in method_names() and str(name) not in released_scans():
-        cls = method_class(str(name))
-        if not cls.trains:
-            method: ScanMethod = cls(cls.Config(), device=device)  # type: ignore[call-arg]
-            return method
+    bare = str(name) in method_names() and str(name) not in released_scans()
+    if bare and not entry(str(name)).trains:
+        make: Any = method_class(str(name))  # every class takes settings and a device, see `ScanMethod`
+        method: ScanMethod = make(make.Config(), device=device)
+        return method
     folder = resolve_scan(name)
     return method_class(read_state(folder).solver).load(folder, device)
 

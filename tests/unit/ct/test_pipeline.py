@@ -193,7 +193,7 @@ def test_a_scan_without_bone(scan: Volume) -> None:
 def test_an_mr_scan(scan: Volume) -> None:
     line = refusal(Volume(scan.data, scan.affine, "mr"))
     assert "numbers from 40 to 400 are no HU" in line
-    assert "--kind ct" in line
+    assert "--hu" in line
 
 
 def test_a_label_map_given_as_scan(masks: Volume) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aasce.ct.registry import method_names
+from aasce.ct.registry import entry, method_class, method_names
 from aasce.types import AasceError
 from aasce.weights import released
 from aasce.weights.scans import load_scan_method, method_of, released_scans, resolve_scan
@@ -60,3 +60,9 @@ def test_what_is_no_method_for_scans(tmp_path: Path, home: Path) -> None:
 
 def test_a_method_without_training_needs_no_weights() -> None:
     assert load_scan_method("template").name == "template"
+
+
+def test_the_registry_knows_which_methods_are_trained() -> None:
+    assert {name: entry(name).trains for name in method_names()} == {
+        name: method_class(name).trains for name in method_names()
+    }
