@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from aasce.ct.shared.randomize import HIGHEST_HU, LOWEST_HU, RandomizeSettings, along, smooth_noise
+from aasce.phantom.scan_streaks import streaks
 from aasce.types import Array
 
 Floats = NDArray[np.float32]
@@ -95,23 +96,3 @@ def _noise(shape: tuple[int, ...], spacing: Array, axis: int, sd: float, rng: np
         wide = ndimage.gaussian_filter1d(wide, 2.5 * sigma, other, mode="wrap", truncate=3.0)
     noise = narrow - np.float32(0.9) * wide
     return np.asarray(noise * np.float32(sd / max(float(noise.std()), 1e-6)), np.float32)
-
-
-def streaks(metal: Array, spacing: Array, axis: int, rng: np.random.Generator) -> Floats:
-    """(X, Y, Z) HU of the bright and dark streaks that metal throws across its slices.
-
-    Every voxel of metal throws rays whose brightness varies with the direction, is the same on both sides and falls
-    with the distance, as those of missing and beam-hardened projections do.
-    """
-    plane = [a for a in range(3) if a != axis]
-    ends = [np.arange(-(metal.shape[a] - 1), metal.shape[a]) * float(spacing[a]) for a in plane]
-    x, y = np.meshgrid(*ends, indexing="ij")
-    angle, distance = np.arctan2(y, x), np.hypot(x, y)
-    rays = np.zeros_like(angle)
-    for _ in range(12):
-        rays += rng.normal() * np.cos(2 * int(rng.integers(1, 20)) * angle + rng.uniform(0, 2 * np.pi))
-    rays /= distance + 4.0
-    kernel = np.expand_dims(rays, axis).astype(np.float32)
-    thrown = signal.fftconvolve(metal.astype(np.float32), kernel, mode="same", axes=plane)
-    largest = max(float(np.abs(thrown).max()), 1e-6)
-    return np.asarray(thrown * (float(rng.uniform(80, 700)) / largest), np.float32)

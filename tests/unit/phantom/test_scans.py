@@ -7,7 +7,17 @@ import pytest
 import torch
 
 from aasce.phantom.person import Person, build_person, draw_person
-from aasce.phantom.scans import VERSE, PhantomScan, nesting, phantom_scan
+from aasce.phantom.scans import (
+    VERSE,
+    PhantomScan,
+    ScanSettings,
+    draw_scan_settings,
+    nesting,
+    phantom_scan,
+    take_scan,
+)
+from aasce.phantom.spine.pose import LEVELS
+from aasce.types import AasceError
 from aasce.xray.camera import ConeBeam
 from aasce.xray.drr import drr
 from aasce.xray.mesh import Mesh
@@ -28,7 +38,7 @@ def scan(person: Person) -> PhantomScan:
 
 def test_labels_are_those_of_verse(scan: PhantomScan) -> None:
     assert scan.labels.kind == "label"
-    assert set(np.unique(scan.labels.data)) == {0, *VERSE.values()}
+    assert set(np.unique(scan.labels.data)) == {0, *(VERSE[level] for level in LEVELS)}
     assert (VERSE["C1"], VERSE["T1"], VERSE["L1"], VERSE["L5"]) == (1, 8, 20, 24)
 
 
@@ -52,6 +62,44 @@ def test_noise_differs_with_the_seed_and_labels_do_not(person: Person, scan: Pha
     other = phantom_scan(person, seed=2, spacing=3.0)
     assert np.array_equal(other.labels.data, scan.labels.data)
     assert 5 < (other.ct.data - scan.ct.data).std() < 60
+
+
+def test_a_scan_cut_between_two_levels_shows_them_and_drops_the_others(person: Person) -> None:
+    settings = ScanSettings(
+        spacing=(2.0, 2.0, 4.0),
+        thickness=5.0,
+        kernel=0.4,
+        first="T11",
+        last="L2",
+        width=80,
+        orientation="PIR",
+    )
+    scan = take_scan(person, settings, seed=1)
+    assert scan.ct.axcodes == scan.labels.axcodes == ("P", "I", "R")
+    assert np.allclose(scan.ct.spacing, (2.0, 4.0, 2.0))
+    direction, *places = scan.centroids
+    assert direction == {"direction": ["P", "I", "R"]}
+    labels = [place["label"] for place in places]
+    assert {VERSE[level] for level in ("T11", "T12", "L1", "L2")} <= set(labels)
+    assert not {VERSE["T8"], VERSE["L5"]} & {*labels, *np.unique(scan.labels.data).tolist()}
+    for place in places:
+        index = np.rint([place[axis] for axis in "XYZ"]).astype(int)
+        assert scan.labels.data[tuple(index)] == place["label"]
+
+
+def test_drawn_scans_differ_and_are_the_same_for_a_seed() -> None:
+    drawn = [draw_scan_settings(np.random.default_rng(seed), cut=True) for seed in range(20)]
+    assert drawn[3] == draw_scan_settings(np.random.default_rng(3), cut=True)
+    assert all(LEVELS.index(s.last) - LEVELS.index(s.first) >= 3 for s in drawn)
+    assert {draw_scan_settings(np.random.default_rng(s)).first for s in range(5)} == {"C1"}
+    assert len({s.orientation for s in drawn}) > 1
+
+
+def test_levels_in_the_wrong_order_are_refused(person: Person) -> None:
+    with pytest.raises(AasceError, match="name the upper level first"):
+        take_scan(person, ScanSettings(first="L2", last="T4"))
+    with pytest.raises(AasceError, match="'T15' is unknown"):
+        take_scan(person, ScanSettings(first="T15"))
 
 
 def test_the_scan_throws_the_shadow_of_its_meshes(person: Person) -> None:
