@@ -12,6 +12,7 @@ from torch import nn
 
 from aasce.api import DEFAULT_ENSEMBLE
 from aasce.config import KIND, Settings, dump_settings, load_settings, read_yaml, settings_under
+from aasce.ct.registry import method_class, method_names
 from aasce.ensemble import EnsembleSettings
 from aasce.solvers.base import CONFIG_FILE, SolverConfig, read_state
 from aasce.solvers.registry import SOLVERS, solver_class
@@ -39,6 +40,13 @@ FILES = {
     **{f"paper/{name}.yaml": (CONFIGS / "paper" / f"{name}.yaml", name) for name in PAPERS},
 }
 
+SCANS = ROOT / "configs" / "ct"
+SCAN_PAPERS = ("spine_localization", "vertebra_localization", "vertebra_segmentation")
+SCAN_FILES = {
+    **{f"{name}.yaml": name for name in method_names()},
+    **{f"paper/{name}.yaml": name for name in SCAN_PAPERS},
+}
+
 
 def body(path: Path) -> str:
     """The text of a YAML file below its header."""
@@ -60,6 +68,29 @@ def test_every_solver_and_all_released_weights_have_a_file() -> None:
 def test_a_file_is_complete_and_in_the_order_of_the_class(name: str) -> None:
     path, solver = FILES[name]
     assert body(path) == dump_settings(settings_of(path, solver))
+
+
+def test_every_method_for_scans_has_a_file() -> None:
+    assert {path.relative_to(SCANS).as_posix() for path in SCANS.rglob("*.yaml")} == set(SCAN_FILES)
+
+
+@pytest.mark.parametrize("name", SCAN_FILES)
+def test_a_file_of_a_method_for_scans_is_complete_and_headed(name: str) -> None:
+    path, method = SCANS / name, method_class(SCAN_FILES[name])
+    assert body(path) == dump_settings(load_settings(method.Config, path))
+    header = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    differs = name.startswith("paper/") or not method.trains
+    for word in ("paper:", "command: aasce ct", "differs:" if differs else "time:", "score:"):
+        assert any(word in line for line in header), f"{name}: no {word!r} in the header"
+
+
+@pytest.mark.parametrize("name", SCAN_PAPERS)
+def test_networks_of_the_papers_choices_for_scans_can_be_built(name: str) -> None:
+    method: Any = method_class(name)
+    widest = method(load_settings(method.Config, SCANS / "paper" / f"{name}.yaml")).module
+    ours = method(load_settings(method.Config, SCANS / f"{name}.yaml")).module
+    sizes = [sum(weight.numel() for weight in module.parameters()) for module in (ours, widest)]
+    assert sizes[0] < sizes[1]
 
 
 @pytest.mark.parametrize("name", RELEASED)
@@ -158,6 +189,19 @@ def reads(folders: list[Path]) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
     }
+
+
+def test_no_setting_of_a_method_for_scans_is_unread() -> None:
+    """Read in the method's folder, or by the methods' shared code; `train` by that of the solvers."""
+    homes = [ROOT / "aasce" / "ct" / "shared", ROOT / "aasce" / "solvers" / "shared"]
+    shared, unread = reads(homes), set()
+    for name in method_names():
+        own = reads([ROOT / "aasce" / "ct" / name]) | {KIND, "seed"}
+        for cls in classes_in(method_class(name).Config, set()):
+            unread |= {f"{cls.__qualname__}.{field}" for field in cls.model_fields} - {
+                f"{cls.__qualname__}.{field}" for field in shared | own
+            }
+    assert unread == set()
 
 
 def fields() -> Iterator[tuple[str, type[Settings], str]]:

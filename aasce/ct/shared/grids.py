@@ -23,6 +23,15 @@ AIR = -1000.0
 """HU of what lies outside a scan."""
 
 
+BONE = 100.0
+"""HU that bone exceeds, and water, fat and soft tissue without contrast medium do not, averaged over a voxel."""
+
+
+def holds_bone(hu: Array) -> bool:
+    """Whether anything may be bone. Networks with a norm see patterns in the noise of an empty scan."""
+    return bool((hu > BONE).any())
+
+
 def world_grid(centre: Sequence[float] | Array, spacing: float, shape: Sequence[int]) -> Grid:
     """A grid whose axes are the world's.
 

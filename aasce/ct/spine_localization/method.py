@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from aasce.ct.base import Need, ScanSet, VertebraSet
-from aasce.ct.shared.grids import sample_scan, scan_bounds, world_grid
+from aasce.ct.shared.grids import holds_bone, sample_scan, scan_bounds, world_grid
 from aasce.ct.shared.network_method import NetworkMethod
 from aasce.ct.shared.tiles import tiled_length
 from aasce.ct.spine_localization.inference import heatmap_of, line_of
@@ -48,7 +48,10 @@ class SpineLocalization(NetworkMethod):
         length = float(bounds[1, 2] - bounds[0, 2]) / config.spacing + 1
         size = (*config.size[:2], tiled_length(length, config.size[2], config.overlap))
         grid = world_grid(bounds.mean(axis=0), config.spacing, size)
-        line = line_of(heatmap_of(self.module, sample_scan(scan, grid), config), grid.affine, config)
+        hu = sample_scan(scan, grid)
+        if not holds_bone(hu):
+            return self.without_answer(start, NO_SPINE)
+        line = line_of(heatmap_of(self.module, hu, config), grid.affine, config)
         if line is None or not np.isfinite(line).all():
             return self.without_answer(start, NO_SPINE)
         return self.answered(start, centerline=line)

@@ -18,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from aasce.ct.base import Need, ScanSet, VertebraSet, vertebra_set
-from aasce.ct.shared.grids import Floats, sample_scan, scan_bounds, world_grid
+from aasce.ct.shared.grids import Floats, holds_bone, sample_scan, scan_bounds, world_grid
 from aasce.ct.shared.network_method import NetworkMethod
 from aasce.ct.shared.tiles import tiled_length
 from aasce.ct.vertebra_localization.inference import heatmaps_of, vertebrae_of
@@ -61,8 +61,10 @@ class VertebraLocalization(NetworkMethod):
         length = float(bounds[1, 2] - bounds[0, 2]) / config.spacing + 1
         size = (*config.size[:2], tiled_length(length, config.size[2], config.overlap))
         grid = world_grid(column_middle(start.centerline, bounds), config.spacing, size)
-        heatmaps = heatmaps_of(self.module, sample_scan(scan, grid), config)
-        found = vertebrae_of(heatmaps, grid.affine, config)
+        hu = sample_scan(scan, grid)
+        if not holds_bone(hu):
+            return self.without_answer(start, NO_VERTEBRA)
+        found = vertebrae_of(heatmaps_of(self.module, hu, config), grid.affine, config)
         if not found:
             return self.without_answer(start, NO_VERTEBRA)
         return self.named(found, start)

@@ -125,5 +125,5 @@ class VertebraLocalizationConfig(SolverConfig):
             augment=AugmentSettings(
                 rotation=3.0, scale=0.03, shift=6.0, elastic=0.0, elastic_share=0.0, cut_share=0.0, noise=0.0
             ),
-            train=TrainSettings(epochs=2, lr=1e-2, ema=0.9, validate_every=2, precision="32-true"),
+            train=TrainSettings(epochs=4, lr=5e-3, ema=0.9, validate_every=4, precision="32-true"),
         )  # fmt: skip

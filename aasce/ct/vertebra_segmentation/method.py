@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from aasce.ct.base import Grid, Need, ScanSet, VertebraSet
-from aasce.ct.shared.grids import Shares, sample_scan, world_grid
+from aasce.ct.shared.grids import Shares, holds_bone, sample_scan, world_grid
 from aasce.ct.shared.network_method import NetworkMethod
 from aasce.ct.vertebra_segmentation.inference import merged_masks, probability
 from aasce.ct.vertebra_segmentation.network import VertebraNet
@@ -62,7 +62,8 @@ class VertebraSegmentation(NetworkMethod):
         ]
 
         def read(grid: Grid) -> Shares:
-            return probability(self.module, sample_scan(scan, grid), config)
+            hu = sample_scan(scan, grid)
+            return probability(self.module, hu, config) if holds_bone(hu) else np.zeros_like(hu)
 
         masks, sure = merged_masks(scan, crops, read, config.mask.threshold)
         if not masks.data.any():
