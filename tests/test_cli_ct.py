@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 
 from aasce.commands import ct as scanning
+from aasce.commands import ct_film as filming
 from aasce.ct.base import vertebra_set
+from aasce.ensemble import Measurement, with_angles
 from aasce.readers.centroids import read_centroids, slicer_form, verse_form
 from aasce.readers.scans import read_scan, write_scan
+from aasce.types import Radiograph, SpinePrediction
 from aasce.volume import Volume
 from tests.commandline import Run, rows
+from tests.conftest import straight_spine
 from tests.unit.ct.known import Known
 from tests.unit.ct.solids import column
 
@@ -288,16 +292,47 @@ def test_missing_weights_are_one_line(run: Run, scan: Path, monkeypatch: pytest.
 # --- film ------------------------------------------------------------------------------------------------
 
 
-def test_film_writes_both_answers(run: Run, scan: Path, methods: dict[str, Known]) -> None:
-    done = run("ct", "film", scan, "--solver", "corner_regression", "--out", "out")
+class Straight:
+    """A solver that sees an upright spine on every film."""
+
+    def measure(self, films: list[Radiograph], definition: str) -> list[Measurement]:
+        assert definition == "clinical"
+        return [
+            with_angles(
+                SpinePrediction(film.film_id, film.size, straight_spine(), solver="straight"), "clinical"
+            )
+            for film in films
+        ]
+
+
+def test_film_writes_both_answers(
+    run: Run, scan: Path, methods: dict[str, Known], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filming, "load_single", lambda *_: Straight())
+    done = run("ct", "film", scan, "--out", "out")
+    assert done.code == 0, done.err
     assert written("out/spine") == ["both.json", "film.png", "overlay.jpg"]
     record = json.loads(Path("out/spine/both.json").read_text())
     assert record["scan"]["coronal"]["clinical"][0]["degrees"] == pytest.approx(12, abs=1.5)
     film = record["film"]
+    assert film["degrees"] == [0, 0, 0]
     # 1680 mm from the focus to the spine, 1830 to the film.
     assert film["mm_per_px"] == pytest.approx(film["mm_per_px_spine"] * 1830 / 1680, rel=1e-4)
     assert film["mm_per_px_spine"] == pytest.approx(0.7, rel=0.02)
     assert "scan, endplates" in done.out
+    assert "film, straight" in done.out
+
+
+def test_film_is_measured_where_the_scan_cannot_be(
+    run: Run, scan: Path, methods: dict[str, Known], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filming, "load_single", lambda *_: Straight())
+    methods["spine_localization"].answer = {"failure": "no spine seen"}
+    done = run("ct", "film", scan, "--out", "out")
+    assert "no spine seen" in done.one_line()
+    record = json.loads(Path("out/spine/both.json").read_text())
+    assert (record["scan"], record["film"]["degrees"]) == (None, [0, 0, 0])
+    assert "no spine seen" in record["scan_failure"]
 
 
 # --- train, methods --------------------------------------------------------------------------------------
