@@ -85,9 +85,7 @@ def roughen(volume: Volume, rng: np.random.Generator, into: Array) -> None:
     part = _about(volume, _SPINE)
     if not part.size:
         return
-    patches = rng.standard_normal([int(np.ceil(n / 5)) + 2 for n in part.shape]).astype(np.float32)
-    patches = ndimage.gaussian_filter(patches, 0.7)
-    patches /= patches.std()
+    patches = _patches(part.shape, rng)
     share = {"arch": rng.uniform(-2.0, 0.8), "body": rng.uniform(-2.5, 0.0)}
     limits = np.array([-share.get(s.part, 9.0) for s in STRUCTURES] + [9.0] * 256, np.float32)[:256]
     start = part.copy()
@@ -100,9 +98,36 @@ def roughen(volume: Volume, rng: np.random.Generator, into: Array) -> None:
             target, source = part[tuple(here)], start[tuple(there)]
             found = np.nonzero(_SPINE[source] & into[target])
             number = source[found]
-            place = [(i + 0.5) / 5 for i in found]
-            grown = ndimage.map_coordinates(patches, place, order=1) > limits[number]
+            grown = _at(patches, found) > limits[number]
             target[tuple(i[grown] for i in found)] = cortex[number[grown]]
+
+
+def pad_with_fat(volume: Volume, rng: np.random.Generator) -> None:
+    """Patches of fat between the vertebrae and the muscles about them, more in some persons than in others.
+
+    In scans a quarter to a half of what lies 2 to 4 mm beside a vertebra is fat.
+    """
+    part = _about(volume, _SPINE, 7)
+    if not part.size:
+        return
+    patches = _patches(part.shape, rng)
+    depth = max(round(float(rng.uniform(2, 6)) / float(volume.spacing[0])), 1)
+    near = ndimage.binary_dilation(_SPINE[part], iterations=depth)
+    found = np.nonzero(near & (part == NUMBER["muscle"]))
+    fat = _at(patches, found) > float(rng.uniform(-0.3, 1.5))
+    part[tuple(i[fat] for i in found)] = NUMBER["deep fat"]
+
+
+def _patches(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Smooth noise of unit variance with a node every five voxels."""
+    noise = rng.standard_normal([int(np.ceil(n / 5)) + 2 for n in shape], dtype=np.float32)
+    noise = ndimage.gaussian_filter(noise, 0.7)
+    return np.asarray(noise / noise.std())
+
+
+def _at(patches: Array, found: tuple[Array, ...]) -> Array:
+    """Values of `_patches` at voxels, given by their indices along each axis."""
+    return np.asarray(ndimage.map_coordinates(patches, [(i + 0.5) / 5 for i in found], order=1))
 
 
 def cover(volume: Volume) -> None:
@@ -128,13 +153,13 @@ def put_metal(volume: Volume, metal: Array) -> None:
     volume.data[metal] = table[volume.data[metal]]
 
 
-def _about(volume: Volume, kinds: Array) -> Array:
-    """The part of a volume that holds the given numbers, with two voxels around, as a view."""
+def _about(volume: Volume, kinds: Array, around: int = 2) -> Array:
+    """The part of a volume that holds the given numbers, with a few voxels around, as a view."""
     found = kinds[volume.data]
     ends = []
     for axis in range(3):
         filled = np.flatnonzero(found.any(tuple(a for a in range(3) if a != axis)))
         if not len(filled):
             return volume.data[:0]
-        ends.append((max(int(filled[0]) - 2, 0), int(filled[-1]) + 3))
+        ends.append((max(int(filled[0]) - around, 0), int(filled[-1]) + around + 1))
     return volume.data[tuple(slice(*pair) for pair in ends)]

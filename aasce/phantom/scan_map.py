@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aasce.phantom.person import Person, Phantom, build_person
-from aasce.phantom.scan_bone import cover, put_metal, roughen, split_arches
+from aasce.phantom.scan_bone import cover, pad_with_fat, put_metal, roughen, split_arches
 from aasce.phantom.scan_filling import among, draw_filling, fill, hollows_of
 from aasce.phantom.scan_structures import NUMBER, STRUCTURES, disc_meshes, structure_of
 from aasce.phantom.spine.pose import LEVELS
@@ -212,6 +212,7 @@ def structure_map(person: Person, scan_id: str, arms: bool = True, fine_mm: floa
     hollows = hollows_of(coarse, phantom, filling)
     for volume in (coarse, fine):
         fill(volume, phantom, filling, hollows)
+    pad_with_fat(fine, rng)
     roughen(fine, rng, among("muscle", "deep fat", "visceral fat", "canal"))
     cover(fine)
     for volume, corners in ((coarse, whole), (fine, box)):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aasce.phantom.person import build_person, draw_person
-from aasce.phantom.scan_bone import cover, put_metal, roughen
+from aasce.phantom.scan_bone import cover, pad_with_fat, put_metal, roughen
 from aasce.phantom.scan_filling import Shape, among, paint
 from aasce.phantom.scan_map import LabelGrid, StructureMap, structure_map
 from aasce.phantom.scan_streaks import streaks
@@ -173,6 +173,21 @@ def test_rough_bone_grows_by_at_most_a_voxel_and_only_into_what_it_may() -> None
         grown.add(int(changed.sum()))
     assert len(grown) > 3
     assert max(grown) <= 6 * 9**2
+
+
+def test_fat_lies_in_the_muscle_beside_bone_and_nowhere_else() -> None:
+    shares = []
+    for seed in range(8):
+        volume = cube(41)
+        volume.data[20, 20, 26] = NUMBER["canal"]
+        before = volume.data.copy()
+        pad_with_fat(volume, np.random.default_rng(seed))
+        fat = volume.data == NUMBER["deep fat"]
+        assert (before[fat] == NUMBER["muscle"]).all()
+        assert np.array_equal(volume.data[~fat], before[~fat])
+        assert np.abs(np.argwhere(fat) - 20).max(initial=0) <= 4 + 6
+        shares.append(int(fat.sum()))
+    assert len(set(shares)) > 4
 
 
 def test_metal_in_a_vertebra_keeps_its_label() -> None:
