@@ -1,7 +1,14 @@
 """`template`: a deformable spine template and its appearance, fitted to one scan; nothing is trained.
 
 Kim and Park 2024, Vertebral Segmentation without Training using Differentiable Appearance Modeling of a Deformable
-Spine Template (a poster). Departures: see `configs/ct/template.yaml`.
+Spine Template (a poster, which names the stages and losses and gives no formulas for most). Departures:
+
+- The templates are the phantom's mean vertebrae, one a level, where the paper has the mean of the lumbar vertebrae of
+  xVertSeg for all.
+- The coarsest modes of the Laplacian carry U_i, not all of them, and A_i has a translation; both decay towards the
+  template, as the given centroids are good to a few mm.
+- The vertebrae above the first and below the last given one are fitted too and left out of the answer.
+- f_theta is one function a region by default.
 """
 
 from __future__ import annotations

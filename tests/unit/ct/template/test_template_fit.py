@@ -10,6 +10,7 @@ import torch
 import trimesh
 from scipy.spatial.transform import Rotation
 
+from aasce.config import load_settings
 from aasce.ct.base import Surface, vertebra_set
 from aasce.ct.template import model as model_module
 from aasce.ct.template.fit import SpineFit
@@ -138,6 +139,11 @@ def test_saved_and_loaded_it_has_the_same_settings(tmp_path: Path) -> None:
     assert loaded.training == {"trained": False}
     with pytest.raises(AasceError, match="no weights to go on from"):
         loaded.start_from(tmp_path / "saved")
+
+
+def test_the_file_of_settings_holds_the_defaults() -> None:
+    path = Path(__file__).parents[4] / "configs" / "ct" / "template.yaml"
+    assert load_settings(TemplateConfig, path) == TemplateConfig()
 
 
 def test_the_window_ascends() -> None:
