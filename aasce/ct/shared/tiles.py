@@ -21,7 +21,7 @@ def tiled_length(length: float, tile: int, overlap: int) -> int:
 
 
 def merged(values: Shares, run: Callable[[Shares], Shares], tile: int, overlap: int) -> Shares:
-    """What a network says of a column of voxels: the largest of its answers in overlapping tiles.
+    """A network's answer for a column of voxels: the largest of its answers in overlapping tiles.
 
     Args:
         values: (X, Y, Z), Z as `tiled_length` gives it.
