@@ -13,7 +13,7 @@ from scipy import ndimage
 from aasce.ct.base import Grid
 from aasce.ct.shared.lookup import Bounds, corners, indices, interpolated, looked_up
 from aasce.readers.scans import read_scan
-from aasce.readers.vertebrae import HEAD_TO_FOOT
+from aasce.readers.vertebrae import HEAD_TO_FOOT, VERSE
 from aasce.types import AasceError, Array
 from aasce.volume import Volume
 
@@ -53,7 +53,7 @@ class LabelledScan:
         low, high = corners(ct)
         places = {int(label): np.asarray(place, np.float64) for label, place in centroids.items()}
         inside = {n: place for n, place in places.items() if (place >= low).all() and (place <= high).all()}
-        return cls(scan_id, ct, labels, inside)
+        return cls(scan_id, ct, Volume(labels.data.astype(np.uint8), labels.affine, "label"), inside)
 
     @classmethod
     def read(cls, ct: Path, labels: Path, centroids: Mapping[int, Array] | None = None) -> LabelledScan:
@@ -69,21 +69,27 @@ class LabelledScan:
         index, _ = indices(grid, self.ct.affine, shift)
         value = interpolated(self.ct, index, float(np.linalg.norm(grid.affine[:3, :3], axis=0).min()))
         index, _ = indices(grid, self.labels.affine, shift)
-        return value, looked_up(self.labels.data.astype(np.uint8), index, np.zeros(3))
+        return value, looked_up(self.labels.data, index, np.zeros(3))
 
 
 def body_middles(labels: Volume) -> dict[int, NDArray[np.float64]]:
     """World mm (3,) of the middle of each vertebra's body in a label map.
 
-    The body is the thickest part of a vertebra: the middle is that of all voxels that lie at least half as deep below
-    the surface as the deepest one.
+    Of a vertebra's thick parts (voxels at least 0.6 as deep below the surface as the deepest one) the body is the one
+    in front; in the neck the articular pillars are as thick.
     """
     middles = {}
-    boxes = ndimage.find_objects(np.asarray(labels.data, np.int32))
-    for label, box in enumerate(boxes, 1):
+    for label, box in enumerate(ndimage.find_objects(np.asarray(labels.data, np.int32)), 1):
         if box is not None:
             mask = np.pad(labels.data[box] == label, 1)
             depth = ndimage.distance_transform_edt(mask, sampling=labels.spacing)
-            index = np.argwhere(depth >= depth.max() / 2).mean(0) - 1 + [part.start for part in box]
-            middles[label] = labels.to_world(index)
+            parts, count = ndimage.label(depth >= 0.6 * depth.max())
+            sizes = np.bincount(parts.ravel())[1:]
+            index = np.array(ndimage.center_of_mass(parts > 0, parts, range(1, count + 1)))
+            places = labels.to_world(index - 1 + [part.start for part in box])
+            if label == VERSE["C1"]:  # which has no body: the middle of its two masses
+                middles[label] = places.mean(0)
+                continue
+            forward = np.where(sizes >= 0.2 * sizes.max(), places[:, 1], -np.inf)
+            middles[label] = places[int(np.argmax(forward))]
     return middles

@@ -98,10 +98,21 @@ def test_drawn_fields_of_view_lie_about_the_spine_and_cut_it_differently() -> No
     assert np.array_equal(again.bounds, draw_field_of_view(np.random.default_rng(7), spine, whole).bounds)
 
 
-def test_the_middle_of_a_body_is_found_although_an_arch_hangs_on_it() -> None:
-    data = np.zeros((60, 90, 40), np.uint8)
-    data[15:45, 50:75, 8:32] = 22
-    data[20:26, 20:50, 15:25] = 22
-    data[34:40, 20:50, 15:25] = 22
-    (place,) = body_middles(Volume(data, np.diag([1.0, 1.0, 1.0, 1.0]), "label")).values()
-    assert np.abs(place - [29.5, 62.0, 19.5]).max() < 2.0
+def test_the_middle_of_a_body_is_found_in_front_of_parts_as_thick() -> None:
+    """As in the neck: two pillars behind the body that are as thick as it is, and thin pedicles between."""
+    data = np.zeros((60, 80, 40), np.uint8)
+    data[20:40, 55:70, 12:28] = 4
+    data[4:19, 20:36, 12:28] = 4
+    data[41:56, 20:36, 12:28] = 4
+    data[14:18, 34:60, 18:22] = 4
+    data[42:46, 34:60, 18:22] = 4
+    data[18:21, 56:60, 18:22] = 4
+    data[39:42, 56:60, 18:22] = 4
+    affine = np.eye(4)
+    affine[:3, 3] = [5.0, -60.0, 100.0]
+    (place,) = body_middles(Volume(data, affine, "label")).values()
+    assert np.abs(place - affine[:3, 3] - [29.5, 62.0, 19.5]).max() < 0.6
+    atlas = np.where(data == 4, 1, 0).astype(np.uint8)
+    atlas[20:40, 52:70, :] = 0
+    (place,) = body_middles(Volume(atlas, affine, "label")).values()
+    assert np.abs(place - affine[:3, 3] - [29.5, 27.5, 19.5]).max() < 1.0
