@@ -40,10 +40,10 @@ class LossWeights(Settings):
     """
 
     image: Weight = 1.0
-    edge: Weight = 0.05
-    normal: Weight = 0.4
-    overlap: Weight = 0.05
-    variance: Weight = 0.03
+    edge: Weight = 0.03
+    normal: Weight = 0.5
+    overlap: Weight = 0.02
+    variance: Weight = 0.01
 
 
 class Appearance(Settings):
@@ -77,11 +77,11 @@ class Sampling(Settings):
         candidates: triangles near a point, of which the nearest is looked for.
     """
 
-    points: Count = 400
+    points: Count = 500
     near: Share = 0.7
     sd: Positive = 2.5
     far: Positive = 10.0
-    candidates: Count = 10
+    candidates: Count = 8
 
 
 class TemplateConfig(SolverConfig):
@@ -106,14 +106,14 @@ class TemplateConfig(SolverConfig):
     modes: Annotated[int, Field(ge=4, le=2000)] = 200
     spectral_update: bool = True
     vectorwise: bool = True
-    weight_decay: Weight = 0.04
+    weight_decay: Weight = 0.03
     loss: LossWeights = LossWeights()
     appearance: Appearance = Appearance()
     sampling: Sampling = Sampling()
     stages: tuple[Stage, ...] = (
         Stage(steps=80, blur=1.8, alpha=2.0, affine=0.1, spectral=0.0),
-        Stage(steps=110, blur=1.2, alpha=1.0, affine=0.07, spectral=0.15),
-        Stage(steps=90, blur=0.8, alpha=0.7, affine=0.05, spectral=0.1),
+        Stage(steps=120, blur=1.2, alpha=0.8, affine=0.07, spectral=0.15),
+        Stage(steps=140, blur=0.7, alpha=0.4, affine=0.05, spectral=0.1),
     )
 
     @field_validator("window")
