@@ -48,11 +48,14 @@ class HeatmapLoss(nn.Module):
         landmarks: number of heatmaps.
         sigma: voxels, the width at first, and for good when `weight` is 0.
         weight: of the squared widths (alpha of the paper).
+        focus: further weight of the squares at a landmark, which falls off as its Gaussian does. Of 150,000 voxels a
+            landmark has 50, and maps of zeros are nearly right: with few steps a network stays there. 0 is the paper's.
+            The widths follow the plain squares in any case.
     """
 
-    def __init__(self, landmarks: int, sigma: float, weight: float) -> None:
+    def __init__(self, landmarks: int, sigma: float, weight: float, focus: float = 0.0) -> None:
         super().__init__()
-        self.first, self.weight = sigma, weight
+        self.first, self.weight, self.focus = sigma, weight, focus
         self.sigma = nn.Parameter(torch.full((landmarks,), float(sigma)), requires_grad=weight > 0)
 
     def widths(self) -> Tensor:
@@ -71,9 +74,12 @@ class HeatmapLoss(nn.Module):
             points: (B, L, 3) indices of their voxels, NaN for a landmark that is not there.
         """
         x, y, z = maps.shape[2:]
-        wanted = gaussians(points, self.widths(), (x, y, z)) * self.heights()[:, None, None, None]
+        share = gaussians(points, self.widths(), (x, y, z))
+        wanted = share * self.heights()[:, None, None, None]
         known = points.isfinite().all(dim=-1)
-        squares = ((maps - wanted) ** 2).sum(dim=(2, 3, 4)).mean()
+        plain = ((maps.detach() - wanted) ** 2).sum(dim=(2, 3, 4)).mean()  # for the widths alone
+        off = (1 + self.focus * share.detach()) * (maps - wanted.detach()) ** 2  # for the network alone
+        squares = off.sum(dim=(2, 3, 4)).mean() + plain - plain.detach()
         spread = (self.widths() ** 2 * known).sum() / known.numel()
         return squares, self.weight * spread
 

@@ -64,7 +64,8 @@ class SpatialConfigurationNet(nn.Module):
         self.appearance = UNet(1, config.network)
         self.local = output(config.network.widths[0], count)
         self.configuration = SpatialConfiguration(count, config.configuration)
-        self.targets = HeatmapLoss(count, config.heatmap.sigma / config.cell, config.heatmap.sigma_weight)
+        heatmap = config.heatmap
+        self.targets = HeatmapLoss(count, heatmap.sigma / config.cell, heatmap.sigma_weight, heatmap.focus)
 
     def forward(self, values: Tensor) -> Tensor:
         local = self.local(self.appearance(values))

@@ -39,10 +39,13 @@ class HeatmapSettings(Settings):
         sigma: mm, of the Gaussians at first.
         sigma_weight: of the squared widths in cells (alpha of the paper), by which the widths are learned; 0 keeps
             `sigma`.
+        focus: further weight of the squared error at a vertebra, which falls off as its Gaussian does; 0 weighs all
+            voxels alike, as the paper does.
     """
 
     sigma: Positive = 8.0
-    sigma_weight: Weight = 1.0
+    sigma_weight: Weight = 5.0
+    focus: Weight = 20.0
 
 
 class SequenceSettings(Settings):
@@ -123,7 +126,7 @@ class VertebraLocalizationConfig(SolverConfig):
             network=UNetSettings(widths=(16, 24), unshuffle=1),
             configuration=ConfigurationSettings(pool=2, width=8, kernel=5),
             augment=AugmentSettings(
-                rotation=3.0, scale=0.03, shift=6.0, elastic=0.0, elastic_share=0.0, cut_share=0.0, noise=0.0
+                rotation=8.0, scale=0.03, shift=6.0, elastic=0.0, elastic_share=0.0, cut_share=0.0, noise=0.0
             ),
             train=TrainSettings(epochs=4, lr=5e-3, ema=0.9, validate_every=4, precision="32-true"),
         )  # fmt: skip

@@ -75,3 +75,22 @@ def test_a_landmark_that_is_not_there_leaves_its_width() -> None:
     (a + b).backward()
     assert loss.sigma.grad is not None
     assert float(loss.sigma.grad[0]) == 0
+
+
+def test_the_focus_weighs_errors_at_a_landmark_and_leaves_the_widths() -> None:
+    """At the point itself the weight is 1 + focus; far away it is 1; the widths' gradient is that of plain squares."""
+    points = torch.full((1, 1, 3), 4.0)
+    slopes = []
+    for focus in (0.0, 9.0):
+        loss = HeatmapLoss(1, sigma=1.0, weight=1.0, focus=focus)
+        maps = torch.zeros(1, 1, 25, 9, 9, requires_grad=True)
+        squares, _ = loss(maps, points)
+        squares.backward()
+        assert loss.sigma.grad is not None
+        assert maps.grad is not None
+        slopes.append(float(loss.sigma.grad[0]))
+        assert maps.grad[0, 0, 4, 4, 4].item() == pytest.approx(-2 * (1 + focus))
+        near = np.exp(-0.5)
+        assert maps.grad[0, 0, 5, 4, 4].item() == pytest.approx(-2 * (1 + focus * near) * near, rel=1e-4)
+    assert slopes[0] == pytest.approx(slopes[1])
+    assert slopes[0] != 0
