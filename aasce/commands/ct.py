@@ -14,13 +14,15 @@ import numpy as np
 from aasce.api import check_device
 from aasce.commands.progress import progress
 from aasce.commands.staging import staged
-from aasce.ct.angles import SpineAngles, measure_spine, middles_of
+from aasce.ct.angles import SpineAngles, measure_spine
 from aasce.ct.base import ScanMethod, VertebraSet, vertebra_set
 from aasce.ct.pipeline import UPSIDE_DOWN, from_places, read, scan_id, vertebra_flags
+from aasce.ct.shared.labelled import body_middles
 from aasce.files import write_text
 from aasce.readers.centroids import read_centroids
 from aasce.readers.scans import ITK_SUFFIXES, NIFTI_SUFFIXES, read_scan, write_scan
 from aasce.readers.series import is_dicom
+from aasce.readers.vertebrae import HEAD_TO_FOOT, level_name
 from aasce.types import AasceError
 from aasce.volume import Kind, Volume
 from aasce.weights.scans import load_scan_method, method_of
@@ -237,7 +239,7 @@ def _measured_labels(path: Path, labels: Volume) -> ScanResult:
     """What a label map alone says; in its pictures the vertebrae stand in air."""
     if labels.data.min() < 0 or labels.data.max() > 255:
         raise AasceError(f"{path}: its numbers are no labels of VerSe (1 to 26, 28); change them")
-    places = middles_of(labels)
+    places = {label: place for label, place in body_middles(labels).items() if label in HEAD_TO_FOOT}
     if not places:
         raise AasceError(f"{path}: holds no vertebra of VerSe (1 to 26, 28); check its numbers")
     found = vertebra_set(scan_id(str(path)), places, masks=labels, method="label map")
@@ -286,8 +288,6 @@ def render_phantom(folder: Path, seed: int = 0) -> Path:
 
 def line_of(result: ScanResult) -> ScanLine:
     """What the terminal shows of a scan."""
-    from aasce.readers.vertebrae import level_name
-
     found, angles = result.found, result.angles
     labels = found.labels.tolist()
     coronal = "-" if angles.clinical is None else coronal_summary(angles, angles.clinical, (0,))

@@ -23,7 +23,7 @@ from aasce.weights.scans import resolve_scan
 from aasce.writers import provenance
 
 if TYPE_CHECKING:
-    from aasce.ct.shared.samples import LabelledScan
+    from aasce.ct.shared.labelled import LabelledScan
 
 DATA_FILE = "data.json"
 SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
@@ -127,7 +127,7 @@ def labelled_scans(folder: Path) -> Iterator[LabelledScan]:
     Raises:
         AasceError: there is none, or one of them cannot be read.
     """
-    from aasce.ct.shared.samples import LabelledScan
+    from aasce.ct.shared.labelled import LabelledScan
 
     files = [path for path in sorted(folder.rglob("*")) if path.name.lower().endswith(SUFFIXES)]
     masks = {stem: path for path in files if (stem := _masked(path)) is not None}

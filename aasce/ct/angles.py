@@ -18,7 +18,8 @@ from scipy import ndimage
 from scipy.interpolate import splev, splprep
 
 from aasce.ct.base import Surface, VertebraSet
-from aasce.ct.endplates import Body, Endplate, Frame, body_middle, find_body, front_of, upright_axes
+from aasce.ct.endplates import Body, Endplate, Frame, find_body, front_of, upright_axes
+from aasce.ct.shared.labelled import body_middles
 from aasce.geometry.cobb import cobb_angles
 from aasce.readers.vertebrae import HEAD_TO_FOOT, VERSE, level_name
 from aasce.types import AasceError, Array, CobbAngles
@@ -137,17 +138,6 @@ def measure_spine(found: VertebraSet) -> SpineAngles:
     )
 
 
-def middles_of(masks: Volume) -> dict[int, Floats]:
-    """By label of VerSe the middle (3,) of each body in world mm, from a label map alone.
-
-    Args:
-        masks: labels of VerSe; other numbers are left out.
-    """
-    boxes = ndimage.find_objects(masks.data)
-    present = [label for label in HEAD_TO_FOOT if label <= len(boxes) and boxes[label - 1] is not None]
-    return {label: body_middle(_cut_out(masks, label, boxes[label - 1])) for label in present}
-
-
 def tangents(centroids: Array, sd_mm: float = LOCALISATION_SD_MM) -> Floats:
     """(V, 3) unit vectors towards the head of a smooth line through centroids, at each of them.
 
@@ -257,7 +247,8 @@ def _measures(found: VertebraSet) -> Iterator[VertebraMeasures]:
 def _body(mask: Volume, label: int, up: Floats) -> Body | None:
     if label in WITHOUT_BODY or not mask.data.any():
         return None
-    place = body_middle(mask)  # centroids may be off by some mm, as located ones are
+    # Centroids may be off by some mm, as located ones are.
+    place = body_middles(Volume(mask.data * np.uint8(label), mask.affine, "label"))[label]
     return find_body(mask, Frame(place, upright_axes(up, front_of(mask, place, up))))
 
 

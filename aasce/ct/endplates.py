@@ -130,18 +130,6 @@ def find_body(mask: Volume, frame: Frame) -> Body | None:
     return body
 
 
-def body_middle(mask: Volume) -> Floats:
-    """(3,) world mm, about the middle of a vertebra's body: its thickest part, far from any surface.
-
-    Args:
-        mask: 1 inside the vertebra, not empty.
-    """
-    solid = ndimage.binary_fill_holes(np.pad(mask.data > 0, 1))
-    depth = ndimage.distance_transform_edt(solid, sampling=mask.spacing)
-    core = np.argwhere(depth >= 0.7 * depth.max()) - 1
-    return np.asarray(mask.to_world(core.mean(axis=0)))
-
-
 def front_of(mask: Volume, origin: Array, up: Array) -> Floats:
     """(3,) unit vector to the front of a vertebra: away from its arch, or the world's front where it has none."""
     middle = mask.to_world(np.argwhere(mask.data > 0).mean(axis=0))
