@@ -119,7 +119,7 @@ def body_middles(truth: Volume, labels: Sequence[int]) -> Places:
     """
     middles: Places = {}
     for label in labels:
-        box = ndimage.find_objects(truth.data == label)[0]
+        box = ndimage.find_objects((truth.data == label).astype(np.uint8))[0]
         mask = np.pad(truth.data[box] == label, 1)
         depth = ndimage.distance_transform_edt(mask, sampling=truth.spacing)
         smooth = ndimage.gaussian_filter(depth, 3.0 / truth.spacing)
