@@ -17,7 +17,7 @@ from aasce.commands.staging import staged
 from aasce.ct.angles import SpineAngles, measure_spine
 from aasce.ct.base import ScanMethod, VertebraSet, vertebra_set
 from aasce.ct.pipeline import UPSIDE_DOWN, from_places, read, scan_id, vertebra_flags
-from aasce.ct.shared.labelled import body_middles
+from aasce.ct.shared.middles import body_middles
 from aasce.files import write_text
 from aasce.readers.centroids import read_centroids
 from aasce.readers.scans import ITK_SUFFIXES, NIFTI_SUFFIXES, read_scan, write_scan

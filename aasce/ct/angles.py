@@ -19,7 +19,7 @@ from scipy.interpolate import splev, splprep
 
 from aasce.ct.base import Surface, VertebraSet
 from aasce.ct.endplates import Body, Endplate, Frame, find_body, front_of, upright_axes
-from aasce.ct.shared.labelled import body_middles
+from aasce.ct.shared.middles import body_middles
 from aasce.geometry.cobb import cobb_angles
 from aasce.readers.vertebrae import HEAD_TO_FOOT, VERSE, level_name
 from aasce.types import AasceError, Array, CobbAngles
