@@ -16,6 +16,9 @@ from aasce.ct.shared.grids import Floats, Shares
 NARROWEST = 0.8
 """Voxels; a narrower Gaussian would fall between voxels."""
 
+SHARPNESS = 20.0
+"""By which a heatmap of height 1 is multiplied to logits: a maximum of 1 then outweighs a million voxels of 0."""
+
 
 def gaussians(points: Tensor, sigmas: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """Gaussians of height 1.
@@ -51,11 +54,14 @@ class HeatmapLoss(nn.Module):
         focus: further weight of the squares at a landmark, which falls off as its Gaussian does. Of 150,000 voxels a
             landmark has 50, and maps of zeros are nearly right: with few steps a network stays there. 0 is the paper's.
             The widths follow the plain squares in any case.
+        naming: weight of `naming_loss`, which tells levels apart from the first step on. 0 is the paper's.
     """
 
-    def __init__(self, landmarks: int, sigma: float, weight: float, focus: float = 0.0) -> None:
+    def __init__(
+        self, landmarks: int, sigma: float, weight: float, focus: float = 0.0, naming: float = 0.0
+    ) -> None:
         super().__init__()
-        self.first, self.weight, self.focus = sigma, weight, focus
+        self.first, self.weight, self.focus, self.naming = sigma, weight, focus, naming
         self.sigma = nn.Parameter(torch.full((landmarks,), float(sigma)), requires_grad=weight > 0)
 
     def widths(self) -> Tensor:
@@ -67,7 +73,7 @@ class HeatmapLoss(nn.Module):
         return (self.first / self.widths()) ** 3
 
     def forward(self, maps: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum of squares over the voxels and mean over landmarks and batch, and the term of the widths.
+        """Sum of squares over the voxels and mean over landmarks and batch, and all other terms.
 
         Args:
             maps: (B, L, X, Y, Z).
@@ -81,7 +87,34 @@ class HeatmapLoss(nn.Module):
         off = (1 + self.focus * share.detach()) * (maps - wanted.detach()) ** 2  # for the network alone
         squares = off.sum(dim=(2, 3, 4)).mean() + plain - plain.detach()
         spread = (self.widths() ** 2 * known).sum() / known.numel()
-        return squares, self.weight * spread
+        other: Tensor = self.weight * spread
+        if self.naming > 0:
+            other = other + self.naming * naming_loss(
+                maps / self.heights().detach()[:, None, None, None], points
+            )
+        return squares, other
+
+
+def naming_loss(maps: Tensor, points: Tensor) -> Tensor:
+    """Cross-entropy of each landmark's place over all voxels of its heatmap, and of its name over all heatmaps there.
+
+    Args:
+        maps: (B, L, X, Y, Z) heatmaps, as shares of their targets' heights.
+        points: (B, L, 3) indices of their voxels, NaN for a landmark that is not there.
+
+    Returns:
+        The mean over the landmarks that are there; 0 without any.
+    """
+    size = torch.tensor(maps.shape[2:], device=points.device)
+    known = points.isfinite().all(dim=-1)
+    voxel = torch.minimum(points.nan_to_num(0.0).round().long().clamp(min=0), size - 1)
+    flat = (voxel[..., 0] * size[1] + voxel[..., 1]) * size[2] + voxel[..., 2]  # (B, L)
+    logits = SHARPNESS * maps.flatten(2)
+    place = logits.log_softmax(dim=-1).gather(-1, flat[..., None])[..., 0]
+    there = logits.gather(-1, flat[:, None].expand(-1, maps.shape[1], -1))  # (B, heatmap, landmark)
+    name = there.log_softmax(dim=1).diagonal(dim1=1, dim2=2)
+    loss: Tensor = -((place + name) * known).sum() / known.sum().clamp(min=1)
+    return loss
 
 
 def maxima(heatmap: Shares, threshold: float, most: int) -> tuple[Floats, Floats]:

@@ -7,8 +7,9 @@ voxels and are merged by the maximum; a heatmap for each vertebra, local appeara
 up) times spatial configuration (four 7x7x7 convolutions at 8 mm); squared error to Gaussians of learned widths; the
 choice of the sequence. Departures, each a setting: the network works on cells of 2x2x2 voxels, whose values become
 channels, and its heatmaps have 4 mm (`network.unshuffle`), read to fractions of a cell; group norm (`network.norm`);
-AdamW; squared errors weigh more at a vertebra (`heatmap.focus`); the first sacral vertebra has a heatmap, too
-(`labels`), which helps to count from below; a vertebra of which no maximum fits may be left out (`sequence.skipped`).
+AdamW; squared errors weigh more at a vertebra (`heatmap.focus`), and a cross-entropy tells the levels apart
+(`heatmap.naming`); the first sacral vertebra has a heatmap, too (`labels`), which helps to count from below; a vertebra
+of which no maximum fits may be left out (`sequence.skipped`).
 """
 
 from __future__ import annotations

@@ -65,7 +65,9 @@ class SpatialConfigurationNet(nn.Module):
         self.local = output(config.network.widths[0], count)
         self.configuration = SpatialConfiguration(count, config.configuration)
         heatmap = config.heatmap
-        self.targets = HeatmapLoss(count, heatmap.sigma / config.cell, heatmap.sigma_weight, heatmap.focus)
+        self.targets = HeatmapLoss(
+            count, heatmap.sigma / config.cell, heatmap.sigma_weight, heatmap.focus, heatmap.naming
+        )
 
     def forward(self, values: Tensor) -> Tensor:
         local = self.local(self.appearance(values))

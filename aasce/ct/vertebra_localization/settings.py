@@ -41,11 +41,14 @@ class HeatmapSettings(Settings):
             `sigma`.
         focus: further weight of the squared error at a vertebra, which falls off as its Gaussian does; 0 weighs all
             voxels alike, as the paper does.
+        naming: weight of the cross-entropy of each vertebra's place in its heatmap, and of its name among the heatmaps
+            there; 0 is the paper's.
     """
 
     sigma: Positive = 8.0
     sigma_weight: Weight = 5.0
     focus: Weight = 20.0
+    naming: Weight = 5.0
 
 
 class SequenceSettings(Settings):
@@ -122,7 +125,7 @@ class VertebraLocalizationConfig(SolverConfig):
     def tiny(cls) -> Self:
         """Settings that train in seconds, for tests."""
         return cls(
-            labels=(18, 19, 20, 21), spacing=4.0, size=(16, 16, 32), overlap=16, steps=40, uses=1,
+            labels=(18, 19, 20, 21), spacing=4.0, size=(16, 16, 48), overlap=32, steps=40, uses=1,
             network=UNetSettings(widths=(16, 24), unshuffle=1),
             configuration=ConfigurationSettings(pool=2, width=8, kernel=5),
             augment=AugmentSettings(

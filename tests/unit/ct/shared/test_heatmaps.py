@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aasce.ct.shared.heatmaps import HeatmapLoss, gaussians, maxima
+from aasce.ct.shared.heatmaps import HeatmapLoss, gaussians, maxima, naming_loss
 
 
 def test_a_gaussian_is_1_at_its_point_and_falls_by_its_width() -> None:
@@ -94,3 +94,13 @@ def test_the_focus_weighs_errors_at_a_landmark_and_leaves_the_widths() -> None:
         assert maps.grad[0, 0, 5, 4, 4].item() == pytest.approx(-2 * (1 + focus * near) * near, rel=1e-4)
     assert slopes[0] == pytest.approx(slopes[1])
     assert slopes[0] != 0
+
+
+def test_the_naming_loss_is_small_where_place_and_name_are_right() -> None:
+    """Maps of zeros: log 512 voxels and log 3 heatmaps; exchanged heatmaps: 20 for the place and 20 for the name."""
+    points = torch.tensor([[[2.0, 3.0, 4.0], [float("nan")] * 3, [5.0, 5.0, 1.0]]])
+    right = gaussians(points, torch.ones(3), (8, 8, 8))
+    assert naming_loss(right, points).item() < 0.01
+    assert naming_loss(0 * right, points).item() == pytest.approx(np.log(512) + np.log(3), rel=1e-5)
+    assert naming_loss(right[:, [2, 1, 0]], points).item() == pytest.approx(40, abs=0.1)
+    assert naming_loss(right, torch.full((1, 3, 3), float("nan"))).item() == 0
