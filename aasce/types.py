@@ -47,6 +47,34 @@ TURNED_FLAGS = {1: "film_on_its_side", 2: "film_upside_down", 3: "film_on_its_si
 """Clockwise quarter turns that set a film upright to the flag that says so."""
 
 
+Side: TypeAlias = Literal["left", "right"]
+
+
+@dataclass(frozen=True, slots=True)
+class FilmFacts:
+    """What is known of a film besides its pixels, kept when the pixels are gone.
+
+    Attributes:
+        film_id: that of the film.
+        path: the file it came from, None for a film made in memory.
+        frame: number of the frame in a file of several, from 1; None where the file is the film.
+        size: (H, W) px.
+        spacing: (row, column) mm, None where unknown.
+        spacing_source: see `Radiograph`.
+        patient_left: see `Radiograph`.
+        patient_left_source: see `Radiograph`.
+    """
+
+    film_id: str
+    path: Path | None
+    frame: int | None
+    size: tuple[int, int]
+    spacing: tuple[float, float] | None
+    spacing_source: str | None
+    patient_left: Side | None
+    patient_left_source: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Radiograph:
     """One film as read.
@@ -58,6 +86,9 @@ class Radiograph:
         spacing: (row, column) size of a pixel in mm, None when the file does not say.
         spacing_source: the tag or header the spacing came from ("PixelSpacing", ...), None without spacing.
         flags: what a reader must know about the film itself ("anisotropic_pixels_corrected", ...).
+        frame: number of the frame in a file of several, from 1; None where the file is the film.
+        patient_left: side of the film as read on which the patient's left lies, None when the file does not say.
+        patient_left_source: what says so ("PatientOrientation", "marker", ...), None without it.
     """
 
     film_id: str
@@ -66,6 +97,17 @@ class Radiograph:
     spacing: tuple[float, float] | None = None
     spacing_source: str | None = None
     flags: tuple[str, ...] = ()
+    frame: int | None = None
+    patient_left: Side | None = None
+    patient_left_source: str | None = None
+
+    @property
+    def facts(self) -> FilmFacts:
+        """All but the pixels and the flags."""
+        return FilmFacts(
+            self.film_id, self.path, self.frame, self.size, self.spacing, self.spacing_source,
+            self.patient_left, self.patient_left_source,
+        )  # fmt: skip
 
     @property
     def height(self) -> int:
