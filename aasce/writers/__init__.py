@@ -1,8 +1,8 @@
 """A prediction to files: tables, manifest, overlay."""
 
+from aasce.geometry.description import level_name
 from aasce.writers.manifest import Manifest, provenance, write_manifest
 from aasce.writers.tables import (
-    level_name,
     predictions_frame,
     submission_rows,
     write_csv,

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aasce.files import atomic_write
+from aasce.geometry.description import level_name
 from aasce.geometry.spine import turn_points, turned_size
 from aasce.preprocess.orientation import map_as_read, upright_film
 from aasce.types import AasceError, CobbAngles, Orientation, Radiograph, SpinePrediction, as_float
 from aasce.writers.construction import Construction, construct
 from aasce.writers.page import Box, Colour, Page, lay_out, text_width, wrap
-from aasce.writers.tables import level_name
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]

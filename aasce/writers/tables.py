@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from aasce.ensemble.combine import Measurement
 from aasce.files import atomic_write
+from aasce.geometry.description import level_name
 from aasce.scoring.tables import HEADER
-from aasce.types import VERTEBRAE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,12 +33,6 @@ COLUMNS: tuple[str, ...] = (
     "definition",
 )
 """Of predictions.csv and of the data frame that `aasce.measure` returns."""
-
-
-def level_name(first_level: int, vertebra: int) -> str:
-    """Name of a vertebra by its index in the landmarks; "#18" where the 17 levels of the challenge end."""
-    level = first_level + vertebra
-    return VERTEBRAE[level] if 0 <= level < len(VERTEBRAE) else f"#{level + 1}"
 
 
 def submission_rows(measurements: Iterable[Measurement], median: ArrayLike) -> dict[str, Floats]:
