@@ -16,6 +16,7 @@ from typer.core import TyperCommand
 
 from aasce.cli_ct import ct
 from aasce.cli_options import INTERRUPTED, USER_ERROR, Device
+from aasce.cli_predict import EnsembleCommand, predict
 from aasce.types import AasceError
 
 app = typer.Typer(
@@ -34,13 +35,6 @@ class Labels(StrEnum):
 
     official = "official"
     fixed = "fixed"
-
-
-class Definition(StrEnum):
-    """Which rule turns landmarks into three angles."""
-
-    challenge = "challenge"
-    clinical = "clinical"
 
 
 class Frame(StrEnum):
@@ -63,18 +57,6 @@ class BenchCommand(TyperCommand):
                 words.append("--from-oof")
             words.append(word)
         return super().parse_args(ctx, words)
-
-
-class EnsembleCommand(TyperCommand):
-    """A command whose `--ensemble` needs no value; only the name of a YAML file is read as one."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        options = args[: args.index("--")] if "--" in args else args
-        if "--ensemble" in options:
-            index = options.index("--ensemble")
-            if not "".join(options[index + 1 : index + 2]).endswith((".yaml", ".yml")):
-                args = [*args[:index], "--ensemble=", *args[index + 1 :]]
-        return super().parse_args(ctx, args)
 
 
 LabelsOption = Annotated[Labels, typer.Option(help="As released, or repaired by the geometric audit.")]
@@ -137,41 +119,7 @@ def train(
     )
 
 
-@app.command(cls=EnsembleCommand)
-def predict(
-    films: Annotated[
-        list[str] | None, typer.Argument(help="Films, folders, globs; the kit's rendered examples without.")
-    ] = None,
-    solver: Annotated[
-        str | None, typer.Option(help="Released name or run folder; vertebra_field without.")
-    ] = None,
-    ensemble: Annotated[
-        str | None, typer.Option(metavar="[YAML]", help="Several solvers; the kit's own without YAML.")
-    ] = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder of the results; or a .csv, for the challenge's table alone.")
-    ] = Path("aasce-out"),
-    overlay: Annotated[bool, typer.Option("--overlay", help="An overlay of each film.")] = False,
-    definition: Annotated[Definition, typer.Option(help="Rule of the angles.")] = Definition.challenge,
-    device: Device = "cpu",
-) -> None:
-    """Measure the Cobb angles of films."""
-    from aasce.commands.predict import angle_table, choose_measurer, summary
-    from aasce.commands.predict import predict as run
-    from aasce.commands.terminal import show
-    from aasce.examples import example_films
-    from aasce.readers import find_films
-
-    if films:
-        paths = find_films(films)
-    else:
-        paths = example_films()
-        print(f"no film named: measuring the {len(paths)} rendered example films of the kit", file=sys.stderr)
-    outcome = run(paths, choose_measurer(solver, ensemble, device), out, overlay, definition.value)
-    show(angle_table(outcome.measurements))
-    print(summary(outcome))
-    if outcome.failures:
-        raise typer.Exit(USER_ERROR)
+app.command(cls=EnsembleCommand)(predict)
 
 
 @app.command()

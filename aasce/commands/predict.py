@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aasce.api import Ensemble, Single, load_ensemble, load_single, measure_films
+from aasce.commands.exports import Export
 from aasce.commands.progress import watched
 from aasce.commands.staging import staged
 from aasce.ensemble import Measurement
 from aasce.solvers.registry import DEFAULT_SOLVER
-from aasce.types import AasceError, Definition, Radiograph
+from aasce.types import AasceError, Definition, FilmFacts, Radiograph
 from aasce.weights import load_solver
 from aasce.writers import Manifest, submission_rows, write_manifest, write_predictions, write_submission
 from aasce.writers.overlay import draw_overlay, save_overlay
@@ -28,12 +30,39 @@ ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
+class PredictOptions:
+    """What a call of `predict` leaves, and where.
+
+    Attributes:
+        out: a folder; or a name in .csv, which gets the challenge's table, with manifest.json beside it.
+        definition: of the angles.
+        overlay: draw an overlay of each measured film.
+        exports: further outputs, see `aasce.commands.exports`.
+        resume: go on with an interrupted run in `out`.
+    """
+
+    out: Path
+    definition: Definition = "challenge"
+    overlay: bool = False
+    exports: tuple[Export, ...] = ()
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a call of `predict` measured, and where it wrote it."""
+    """What a call of `predict` measured, and where it wrote it.
+
+    Attributes:
+        measurements: one a film.
+        table: the file to open first.
+        failures: films that could not be measured.
+        faults: outputs that could not be written.
+    """
 
     measurements: tuple[Measurement, ...]
     table: Path
     failures: int
+    faults: int = 0
 
 
 def choose_measurer(solver: str | None, ensemble: str | None, device: str) -> Single | Ensemble:
@@ -54,37 +83,55 @@ def choose_measurer(solver: str | None, ensemble: str | None, device: str) -> Si
     return load_ensemble(Path(ensemble) if ensemble else None, device)
 
 
-def predict(
-    paths: Sequence[Path],
-    measurer: Single | Ensemble,
-    out: Path,
-    overlay: bool = False,
-    definition: Definition = "challenge",
-) -> Outcome:
-    """Measures films and writes predictions.csv, submission.csv, manifest.json and overlays/<film>.jpg.
+def predict(paths: Sequence[Path], measurer: Single | Ensemble, options: PredictOptions) -> Outcome:
+    """Measures films and writes predictions.csv, submission.csv, manifest.json and what the options ask for.
 
     Args:
         paths: the films, no two of one name (`find_films`).
         measurer: the solver or the ensemble.
-        out: a folder; or a name in .csv, which gets the challenge's table, with manifest.json beside it.
-        overlay: draw an overlay of each measured film.
-        definition: of the angles.
+        options: see `PredictOptions`.
 
     Raises:
         AasceError: the solver has no angles of this definition, or the files cannot be written; nothing stays
             then.
     """
+    out = options.out
     single = out.suffix.lower() == ".csv"
+    faults = 0
     with staged(out.parent if single else out) as folder:
-        measured = []
-        for film, measurement in watched(measure_films(paths, measurer, definition), paths):
+        measured: list[Measurement] = []
+        facts: list[FilmFacts] = []
+        films = watched(measure_films(paths, measurer, options.definition), paths)
+        for path, (film, measurement) in zip(paths, films, strict=True):
             measured.append(measurement)
-            if overlay and film is not None:
+            facts.append(facts_of(path, film, measurement))
+            if options.overlay and film is not None:
                 drawn = draw_overlay(film, measurement.prediction, measurement.angles)
                 save_overlay(folder / "overlays" / f"{film.film_id}.jpg", drawn)
-        write_tables(folder, out.name if single else None, measured, measurer, definition)
+            if film is not None:
+                faults += sum(not added(export, folder, film, measurement) for export in options.exports)
+        for export in options.exports:
+            export.close(folder, sorted(zip(facts, measured, strict=True), key=lambda pair: pair[0].film_id))
+        write_tables(folder, out.name if single else None, measured, measurer, options.definition)
     table = out if single else out / "predictions.csv"
-    return Outcome(tuple(measured), table, sum(m.failure is not None for m in measured))
+    return Outcome(tuple(measured), table, sum(m.failure is not None for m in measured), faults)
+
+
+def facts_of(path: Path, film: Radiograph | None, measurement: Measurement) -> FilmFacts:
+    """Those of a film; of one that could not be read, its name and path alone."""
+    if film is not None:
+        return film.facts
+    return FilmFacts(measurement.film_id, path, None, (0, 0), None, None, None, None)
+
+
+def added(export: Export, folder: Path, film: Radiograph, measurement: Measurement) -> bool:
+    """Whether the export took the film; where it did not, a line on stderr says why."""
+    try:
+        export.add(folder, film, measurement)
+    except AasceError as error:
+        print(error, file=sys.stderr)
+        return False
+    return True
 
 
 def write_tables(
