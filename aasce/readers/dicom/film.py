@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,21 @@ def is_dicom(content: bytes) -> bool:
     return content[128:132] == b"DICM"
 
 
+def read_frames(path: Path, film_id: str, content: bytes) -> list[Radiograph]:
+    """Reads every frame as a film of its own, named "film_id#1", "film_id#2", ...; a file of one keeps its name.
+
+    Raises:
+        AasceError: as `read_dicom`.
+    """
+    with _told(path):
+        dataset = _dataset(content)
+        _refuse(path, dataset)
+        frames = _frames(dataset)
+        if frames == 1:
+            return [_film(path, film_id, dataset)]
+        return [_film(path, f"{film_id}#{frame}", dataset, frame) for frame in range(1, frames + 1)]
+
+
 def read_dicom(path: Path, film_id: str, content: bytes) -> Radiograph:
     """Reads one projection radiograph.
 
@@ -74,29 +90,51 @@ def read_dicom(path: Path, film_id: str, content: bytes) -> Radiograph:
         AasceError: the file is damaged, holds no image, several frames, or a slice of CT, MR, PET, nuclear
             medicine or ultrasound; or its compression cannot be decoded here.
     """
+    with _told(path):
+        dataset = _dataset(content)
+        _refuse(path, dataset)
+        if _frames(dataset) > 1:
+            raise AasceError(
+                f"{path}: holds {_frames(dataset)} frames; `aasce.readers.read_films` reads each as a film"
+            )
+        return _film(path, film_id, dataset)
+
+
+def _dataset(content: bytes) -> Any:
     import pydicom
 
+    return pydicom.dcmread(io.BytesIO(content), force=True)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turns what a damaged file raises into one line."""
     try:
         with warnings.catch_warnings(), _quiet():
             warnings.simplefilter("ignore")
-            return _film(path, film_id, pydicom.dcmread(io.BytesIO(content), force=True))
+            yield
     except AasceError:
         raise
     except Exception as error:  # pydicom lets every kind of exception out of a damaged header, and late
         raise AasceError(f"{path}: damaged DICOM header ({_short(error)}); export the film again") from error
 
 
-def _film(path: Path, film_id: str, dataset: Any) -> Radiograph:
-    _refuse(path, dataset)
-    pixels, flags = _display(path, dataset)
+def _frames(dataset: Any) -> int:
+    return int(dataset.get("NumberOfFrames") or 1)
+
+
+def _film(path: Path, film_id: str, dataset: Any, frame: int | None = None) -> Radiograph:
+    pixels, flags = _display(path, dataset, frame)
     spacing = pixel_spacing(dataset)
     if spacing is not None and not spacing.square:
         pixels, spacing = squared(path, pixels, spacing)
         flags.append("anisotropic_pixels_corrected")
     pixels = np.ascontiguousarray(pixels)
     if spacing is None or spacing.source is None:
-        return Radiograph(film_id, pixels, path, flags=tuple(flags))
-    return Radiograph(film_id, pixels, path, (spacing.row, spacing.column), spacing.source, tuple(flags))
+        return Radiograph(film_id, pixels, path, flags=tuple(flags), frame=frame)
+    return Radiograph(
+        film_id, pixels, path, (spacing.row, spacing.column), spacing.source, tuple(flags), frame
+    )
 
 
 def _refuse(path: Path, dataset: Any) -> None:
@@ -106,15 +144,12 @@ def _refuse(path: Path, dataset: Any) -> None:
         raise AasceError(f"{path}: {SLICES[modality]}, not a radiograph; give a film (DX, CR, RF or a scan)")
     if "PixelData" not in dataset or not dataset.get("Rows") or not dataset.get("Columns"):
         raise AasceError(f"{path}: DICOM without an image; export the film itself")
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    if frames > 1:
-        raise AasceError(f"{path}: holds {frames} frames; export the one frame to measure")
     check_size(path, (int(dataset.Rows), int(dataset.Columns)))
 
 
-def _display(path: Path, dataset: Any) -> tuple[Array, list[str]]:
+def _display(path: Path, dataset: Any, frame: int | None) -> tuple[Array, list[str]]:
     """(H, W) uint8 or uint16 of a dataset, bone bright, and flags."""
-    stored = _stored(path, dataset)
+    stored = _stored(path, dataset, frame)
     try:
         if stored.ndim == 3:
             return _colour(stored)
@@ -127,9 +162,11 @@ def _display(path: Path, dataset: Any) -> tuple[Array, list[str]]:
         raise AasceError(f"{path}: a look-up table is damaged ({_short(error)}); export it again") from error
 
 
-def _stored(path: Path, dataset: Any) -> Array:
+def _stored(path: Path, dataset: Any, frame: int | None) -> Array:
+    from pydicom.pixels import pixel_array
+
     try:
-        return np.asarray(dataset.pixel_array)
+        return np.asarray(pixel_array(dataset, index=None if frame is None else frame - 1))
     except Exception as error:  # each decoder has its own exceptions
         syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
         name = getattr(syntax, "name", "unknown")
