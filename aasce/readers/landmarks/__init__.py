@@ -1,0 +1,1 @@
+"""Landmarks that a person or a program marked on films."""
