@@ -6,6 +6,7 @@ or need is declared here with a default, so that nobody has to ask whether a met
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "weights.safetensors"
 STATE_FILE = "state.json"
+CHECKSUM = "weights_sha256"
+"""Key of state.json: SHA-256 of the weights file, in hexadecimal digits."""
 
 BLANK_FILM = "the film is blank (one grey value)"
 UNCLEAR_FLAG = "spine_unclear"
@@ -201,12 +204,14 @@ class RunState:
         target: its class as "module:Class".
         learned: values of the solver's `LearnedState`.
         training: how the weights came about.
+        checksum: SHA-256 of the weights file, None in folders from before there was one.
     """
 
     solver: str
     target: str
     learned: dict[str, Any]
     training: dict[str, Any]
+    checksum: str | None = None
 
 
 def class_target(cls: type[Solver]) -> str:
@@ -223,13 +228,16 @@ def write_run(folder: Path, solver: Solver) -> None:
 
 
 def write_state(folder: Path, state: RunState) -> None:
-    """Writes state.json."""
+    """Writes state.json, with the checksum of the weights that lie beside it by now."""
     body = {
         "solver": state.solver,
         "class": state.target,
         "learned": state.learned,
         "training": state.training,
     }
+    checksum = weights_checksum(folder)
+    if checksum is not None:
+        body[CHECKSUM] = checksum
     write_text(folder / STATE_FILE, json.dumps(body, indent=2, sort_keys=True) + "\n")
 
 
@@ -243,7 +251,8 @@ def read_state(folder: Path, solver: str | None = None) -> RunState:
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
         name = str(body["solver"])
-        state = RunState(name, str(body.get("class", name)), dict(body["learned"]), dict(body["training"]))
+        learned, training = dict(body["learned"]), dict(body["training"])
+        state = RunState(name, str(body.get("class", name)), learned, training, body.get(CHECKSUM))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         fault = f"holds no trained solver ({STATE_FILE} cannot be read)"
         raise AasceError(f"{folder}: {fault}; train one with 'aasce train --out {folder}'") from error
@@ -254,13 +263,43 @@ def read_state(folder: Path, solver: str | None = None) -> RunState:
     return state
 
 
+def weights_checksum(folder: Path) -> str | None:
+    """SHA-256 of the weights file in hexadecimal digits, None where there is none."""
+    try:
+        with (folder / WEIGHTS_FILE).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def note_weights(folder: Path) -> None:
+    """Brings the checksum in state.json up to date, once the weights beside it were written anew."""
+    if (folder / STATE_FILE).is_file():
+        write_state(folder, read_state(folder))
+
+
+def check_weights(folder: Path) -> None:
+    """Compares the weights file with its checksum: a bad sector may leave it readable, and the angles wrong.
+
+    Raises:
+        AasceError: they differ, or state.json is damaged.
+    """
+    wanted = read_state(folder).checksum if (folder / STATE_FILE).is_file() else None
+    if wanted is not None and weights_checksum(folder) not in (wanted, None):
+        raise AasceError(
+            f"{folder / WEIGHTS_FILE}: is damaged (its checksum is not the one in {STATE_FILE}); "
+            "copy the folder again, or install aasce again"
+        )
+
+
 def restore(solver: Solver, folder: Path) -> None:
     """Gives a solver what training learned, and the record of it, from its folder.
 
     Raises:
-        AasceError: state.json is missing, of another solver, or damaged.
+        AasceError: state.json is missing, of another solver, or damaged, or the weights beside it are damaged.
     """
     state = read_state(folder, solver.name)
+    check_weights(folder)
     try:
         solver.learned = solver.Learned.model_validate_json(json.dumps(state.learned))
     except ValidationError as error:
@@ -282,6 +321,7 @@ def write_numbers(folder: Path, numbers: dict[str, Array]) -> None:
 
     with atomic_write(folder / WEIGHTS_FILE) as temporary:
         temporary.write_bytes(save({name: np.ascontiguousarray(value) for name, value in numbers.items()}))
+    note_weights(folder)
 
 
 def read_numbers(folder: Path, solver: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from aasce.solvers.base import WEIGHTS_FILE, Solver, read_config, restore, write_run
+from aasce.solvers.base import WEIGHTS_FILE, Solver, note_weights, read_config, restore, write_run
 from aasce.types import AasceError
 
 
@@ -33,6 +33,7 @@ def save_weights(module: nn.Module, folder: Path) -> None:
     part = folder / f"{WEIGHTS_FILE}.part"
     save_file({k: v.half() if _rounds(v) else v for k, v in weights.items()}, part)
     part.replace(folder / WEIGHTS_FILE)
+    note_weights(folder)
 
 
 def load_weights(module: nn.Module, folder: Path) -> None:

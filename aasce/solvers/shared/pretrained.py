@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from aasce.solvers.base import WEIGHTS_FILE
+from aasce.solvers.base import WEIGHTS_FILE, check_weights
 from aasce.solvers.shared.released import released
 from aasce.types import AasceError
 
@@ -200,6 +200,7 @@ def encoder_weights(encoder: nn.Module, folder: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    check_weights(folder)
     try:
         weights = load_file(folder / WEIGHTS_FILE)
     except (OSError, SafetensorError) as error:
