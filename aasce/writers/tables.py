@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from aasce.ensemble.combine import Measurement
 from aasce.files import atomic_write
-from aasce.geometry.description import level_name
+from aasce.geometry.description import SpineDescription
 from aasce.scoring.tables import HEADER
+from aasce.types import FilmFacts
+from aasce.writers.describe import DESCRIPTION_COLUMNS, NUMBERS, description_of, description_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +23,7 @@ Floats = NDArray[np.float64]
 
 DEGREES = HEADER[1:]
 LEVELS: tuple[str, ...] = tuple(f"{what}{j}" for j in (1, 2, 3) for what in ("upper", "lower", "apex"))
-"""upper1 and lower1 are the end vertebrae of an1, apex1 its apex, and so on."""
+"""upper1 and lower1 are the end vertebrae of an1, apex1 its apical vertebra or disc ("T11-12"), and so on."""
 
 COLUMNS: tuple[str, ...] = (
     *HEADER,
@@ -31,6 +33,7 @@ COLUMNS: tuple[str, ...] = (
     "failure",
     "solver",
     "definition",
+    *DESCRIPTION_COLUMNS,
 )
 """Of predictions.csv and of the data frame that `aasce.measure` returns."""
 
@@ -73,31 +76,45 @@ def write_submission(path: Path | str, rows: Mapping[str, ArrayLike]) -> None:
     write_csv(path, frame, "%.4f")
 
 
-def predictions_frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
+def predictions_frame(
+    measurements: Iterable[Measurement], facts: Mapping[str, FilmFacts] | None = None
+) -> pd.DataFrame:
     """One row a film, in the order given, in the columns of predictions.csv.
 
     Angles are degrees, NaN for a film that failed; `failure` then says why. The end vertebrae and the apex of each
     angle are given by name ("T5"), "" where unknown. Flags are parted by ";".
+
+    Args:
+        measurements: one a film.
+        facts: by film; without a film's, its row has no mm and names no side of the patient.
 
     Raises:
         ValueError: an angle is negative or not finite.
     """
     import pandas as pd
 
-    rows = [_full_row(m) for m in measurements]
-    kinds = dict.fromkeys((*DEGREES, "confidence"), np.float64)
+    known = facts or {}
+    rows = [_full_row(m, known.get(m.film_id)) for m in measurements]
+    kinds = dict.fromkeys((*DEGREES, "confidence", *NUMBERS), np.float64)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds)
 
 
-def write_predictions(path: Path | str, measurements: Iterable[Measurement]) -> None:
+def write_predictions(
+    path: Path | str, measurements: Iterable[Measurement], facts: Mapping[str, FilmFacts] | None = None
+) -> None:
     """Writes predictions.csv (`COLUMNS`), films sorted as text, whole or not at all.
 
     A failed film keeps its row: its angles are empty and `failure` says why.
 
+    Args:
+        path: the CSV.
+        measurements: one a film.
+        facts: see `predictions_frame`.
+
     Raises:
         AasceError: the file cannot be written.
     """
-    frame = predictions_frame(sorted(measurements, key=lambda m: m.film_id))
+    frame = predictions_frame(sorted(measurements, key=lambda m: m.film_id), facts)
     frame["confidence"] = frame["confidence"].map("{:.3f}".format)
     write_csv(path, frame, "%.4f")
 
@@ -119,26 +136,23 @@ def _checked(name: str, degrees: ArrayLike) -> Floats:
     return np.asarray(values + 0.0)  # + 0.0: no "-0.0000"
 
 
-def _full_row(m: Measurement) -> tuple[object, ...]:
-    p = m.prediction
+def _full_row(m: Measurement, facts: FilmFacts | None) -> tuple[object, ...]:
+    p, description = m.prediction, description_of(facts, m)
     return (
         p.film_id,
         *(_checked(m.film_id, m.angles.degrees) if m.angles is not None else (np.nan,) * 3),
         p.confidence,
-        *_vertebrae(m),
+        *_levels(description),
         ";".join(p.flags),
         " ".join((p.failure or "").split()),
         p.solver,
         m.angles.definition if m.angles is not None else "",
+        *description_row(description, facts, p.first_level),
     )
 
 
-def _vertebrae(m: Measurement) -> list[str]:
+def _levels(description: SpineDescription | None) -> list[str]:
     """Upper end, lower end and apex of each curve by name; empty where unknown."""
-    cells: list[str] = []
-    for j in range(3):
-        ends = m.angles.end_vertebrae[j] if m.angles is not None else None
-        apex = m.angles.apices[j] if m.angles is not None else None
-        levels = [*(ends or (None, None)), apex]
-        cells += ["" if v is None else level_name(m.prediction.first_level, v) for v in levels]
-    return cells
+    if description is None:
+        return [""] * len(LEVELS)
+    return [name for curve in description.curves for name in (curve.upper, curve.lower, curve.apex)]

@@ -16,7 +16,7 @@ import pytest
 from aasce import __version__
 from aasce.ensemble import Measurement, combine
 from aasce.scoring import read_angles_csv, score
-from aasce.types import AasceError, CobbAngles, SpinePrediction
+from aasce.types import AasceError, CobbAngles, FilmFacts, SpinePrediction
 from aasce.writers import (
     Manifest,
     level_name,
@@ -89,7 +89,7 @@ def test_full_table_names_ends_apex_flags_and_failure(tmp_path: Path) -> None:
     write_predictions(tmp_path / "predictions.csv", films)
     with (tmp_path / "predictions.csv").open(newline="") as stream:
         first, second = csv.DictReader(stream)
-    assert list(first) == [
+    assert list(first)[:18] == [
         "name",
         "an1",
         "an2",
@@ -118,6 +118,14 @@ def test_full_table_names_ends_apex_flags_and_failure(tmp_path: Path) -> None:
     assert (first["solver"], first["definition"]) == ("s", "challenge")
     assert [second[c] for c in ("name", "an1", "an2", "an3", "upper1")] == ["z", "", "", "", ""]
     assert second["failure"] == "no spine"
+    # apex T10: by the apex, whatever the challenge's column is called; an3 has no apex and so no name
+    assert (first["region1"], first["region2"], first["region3"]) == (
+        "main thoracic",
+        "proximal thoracic",
+        "",
+    )
+    assert (first["severity1"], first["severity2"], second["severity1"]) == ("severe", "mild", "")
+    assert {first[c] for c in ("convex1", "t1_shift_mm", "wedging_T5_deg", "sides_from")} == {""}
 
 
 def test_full_table_can_be_scored_unless_a_film_failed(tmp_path: Path) -> None:
@@ -140,6 +148,34 @@ def test_the_frame_holds_numbers_in_the_order_given() -> None:
     assert frame["confidence"].tolist() == [0.875, 0.0, 0.875]
     good = frame[frame["failure"] == ""]
     assert score(good, good).smape == 0
+
+
+def test_the_table_takes_mm_and_sides_from_the_films_facts(tmp_path: Path) -> None:
+    y = 100.0 + 40 * np.arange(17)
+    box = np.array([[-20, -15], [20, -15], [-20, 15], [20, 15]])
+    landmarks = np.stack([np.full(17, 300.0), y], axis=1)[:, None] + box
+    landmarks[0, :, 0] += 30  # T1, to the right of L5
+    landmarks[4, [1, 3], 1] -= (
+        8  # T5: its right side is higher, so that the spine is convex to the right of the film
+    )
+    prediction = SpinePrediction("a", (900, 600), landmarks, solver="s")
+    ends = ((4, 12), (4, 4), (12, 12))
+    measured = Measurement(prediction, CobbAngles(np.array([11.3, 0.0, 0.0]), "challenge", ends))
+    facts = FilmFacts("a", None, None, (900, 600), (0.5, 0.5), "PixelSpacing", "right", "PatientOrientation")
+    write_predictions(tmp_path / "known.csv", [measured], {"a": facts})
+    write_predictions(tmp_path / "unknown.csv", [measured])
+    known, unknown = (
+        next(csv.DictReader((tmp_path / f"{name}.csv").read_text().splitlines()))
+        for name in ("known", "unknown")
+    )
+    assert (known["convex1"], unknown["convex1"]) == ("left", "image right")
+    assert (known["sides_from"], unknown["sides_from"]) == ("PatientOrientation", "")
+    assert (known["t1_shift_mm"], unknown["t1_shift_mm"]) == ("15.0000", "")
+    assert (known["trunk_height_mm"], known["spacing_from"]) == (
+        "335.0000",
+        "PixelSpacing",
+    )  # 16 * 40 + 30 px
+    assert (unknown["t1_tilt_deg"], unknown["wedging_T5_deg"]) == ("0.0000", "0.0000")
 
 
 def test_level_names() -> None:
