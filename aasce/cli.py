@@ -17,6 +17,7 @@ from typer.core import TyperCommand
 from aasce.cli_ct import ct
 from aasce.cli_options import INTERRUPTED, USER_ERROR, Device
 from aasce.cli_predict import EnsembleCommand, predict
+from aasce.cli_readings import agree
 from aasce.types import AasceError
 
 app = typer.Typer(
@@ -120,6 +121,7 @@ def train(
 
 
 app.command(cls=EnsembleCommand)(predict)
+app.command()(agree)
 
 
 @app.command()

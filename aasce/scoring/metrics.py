@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,11 +72,51 @@ def pearson(x: Floats, y: Floats) -> float | None:
     return float(np.clip(a @ b / scale, -1.0, 1.0)) if scale > 0 else None
 
 
+@dataclass(frozen=True, slots=True)
+class MeanSquares:
+    """Two-way analysis of variance of n targets read by k readers, one reading each.
+
+    Attributes:
+        targets, readers, residual: mean squares; BMS, JMS and EMS of Shrout and Fleiss.
+        n, k: number of targets and of readers.
+    """
+
+    targets: float
+    readers: float
+    residual: float
+    n: int
+    k: int
+
+
+def mean_squares(ratings: ArrayLike) -> MeanSquares | None:
+    """Splits the variance of (n targets, k readers); None for fewer than two of either."""
+    values = np.asarray(ratings, dtype=np.float64)
+    n, k = values.shape
+    if n < 2 or k < 2:
+        return None
+    grand = values.mean()
+    rows, columns = values.mean(axis=1), values.mean(axis=0)
+    residual = values - rows[:, None] - columns[None, :] + grand
+    return MeanSquares(
+        k * float(((rows - grand) ** 2).sum()) / (n - 1),
+        n * float(((columns - grand) ** 2).sum()) / (k - 1),
+        float((residual**2).sum()) / ((n - 1) * (k - 1)),
+        n,
+        k,
+    )
+
+
+def absolute_agreement(parts: MeanSquares) -> float | None:
+    """ICC(2,1): (BMS - EMS) / (BMS + (k - 1) EMS + k (JMS - EMS) / n); None when nothing varies."""
+    between, judges, error = parts.targets, parts.readers, parts.residual
+    denominator = between + (parts.k - 1) * error + parts.k * (judges - error) / parts.n
+    return (between - error) / denominator if denominator > 0 else None
+
+
 def icc_2_1(ratings: Floats) -> float | None:
     """ICC(2,1): two-way random effects, absolute agreement, single rater.
 
-    Shrout and Fleiss, Psychological Bulletin 86 (1979) 420-428:
-    (BMS - EMS) / (BMS + (k - 1) EMS + k (JMS - EMS) / n).
+    Shrout and Fleiss, Psychological Bulletin 86 (1979) 420-428.
 
     Args:
         ratings: (n targets, k raters).
@@ -83,17 +124,8 @@ def icc_2_1(ratings: Floats) -> float | None:
     Returns:
         None for fewer than two targets or raters, or when nothing varies.
     """
-    n, k = ratings.shape
-    if n < 2 or k < 2:
-        return None
-    grand = ratings.mean()
-    rows, columns = ratings.mean(axis=1), ratings.mean(axis=0)
-    residual = ratings - rows[:, None] - columns[None, :] + grand
-    between = k * float(((rows - grand) ** 2).sum()) / (n - 1)
-    judges = n * float(((columns - grand) ** 2).sum()) / (k - 1)
-    error = float((residual**2).sum()) / ((n - 1) * (k - 1))
-    denominator = between + (k - 1) * error + k * (judges - error) / n
-    return (between - error) / denominator if denominator > 0 else None
+    parts = mean_squares(ratings)
+    return None if parts is None else absolute_agreement(parts)
 
 
 def bland_altman(predicted: Floats, truth: Floats) -> tuple[float, tuple[float, float] | None]:
