@@ -16,7 +16,7 @@ from typer.core import TyperCommand
 
 from aasce.cli_ct import ct
 from aasce.cli_options import INTERRUPTED, USER_ERROR, Device
-from aasce.cli_predict import EnsembleCommand, predict
+from aasce.cli_predict import Definition, EnsembleCommand, predict
 from aasce.cli_readings import agree
 from aasce.types import AasceError
 
@@ -122,6 +122,33 @@ def train(
 
 app.command(cls=EnsembleCommand)(predict)
 app.command()(agree)
+
+
+@app.command("measure-landmarks")
+def measure_landmarks(
+    files: Annotated[
+        list[Path], typer.Argument(help="predictions.json, COCO, LabelMe, Slicer markups, CSV of corners.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("aasce-measured"),
+    definition: Annotated[Definition, typer.Option(help="Rule of the angles.")] = Definition.challenge,
+    height: Annotated[
+        int | None, typer.Option(min=1, help="Rows of the films, where a file does not say.")
+    ] = None,
+) -> None:
+    """Measure the Cobb angles of landmarks that were corrected or marked by hand."""
+    from aasce.commands.measure_landmarks import measure_landmarks as run
+    from aasce.commands.measure_landmarks import summary
+    from aasce.commands.predict import angle_table
+    from aasce.commands.terminal import show
+
+    outcome = run(files, out, definition.value, height)
+    for fault in outcome.faults:
+        print(fault, file=sys.stderr)
+    if outcome.rows:
+        show(angle_table(outcome.measurements))
+        print(summary(outcome, out))
+    if outcome.failures:
+        raise typer.Exit(USER_ERROR)
 
 
 @app.command()

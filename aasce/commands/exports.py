@@ -8,6 +8,7 @@ from typing import Protocol
 
 from aasce.ensemble import Measurement
 from aasce.types import FilmFacts, Radiograph
+from aasce.writers.landmarks import check_formats, write_landmarks
 
 
 class Export(Protocol):
@@ -37,6 +38,21 @@ class Export(Protocol):
         ...
 
 
+class Landmarks:
+    """Landmarks in the formats of annotation programs (`--format`)."""
+
+    def __init__(self, formats: tuple[str, ...]) -> None:
+        check_formats(formats)
+        self.formats = formats
+
+    def add(self, folder: Path, film: Radiograph, measurement: Measurement) -> None:
+        """Nothing: landmarks need no pixels."""
+
+    def close(self, folder: Path, measured: Sequence[tuple[FilmFacts, Measurement]]) -> None:
+        """Writes every film in every format."""
+        write_landmarks(folder, measured, self.formats)
+
+
 def exports_of(
     formats: Sequence[str] = (), dicom: Sequence[str] = (), report: bool = False, identify: bool = False
 ) -> list[Export]:
@@ -52,4 +68,6 @@ def exports_of(
         AasceError: a name is unknown.
     """
     found: list[Export] = []
+    if formats:
+        found.append(Landmarks(tuple(formats)))
     return found

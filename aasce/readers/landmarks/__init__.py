@@ -1,1 +1,5 @@
-"""Landmarks that a person or a program marked on films."""
+"""Landmarks that the kit, a person or another program marked on films."""
+
+from aasce.readers.landmarks.files import read_landmarks
+
+__all__ = ["read_landmarks"]

@@ -1,23 +1,61 @@
-"""One film of predictions.json back to a prediction; `aasce.writers.records` writes it and names its keys."""
+"""predictions.json back to predictions; `aasce.writers.records` writes it, docs/pages/files.md names its keys."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from aasce.readers.landmarks.fields import (
+    Floats,
+    Json,
+    count,
+    entries,
+    get,
+    number,
+    numbers,
+    optional_text,
+    pair,
+    shown,
+    text,
+)
 from aasce.readers.landmarks.levels import level_index
 from aasce.types import CORNERS, CobbAngles, Definition, FilmFacts, Orientation, Side, SpinePrediction
 
-Floats = NDArray[np.float64]
-Json = Mapping[str, Any]
+Choice = TypeVar("Choice")
 
 VERSION = 1
 """Of predictions.json; it grows when a key changes its meaning or goes."""
+
+DEFINITIONS: dict[str, Definition] = {"challenge": "challenge", "clinical": "clinical"}
+SIDES: dict[str, Side] = {"left": "left", "right": "right"}
+
+
+def films_of(content: Json) -> list[tuple[FilmFacts, SpinePrediction]]:
+    """Facts and landmarks of each film, without the angles that a solver regressed: the landmarks are measured anew.
+
+    A film whose landmarks cannot be read fails with the reason; flags, confidence and solver are the file's.
+
+    Raises:
+        ValueError: the file is of a later version, or what a film is cannot be read, in one line.
+    """
+    version = get(content, "version")
+    if version != VERSION:
+        raise ValueError(f"version {shown(version)} is not known to this kit, which reads version {VERSION}")
+    films = []
+    for k, record in enumerate(entries(content, "films")):
+        try:
+            facts = facts_of(record)
+        except ValueError as error:
+            raise ValueError(f"film {k + 1}: {error}") from None
+        try:
+            prediction = prediction_of({**record, "regressed": None})
+        except ValueError as error:
+            prediction = SpinePrediction(facts.film_id, facts.size, failure=str(error))
+        films.append((facts, prediction))
+    return films
 
 
 def facts_of(record: Json) -> FilmFacts:
@@ -26,17 +64,17 @@ def facts_of(record: Json) -> FilmFacts:
     Raises:
         ValueError: a key is missing or holds something else than it should, in one line.
     """
-    height, width = (_whole(record, "size", v) for v in _list(record, "size", 2))
-    spacing = _list(record, "spacing_mm", 2) if _key(record, "spacing_mm") is not None else None
+    height, width = (count(side, "size") for side in entries(record, "size", 2))
+    file, frame, left = optional_text(record, "file"), get(record, "frame"), get(record, "patient_left")
     return FilmFacts(
-        film_id=_text(record, "film"),
-        path=Path(_text(record, "file")) if _key(record, "file") is not None else None,
-        frame=None if _key(record, "frame") is None else _whole(record, "frame", record["frame"]),
+        film_id=text(record, "film"),
+        path=None if file is None else Path(file),
+        frame=None if frame is None else count(frame, "frame"),
         size=(height, width),
-        spacing=None if spacing is None else (float(spacing[0]), float(spacing[1])),
-        spacing_source=record.get("spacing_source"),
-        patient_left=cast("Side | None", record.get("patient_left")),
-        patient_left_source=record.get("patient_left_source"),
+        spacing=pair(record, "spacing_mm"),
+        spacing_source=optional_text(record, "spacing_source"),
+        patient_left=_one_of(SIDES, left, "patient_left") if left is not None else None,
+        patient_left_source=optional_text(record, "patient_left_source"),
     )
 
 
@@ -46,23 +84,22 @@ def prediction_of(record: Json) -> SpinePrediction:
     Raises:
         ValueError: as in `facts_of`.
     """
-    first = level_index(_text(record, "first_level"))
+    first = level_index(text(record, "first_level"))
     landmarks, confidence = _landmarks(record, first)
-    turns = _key(record, "orientation")
-    failure = _key(record, "failure")
-    centreline = _key(record, "centreline")
+    lay = get(record, "orientation")
+    centreline = get(record, "centreline")
     return SpinePrediction(
-        film_id=_text(record, "film"),
+        film_id=text(record, "film"),
         size=facts_of(record).size,
         landmarks=landmarks,
         landmark_confidence=confidence,
-        centerline=None if centreline is None else _points(centreline, "centreline"),
-        angles=angles_of(_key(record, "regressed"), first),
-        orientation=Orientation(int(turns["turns"]), bool(turns["negative"])),
-        confidence=float(_key(record, "confidence")),
-        flags=tuple(str(flag) for flag in _key(record, "flags")),
-        solver=str(_key(record, "solver")),
-        failure=None if failure is None else str(failure),
+        centerline=None if centreline is None else _points(entries(record, "centreline"), "centreline"),
+        angles=angles_of(get(record, "regressed"), first),
+        orientation=Orientation(int(number(get(lay, "turns"), "turns")) % 4, bool(get(lay, "negative"))),
+        confidence=number(get(record, "confidence"), "confidence"),
+        flags=tuple(str(flag) for flag in entries(record, "flags")),
+        solver=text(record, "solver"),
+        failure=optional_text(record, "failure"),
         first_level=first,
     )
 
@@ -79,76 +116,49 @@ def angles_of(angles: Json | None, first_level: int) -> CobbAngles | None:
     """
     if angles is None:
         return None
-    definition, shape, curves = (_key(angles, key) for key in ("definition", "shape", "curves"))
 
     def vertebra(curve: Json, key: str) -> int | None:
-        level = _key(curve, key)
+        level = optional_text(curve, key)
         return None if level is None else level_index(level) - first_level
 
-    ends: list[tuple[int, int] | None] = []
-    for curve in curves:
-        upper, lower = vertebra(curve, "upper"), vertebra(curve, "lower")
-        ends.append(None if upper is None or lower is None else (upper, lower))
+    curves = entries(angles, "curves", 3)
+    pairs = [(vertebra(curve, "upper"), vertebra(curve, "lower")) for curve in curves]
+    shape = optional_text(angles, "shape")
     return CobbAngles(
-        np.array([_number(_key(curve, "degrees")) for curve in curves]),
-        cast(Definition, definition),
-        tuple(ends),
+        np.array([number(get(curve, "degrees"), "degrees") for curve in curves]),
+        _one_of(DEFINITIONS, get(angles, "definition"), "definition"),
+        tuple(None if upper is None or lower is None else (upper, lower) for upper, lower in pairs),
         tuple(vertebra(curve, "apex") for curve in curves),
-        tuple(str(_key(curve, "column")) for curve in curves),
-        cast("Literal['C', 'S'] | None", shape),
+        tuple(text(curve, "column") for curve in curves),
+        None if shape is None else "C" if shape == "C" else "S",
     )
 
 
 def _landmarks(record: Json, first: int) -> tuple[Floats | None, Floats | None]:
     """(V, 4, 2) px and (V, 4) confidence."""
-    entries = _key(record, "landmarks")
-    if entries is None:
+    if get(record, "landmarks") is None:
         return None, None
-    for v, entry in enumerate(entries):
-        if level_index(_text(entry, "level")) != first + v:
-            raise ValueError(f"level {entry['level']!r} is out of order; levels run down from `first_level`")
-    points = [[_list(entry, corner, 2) for corner in CORNERS] for entry in entries]
-    landmarks = _points(points, "landmarks").reshape(-1, 4, 2)
-    if any(_key(entry, "confidence") is None for entry in entries) or not entries:
-        return landmarks, None
-    return landmarks, _points([_list(entry, "confidence", 4) for entry in entries], "confidence")
+    points, confidence = [], []
+    for v, entry in enumerate(entries(record, "landmarks")):
+        level = text(entry, "level")
+        if level_index(level) != first + v:
+            raise ValueError(f"{level} is out of order in 'landmarks': levels run down from 'first_level'")
+        try:
+            points.append([numbers(entry, corner, 2) for corner in CORNERS])
+            confidence.append(None if get(entry, "confidence") is None else numbers(entry, "confidence", 4))
+        except ValueError as error:
+            raise ValueError(f"{level}: {error}") from None
+    known = [values for values in confidence if values is not None]
+    landmarks = np.array(points, dtype=np.float64).reshape(-1, 4, 2)
+    return landmarks, np.array(known) if known and len(known) == len(points) else None
 
 
-def _key(record: Json, key: str) -> Any:
-    if not isinstance(record, Mapping):
-        raise ValueError(f"{key!r} is looked for in {str(record)[:40]!r}, which is no object")
-    if key not in record:
-        raise ValueError(f"key {key!r} is missing")
-    return record[key]
+def _points(values: Any, key: str) -> Floats:
+    """(N, 2) px."""
+    return np.array([numbers({key: point}, key, 2) for point in values], dtype=np.float64).reshape(-1, 2)
 
 
-def _text(record: Json, key: str) -> str:
-    value = _key(record, key)
-    if not isinstance(value, str):
-        raise ValueError(f"{key!r} is a text, not {str(value)[:40]}")
-    return value
-
-
-def _list(record: Json, key: str, length: int) -> Sequence[Any]:
-    value = _key(record, key)
-    if not isinstance(value, list) or len(value) != length:
-        raise ValueError(f"{key!r} is a list of {length} numbers, not {str(value)[:40]}")
-    return value
-
-
-def _whole(record: Json, key: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{key!r} is a whole number of 1 or more, not {str(record[key])[:40]}")
-    return value
-
-
-def _number(value: Any) -> float:
-    """JSON knows no NaN: what was not finite stands as null."""
-    return math.nan if value is None else float(value)
-
-
-def _points(value: Any, key: str) -> Floats:
-    try:
-        return np.array(value, dtype=np.float64)  # null becomes NaN
-    except (TypeError, ValueError):
-        raise ValueError(f"{key!r} holds something that is no number") from None
+def _one_of(choices: Mapping[str, Choice], value: Any, key: str) -> Choice:
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{key!r} is {' or '.join(map(repr, choices))}, not {shown(value)}")
+    return choices[value]
