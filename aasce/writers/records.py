@@ -123,14 +123,15 @@ def _both(measurement: Measurement) -> dict[str, Any]:
     for definition in DEFINITIONS:
         if own is not None and own.definition == definition:
             angles: CobbAngles | None = own
-            source = "members" if measurement.members else "landmarks" if p.angles is None else "regression"
+            regressed = p.angles is not None and p.angles.definition == definition
+            source = "members" if measurement.members else "regression" if regressed else "landmarks"
         else:
-            angles, source = None if own is None else measured_anew(p, definition), "landmarks"
+            angles, source = None if own is None else _anew(p, definition), "landmarks"
         found[definition] = None if angles is None else {"source": source, **_angles(angles, p.first_level)}
     return found
 
 
-def measured_anew(prediction: SpinePrediction, definition: Definition) -> CobbAngles | None:
+def _anew(prediction: SpinePrediction, definition: Definition) -> CobbAngles | None:
     """Angles of the landmarks alone; None without landmarks that can be measured."""
     if prediction.landmarks is None:
         return None

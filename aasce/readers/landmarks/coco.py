@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from aasce.readers.films import film_name
+from aasce.readers import film_name
 from aasce.readers.landmarks.fields import (
     Json,
     count,

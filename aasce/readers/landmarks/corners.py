@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 
@@ -26,7 +27,7 @@ def films_of(text: str) -> list[MarkedFilm]:
     Raises:
         ValueError: a cell cannot be read, in one line that names the line of the table.
     """
-    rows = csv.DictReader(text.splitlines())
+    rows = csv.DictReader(io.StringIO(text, newline=""))
     rows.fieldnames = [name.strip().lower() for name in rows.fieldnames or ()]
     marks: dict[str, list[Mark]] = {}
     sizes: dict[str, tuple[int, int]] = {}

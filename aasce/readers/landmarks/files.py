@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ def read_landmarks(path: Path | str, height: int | None = None) -> list[tuple[Fi
             return _films_of_json(path, _parsed(text), height)
         if corners.is_table(text):
             return _landmarks(corners.films_of(text), height)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, csv.Error) as error:
         raise AasceError(f"{path}: {' '.join(str(error).split())}") from error
     raise AasceError(f"{path}: no landmarks in it that can be read; give {FORMATS}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aasce.readers.films import film_name
+from aasce.readers import film_name
 from aasce.readers.landmarks.fields import Json, count, entries, numbers, optional_text, pair, text
 from aasce.readers.landmarks.marks import Mark, MarkedFilm
 from aasce.types import CORNERS

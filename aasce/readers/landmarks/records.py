@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,7 +37,8 @@ SIDES: dict[str, Side] = {"left": "left", "right": "right"}
 def films_of(content: Json) -> list[tuple[FilmFacts, SpinePrediction]]:
     """Facts and landmarks of each film, without the angles that a solver regressed: the landmarks are measured anew.
 
-    A film whose landmarks cannot be read fails with the reason; flags, confidence and solver are the file's.
+    A film whose landmarks cannot be read fails with the reason. One that failed and has landmarks, which somebody may
+    have corrected, is to be measured. Flags, confidence and solver are the file's.
 
     Raises:
         ValueError: the file is of a later version, or what a film is cannot be read, in one line.
@@ -52,6 +54,8 @@ def films_of(content: Json) -> list[tuple[FilmFacts, SpinePrediction]]:
             raise ValueError(f"film {k + 1}: {error}") from None
         try:
             prediction = prediction_of({**record, "regressed": None})
+            if prediction.landmarks is not None:
+                prediction = replace(prediction, failure=None)
         except ValueError as error:
             prediction = SpinePrediction(facts.film_id, facts.size, failure=str(error))
         films.append((facts, prediction))
@@ -95,7 +99,7 @@ def prediction_of(record: Json) -> SpinePrediction:
         landmark_confidence=confidence,
         centerline=None if centreline is None else _points(entries(record, "centreline"), "centreline"),
         angles=angles_of(get(record, "regressed"), first),
-        orientation=Orientation(int(number(get(lay, "turns"), "turns")) % 4, bool(get(lay, "negative"))),
+        orientation=Orientation(_turns(lay), bool(get(lay, "negative"))),
         confidence=number(get(record, "confidence"), "confidence"),
         flags=tuple(str(flag) for flag in entries(record, "flags")),
         solver=text(record, "solver"),
@@ -151,6 +155,13 @@ def _landmarks(record: Json, first: int) -> tuple[Floats | None, Floats | None]:
     known = [values for values in confidence if values is not None]
     landmarks = np.array(points, dtype=np.float64).reshape(-1, 4, 2)
     return landmarks, np.array(known) if known and len(known) == len(points) else None
+
+
+def _turns(lay: Json) -> int:
+    turns = get(lay, "turns")
+    if turns not in (0, 1, 2, 3):
+        raise ValueError(f"'turns' is 0, 1, 2 or 3, not {shown(turns)}")
+    return int(turns)
 
 
 def _points(values: Any, key: str) -> Floats:

@@ -64,5 +64,6 @@ def markups_of(facts: FilmFacts, measurement: Measurement, placing: Placing) -> 
         "locked": False,
         "labelFormat": "%N-%d",
         "controlPoints": points,
+        "display": {"pointLabelsVisibility": True, "textScale": 1.5, "glyphType": "Cross2D"},
     }
     return {"@schema": SCHEMA, "film": json.dumps(about), "markups": [markup]}
