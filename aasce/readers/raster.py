@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+from aasce.readers.greys import grey, is_colourful, stretched
 from aasce.readers.limits import check_size
 from aasce.types import AasceError, Array, Radiograph
 
@@ -65,41 +66,6 @@ def read_raster(path: Path, film_id: str, content: bytes) -> Radiograph:
         pixels = stretched(pixels)
         flags.append("intensity_rescaled")
     return Radiograph(film_id, np.ascontiguousarray(pixels), path, flags=tuple(flags))
-
-
-def grey(colour: Array) -> Array:
-    """(H, W, 3) RGB to (H, W) luminance of the same type."""
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(colour), cv2.COLOR_RGB2GRAY))
-
-
-def stretched(values: Array) -> Array:
-    """Any numbers to uint16, the least to 0 and the greatest to 65535; constant and not finite ones to 0."""
-    finite = np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(finite.min()), float(finite.max())
-    if high <= low:
-        return np.zeros(finite.shape, dtype=np.uint16)
-    return np.asarray(np.rint((finite - low) * (65535.0 / (high - low))), dtype=np.uint16)
-
-
-def is_colourful(colour: Array) -> bool:
-    """True for an image whose hue differs at one and the same brightness, as a photograph's does.
-
-    A tinted or sepia radiograph has one hue a brightness and passes; so do coloured marks drawn on a film,
-    which cover less than the 8 % of it that count.
-
-    Args:
-        colour: (H, W, 3) RGB, uint8 or uint16.
-    """
-    step = max(1, max(colour.shape[:2]) // 256)
-    scale = 257.0 if colour.dtype == np.uint16 else 1.0
-    rgb = colour[::step, ::step].reshape(-1, 3).astype(np.float64) / scale
-    # Opponent colours of Hasler and Suesstrunk, "Measuring colourfulness in natural images", 2003.
-    chroma = np.stack([rgb[:, 0] - rgb[:, 1], (rgb[:, 0] + rgb[:, 1]) / 2 - rgb[:, 2]], axis=1)
-    level = (rgb.mean(axis=1) // 16).astype(int)
-    for step_of_grey in np.unique(level):
-        chosen = level == step_of_grey
-        chroma[chosen] -= np.median(chroma[chosen], axis=0)
-    return bool((np.hypot(chroma[:, 0], chroma[:, 1]) > 16.0).mean() > 0.08)
 
 
 @contextmanager

@@ -1,67 +1,54 @@
-"""DICOM to a film: display values, bone bright, square pixels, the spacing with the tag it came from."""
+"""One DICOM file to one film, or to one film a frame."""
 
 from __future__ import annotations
 
-import io
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from aasce.readers.limits import check_size
-from aasce.readers.raster import grey, is_colourful, stretched
+from aasce.readers.dicom.display import monochrome
+from aasce.readers.dicom.functional import with_frame
+from aasce.readers.dicom.header import header_flags, parsed, patient_left, refuse
+from aasce.readers.dicom.pixels import PIXELS_DAMAGED, frame_count, stored_frame
+from aasce.readers.dicom.spacing import pixel_spacing, squared
+from aasce.readers.greys import grey, is_colourful, stretched
 from aasce.types import AasceError, Array, Radiograph
-
-SLICES = {
-    "CT": "a CT slice",
-    "MR": "an MR slice",
-    "PT": "a PET slice",
-    "NM": "a nuclear image",
-    "US": "an ultrasound image",
-}
-_SLICE_CLASSES = {  # SOP class UIDs, PS3.4 annex B.5
-    "1.2.840.10008.5.1.4.1.1.2": "CT",
-    "1.2.840.10008.5.1.4.1.1.2.1": "CT",
-    "1.2.840.10008.5.1.4.1.1.2.2": "CT",
-    "1.2.840.10008.5.1.4.1.1.4": "MR",
-    "1.2.840.10008.5.1.4.1.1.4.1": "MR",
-    "1.2.840.10008.5.1.4.1.1.4.4": "MR",
-    "1.2.840.10008.5.1.4.1.1.128": "PT",
-    "1.2.840.10008.5.1.4.1.1.20": "NM",
-    "1.2.840.10008.5.1.4.1.1.6.1": "US",
-}
-_ISOTROPIC = 1e-3  # a relative difference of spacings below this turns no line by more than 0.03 degrees
-_MAGNIFICATION = "EstimatedRadiographicMagnificationFactor"
-
-
-@dataclass(frozen=True, slots=True)
-class Spacing:
-    """Size of a pixel as a file states it.
-
-    Attributes:
-        row: mm between rows (or a bare ratio when `source` is None).
-        column: mm between columns (or a bare ratio).
-        source: the tag it came from, None when only the ratio of the two is known.
-    """
-
-    row: float
-    column: float
-    source: str | None
-
-    @property
-    def square(self) -> bool:
-        return abs(self.row / self.column - 1) < _ISOTROPIC
 
 
 def is_dicom(content: bytes) -> bool:
     """True when the bytes carry DICOM's mark after its 128-byte preamble."""
     return content[128:132] == b"DICM"
+
+
+def read_dicom(path: Path, film_id: str, content: bytes, frame: int | None = None) -> Radiograph:
+    """Reads one projection radiograph, as `aasce.readers.dicom.display.monochrome` shows it.
+
+    Pixels that are not square are resampled to the finer spacing before anything is measured on them.
+
+    Args:
+        path: of the file, for the film and for messages.
+        film_id: the film's name.
+        content: of the file.
+        frame: which frame of several, from 1; None for a file of one.
+
+    Raises:
+        AasceError: the file is damaged, holds no image, several frames and none is named, or a slice of CT, MR, PET,
+            nuclear medicine or ultrasound; or its compression cannot be decoded here.
+    """
+    with _told(path):
+        dataset = parsed(content)
+        refuse(path, dataset)
+        frames = frame_count(dataset)
+        if frame is None and frames > 1:
+            raise AasceError(f"{path}: holds {frames} frames; aasce.readers.read_films gives each as a film")
+        if frame is not None and not 1 <= frame <= frames:
+            raise AasceError(f"{path}: has no frame {frame}; give 1 to {frames}")
+        return _film(path, film_id, dataset, frame)
 
 
 def read_frames(path: Path, film_id: str, content: bytes) -> list[Radiograph]:
@@ -71,39 +58,12 @@ def read_frames(path: Path, film_id: str, content: bytes) -> list[Radiograph]:
         AasceError: as `read_dicom`.
     """
     with _told(path):
-        dataset = _dataset(content)
-        _refuse(path, dataset)
-        frames = _frames(dataset)
+        dataset = parsed(content)
+        refuse(path, dataset)
+        frames = frame_count(dataset)
         if frames == 1:
-            return [_film(path, film_id, dataset)]
+            return [_film(path, film_id, dataset, None)]
         return [_film(path, f"{film_id}#{frame}", dataset, frame) for frame in range(1, frames + 1)]
-
-
-def read_dicom(path: Path, film_id: str, content: bytes) -> Radiograph:
-    """Reads one projection radiograph.
-
-    The modality LUT, then the VOI LUT or window are applied and MONOCHROME1 is inverted (PS3.3 C.11.1,
-    C.11.2, C.7.6.3.1.2), so that bone is bright. More than 8 bit come as uint16 stretched over its range.
-    Pixels that are not square are resampled to the finer spacing before anything is measured on them.
-
-    Raises:
-        AasceError: the file is damaged, holds no image, several frames, or a slice of CT, MR, PET, nuclear
-            medicine or ultrasound; or its compression cannot be decoded here.
-    """
-    with _told(path):
-        dataset = _dataset(content)
-        _refuse(path, dataset)
-        if _frames(dataset) > 1:
-            raise AasceError(
-                f"{path}: holds {_frames(dataset)} frames; `aasce.readers.read_films` reads each as a film"
-            )
-        return _film(path, film_id, dataset)
-
-
-def _dataset(content: bytes) -> Any:
-    import pydicom
-
-    return pydicom.dcmread(io.BytesIO(content), force=True)
 
 
 @contextmanager
@@ -115,64 +75,50 @@ def _told(path: Path) -> Iterator[None]:
             yield
     except AasceError:
         raise
+    except MemoryError as error:
+        raise AasceError(f"{path}: needs more memory than there is; close other programs") from error
     except Exception as error:  # pydicom lets every kind of exception out of a damaged header, and late
         raise AasceError(f"{path}: damaged DICOM header ({_short(error)}); export the film again") from error
 
 
-def _frames(dataset: Any) -> int:
-    return int(dataset.get("NumberOfFrames") or 1)
-
-
-def _film(path: Path, film_id: str, dataset: Any, frame: int | None = None) -> Radiograph:
-    pixels, flags = _display(path, dataset, frame)
-    spacing = pixel_spacing(dataset)
+def _film(path: Path, film_id: str, dataset: Any, frame: int | None) -> Radiograph:
+    stored = stored_frame(path, dataset, frame or 1)
+    header = with_frame(dataset, frame or 1)
+    pixels, flags = _display(path, header, stored.pixels)
+    flags += [PIXELS_DAMAGED] if stored.damaged else []
+    spacing = pixel_spacing(header)
     if spacing is not None and not spacing.square:
         pixels, spacing = squared(path, pixels, spacing)
         flags.append("anisotropic_pixels_corrected")
-    pixels = np.ascontiguousarray(pixels)
-    if spacing is None or spacing.source is None:
-        return Radiograph(film_id, pixels, path, flags=tuple(flags), frame=frame)
+    known = spacing is not None and spacing.source is not None
+    side, side_source = patient_left(header)
     return Radiograph(
-        film_id, pixels, path, (spacing.row, spacing.column), spacing.source, tuple(flags), frame
+        film_id,
+        np.ascontiguousarray(pixels),
+        path,
+        spacing=(spacing.row, spacing.column) if spacing is not None and known else None,
+        spacing_source=spacing.source if spacing is not None else None,
+        flags=(*flags, *header_flags(header)),
+        frame=frame,
+        patient_left=side,
+        patient_left_source=side_source,
     )
 
 
-def _refuse(path: Path, dataset: Any) -> None:
-    stated = str(dataset.get("Modality", "")).upper()
-    modality = _SLICE_CLASSES.get(str(dataset.get("SOPClassUID", "")), stated)
-    if modality in SLICES:
-        raise AasceError(f"{path}: {SLICES[modality]}, not a radiograph; give a film (DX, CR, RF or a scan)")
-    if "PixelData" not in dataset or not dataset.get("Rows") or not dataset.get("Columns"):
-        raise AasceError(f"{path}: DICOM without an image; export the film itself")
-    check_size(path, (int(dataset.Rows), int(dataset.Columns)))
-
-
-def _display(path: Path, dataset: Any, frame: int | None) -> tuple[Array, list[str]]:
-    """(H, W) uint8 or uint16 of a dataset, bone bright, and flags."""
-    stored = _stored(path, dataset, frame)
+def _display(path: Path, dataset: Any, stored: Array) -> tuple[Array, list[str]]:
+    """(H, W) uint8 or uint16 of a frame, bone bright, and flags."""
     try:
         if stored.ndim == 3:
             return _colour(stored)
-        if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
+        if dataset.PhotometricInterpretation == "PALETTE COLOR":
             from pydicom.pixels.processing import apply_color_lut
 
             return _colour(_deep_or_8(np.asarray(apply_color_lut(stored, dataset))))
-        return _monochrome(stored, dataset), []
+        return monochrome(stored, dataset)
+    except MemoryError:
+        raise
     except Exception as error:  # a damaged look-up table
         raise AasceError(f"{path}: a look-up table is damaged ({_short(error)}); export it again") from error
-
-
-def _stored(path: Path, dataset: Any, frame: int | None) -> Array:
-    from pydicom.pixels import pixel_array
-
-    try:
-        return np.asarray(pixel_array(dataset, index=None if frame is None else frame - 1))
-    except Exception as error:  # each decoder has its own exceptions
-        syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
-        name = getattr(syntax, "name", "unknown")
-        raise AasceError(
-            f"{path}: pixels damaged or not decodable ({name}: {_short(error)}); export the film uncompressed"
-        ) from error
 
 
 def _colour(colour: Array) -> tuple[Array, list[str]]:
@@ -183,83 +129,6 @@ def _colour(colour: Array) -> tuple[Array, list[str]]:
 def _deep_or_8(colour: Array) -> Array:
     """Palette entries are 16 bit even where only the upper 8 are used."""
     return colour if colour.dtype == np.uint8 else (colour >> 8).astype(np.uint8)
-
-
-def _monochrome(stored: Array, dataset: Any) -> Array:
-    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-
-    values = np.asarray(apply_voi_lut(np.asarray(apply_modality_lut(stored, dataset)), dataset))
-    inverted = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
-    padding = _padding(stored, dataset)
-    if values.dtype == np.uint8 and not padding.any():
-        return 255 - values if inverted else values
-    values = values.astype(np.float64)
-    values = -values if inverted else values
-    if padding.any() and not padding.all():
-        values[padding] = values[~padding].min()  # a collimated border is dark
-    flat = stretched(values)
-    return (flat >> 8).astype(np.uint8) if int(dataset.get("BitsStored") or 16) <= 8 else flat
-
-
-def _padding(stored: Array, dataset: Any) -> Array:
-    """(H, W) bool: pixels that are no part of the film (PS3.3 C.7.5.1.1.2)."""
-    value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
-    if not isinstance(value, int):
-        return np.zeros(stored.shape, dtype=bool)
-    low, high = sorted((value, limit if isinstance(limit, int) else value))
-    return np.asarray((stored >= low) & (stored <= high))
-
-
-def pixel_spacing(dataset: Any) -> Spacing | None:
-    """Spacing in the patient where the file states it, else at the detector, else the bare pixel ratio.
-
-    PixelSpacing is calibrated to the patient (PS3.3 10.7). ImagerPixelSpacing is that of the detector: it is
-    divided by the estimated magnification where that is given, and the source then names both tags.
-    """
-    for tag in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        pair = _pair(dataset.get(tag))
-        if pair is None:
-            continue
-        factor = _number(dataset.get(_MAGNIFICATION)) if tag == "ImagerPixelSpacing" else None
-        if factor is not None and factor >= 1:
-            return Spacing(pair[0] / factor, pair[1] / factor, f"{tag}/{_MAGNIFICATION}")
-        return Spacing(pair[0], pair[1], tag)
-    ratio = _pair(dataset.get("PixelAspectRatio"))
-    return Spacing(ratio[0], ratio[1], None) if ratio is not None else None
-
-
-def _pair(value: Any) -> tuple[float, float] | None:
-    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-        return None
-    row, column = _number(value[0]), _number(value[1])
-    return (row, column) if row is not None and column is not None else None
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if np.isfinite(number) and number > 0 else None
-
-
-def squared(path: Path, pixels: Array, spacing: Spacing) -> tuple[Array, Spacing]:
-    """Resamples to square pixels of the finer of the two spacings: nothing the film shows is lost.
-
-    Args:
-        path: of the film, for the message.
-        pixels: (H, W) uint8 or uint16.
-        spacing: of its rows and columns, in mm or as a bare ratio.
-
-    Raises:
-        AasceError: the ratio is such that the film would grow too large.
-    """
-    height, width = pixels.shape
-    fine = min(spacing.row, spacing.column)
-    rows, columns = round(height * spacing.row / fine), round(width * spacing.column / fine)
-    check_size(path, (rows, columns))  # before the memory is spent
-    resized = np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_LINEAR))
-    return resized, Spacing(spacing.row * height / rows, spacing.column * width / columns, spacing.source)
 
 
 def _short(error: Exception) -> str:

@@ -9,56 +9,27 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from numpy.typing import NDArray
 from PIL import Image, features
-from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
-    ComputedRadiographyImageStorage,
     CTImageStorage,
-    ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLossless,
     JPEGLSLossless,
     RLELossless,
-    generate_uid,
 )
 
 from aasce.readers import film_size, read_film
 from aasce.types import AasceError
+from tests.dicom_films import film, write
 
 RAMP = (np.arange(64 * 48).reshape(64, 48) % 4096).astype(np.uint16)
 FULL = np.rint(RAMP * (65535 / RAMP.max())).astype(np.uint16)  # stretched over 16 bit
 
 
-def film(pixels: NDArray[Any] = RAMP, bits: int = 12, **tags: Any) -> FileDataset:
-    """A CR film; further tags by keyword, None removes one."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID = ComputedRadiographyImageStorage
-    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    dataset.Modality, dataset.PhotometricInterpretation, dataset.SamplesPerPixel = "CR", "MONOCHROME2", 1
-    dataset.Rows, dataset.Columns = pixels.shape[:2]
-    dataset.BitsAllocated = 8 * pixels.dtype.itemsize
-    dataset.BitsStored, dataset.HighBit = bits, bits - 1
-    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
-    dataset.PixelData = pixels.tobytes()
-    for name, value in tags.items():
-        setattr(dataset, name, value)
-    return dataset
-
-
-def write(tmp_path: Path, dataset: FileDataset, name: str = "film.dcm") -> Path:
-    dataset.save_as(tmp_path / name)
-    return tmp_path / name
-
-
 def test_a_film_of_12_bit_fills_16(tmp_path: Path) -> None:
-    read = read_film(write(tmp_path, film(), "1.2.840.113"))
+    read = read_film(write(tmp_path, film(RAMP), "1.2.840.113"))
     assert (read.film_id, read.pixels.dtype, read.spacing, read.flags) == ("1.2.840.113", np.uint16, None, ())
     np.testing.assert_array_equal(read.pixels, FULL)
     assert film_size(tmp_path / "1.2.840.113") == (64, 48)
@@ -72,30 +43,36 @@ def test_a_film_of_8_bit_stays_as_it_is(tmp_path: Path) -> None:
 
 
 def test_monochrome1_is_inverted(tmp_path: Path) -> None:
-    read = read_film(write(tmp_path, film(PhotometricInterpretation="MONOCHROME1")))
+    read = read_film(write(tmp_path, film(RAMP, PhotometricInterpretation="MONOCHROME1")))
     np.testing.assert_allclose(read.pixels.astype(int), 65535 - FULL.astype(int), atol=1)
 
 
 def test_the_window_is_applied(tmp_path: Path) -> None:
-    # Window 1000 to 2000 (PS3.3 C.11.2.1.2): below it dark, above it bright, its middle half way.
-    read = read_film(write(tmp_path, film(WindowCenter=1500.5, WindowWidth=1001)))
-    assert not read.pixels[RAMP <= 1000].any()
-    assert (read.pixels[RAMP > 2000] == 65535).all()
-    assert int(read.pixels[RAMP == 1500][0]) == pytest.approx(32767, abs=40)
+    # Window 501 to 2571 (PS3.3 C.11.2.1.2): below it dark, above it bright, its middle half way.
+    tags = {"WindowCenter": 1536.5, "WindowWidth": 2071}
+    middle = np.full_like(RAMP, 1536)
+    middle[:, :8], middle[:, -8:] = RAMP[:, :8], RAMP[:, -8:]
+    read = read_film(write(tmp_path, film(middle, **tags)))
+    assert read.flags == ()
+    assert not read.pixels[middle <= 501].any()
+    assert (read.pixels[middle > 2571] == 65535).all()
+    assert int(read.pixels[32, 24]) == pytest.approx(32767, abs=40)
 
 
 def test_the_modality_lut_comes_before_the_window(tmp_path: Path) -> None:
-    # 2 x stored - 100: the window's middle 1900 is the stored value 1000.
-    tags = {"RescaleSlope": 2, "RescaleIntercept": -100, "WindowCenter": 1900.5, "WindowWidth": 1001}
-    read = read_film(write(tmp_path, film(**tags)))
-    assert int(read.pixels[RAMP == 1000][0]) == pytest.approx(32767, abs=80)
+    # 2 x stored - 100: the window's middle 2900 is the stored value 1500.
+    tags = {"RescaleSlope": 2, "RescaleIntercept": -100, "WindowCenter": 2900.5, "WindowWidth": 5801}
+    read = read_film(write(tmp_path, film(RAMP, **tags)))
+    shown = int(read.pixels[RAMP == 1500][0]) / 65535
+    # Shown from stored 50 (window's foot 0) on; the ramp starts at 0, shown as dark as 50.
+    assert (read.flags, shown) == ((), pytest.approx(1450 / 2900, abs=0.001))
 
 
 def test_a_voi_lut_is_applied(tmp_path: Path) -> None:
     table = pydicom.Dataset()
     table.LUTDescriptor = [4096, 0, 12]
     table.LUTData = np.arange(4095, -1, -1, dtype=np.uint16).tobytes()  # a table that turns the film round
-    read = read_film(write(tmp_path, film(VOILUTSequence=[table])))
+    read = read_film(write(tmp_path, film(RAMP, VOILUTSequence=[table])))
     np.testing.assert_allclose(read.pixels.astype(int), 65535 - FULL.astype(int), atol=1)
 
 
@@ -132,7 +109,7 @@ def test_signed_pixels_and_a_constant_film(tmp_path: Path) -> None:
 def test_spacing_and_the_tag_it_came_from(
     tmp_path: Path, tags: dict[str, Any], spacing: float | None, source: str | None
 ) -> None:
-    read = read_film(write(tmp_path, film(**tags)))
+    read = read_film(write(tmp_path, film(RAMP, **tags)))
     assert read.spacing == (None if spacing is None else pytest.approx((spacing, spacing)))
     assert read.spacing_source == source
     assert read.flags == ()
@@ -149,7 +126,7 @@ def test_spacing_and_the_tag_it_came_from(
 def test_pixels_that_are_not_square_are_made_so(
     tmp_path: Path, tags: dict[str, Any], size: tuple[int, int], spacing: tuple[float, float] | None
 ) -> None:
-    read = read_film(write(tmp_path, film(**tags)))
+    read = read_film(write(tmp_path, film(RAMP, **tags)))
     assert read.size == size
     assert read.spacing == (None if spacing is None else pytest.approx(spacing))
     assert read.flags == ("anisotropic_pixels_corrected",)
@@ -167,7 +144,7 @@ def test_a_line_at_45_degrees_is_at_45_after_the_correction(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
 def test_lossless_compression_loses_nothing(tmp_path: Path, syntax: Any) -> None:
-    dataset = film(bits=16)
+    dataset = film(RAMP, 16)
     dataset.compress(syntax)
     np.testing.assert_array_equal(read_film(write(tmp_path, dataset)).pixels, FULL)
 
@@ -210,7 +187,7 @@ def test_colour_captures(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tags", [{"Modality": "CT"}, {"SOPClassUID": CTImageStorage, "Modality": "OT"}])
 def test_a_ct_slice_is_no_film(tmp_path: Path, tags: dict[str, Any]) -> None:
     with pytest.raises(AasceError, match="a CT slice, not a radiograph"):
-        read_film(write(tmp_path, film(**tags)))
+        read_film(write(tmp_path, film(RAMP, **tags)))
 
 
 def test_other_slices_frames_and_sizes_are_refused(tmp_path: Path) -> None:
@@ -220,31 +197,34 @@ def test_other_slices_frames_and_sizes_are_refused(tmp_path: Path) -> None:
         ({"NumberOfFrames": 3}, "holds 3 frames"),
     ):
         with pytest.raises(AasceError, match=words):
-            read_film(write(tmp_path, film(**tags)))
+            read_film(write(tmp_path, film(RAMP, **tags)))
     with pytest.raises(AasceError, match="too small"):
         read_film(write(tmp_path, film(RAMP[:8])))
     with pytest.raises(AasceError, match="too large"):
-        read_film(write(tmp_path, film(PixelSpacing=[50.0, 0.1])))
-    empty = film()
+        read_film(write(tmp_path, film(RAMP, PixelSpacing=[50.0, 0.1])))
+    empty = film(RAMP)
     del empty.PixelData
     with pytest.raises(AasceError, match="without an image"):
         read_film(write(tmp_path, empty))
 
 
 def test_damage_is_told_in_one_line(tmp_path: Path) -> None:
-    path = write(tmp_path, film())
+    path = write(tmp_path, film(RAMP))
     content = path.read_bytes()
-    lossless = film(bits=16)
+    lossless = film(RAMP, 16)
     lossless.file_meta.TransferSyntaxUID = JPEGLossless
-    lossless.PixelData = encapsulate([b"\xff\xd8\xff\xc3 not a frame"])
+    lossless.PixelData = encapsulate([b"\xff\xd8\xff\xe0 not a frame"])
     lossless["PixelData"].is_undefined_length = True
     table = pydicom.Dataset()
-    table.LUTDescriptor = [4096, 0, 99]  # entries have 8 to 16 bit
-    table.LUTData = bytes(8192)
+    table.LUTDescriptor = [4096, 0, 16]
+    table.LUTData = b""
     cases = {
-        "cut.dcm": (content[:-2000], "pixels damaged or not decodable"),
+        "cut.dcm": (content[:-2000], "pixels damaged or cut short"),
         "codec.dcm": (write(tmp_path, lossless, "x").read_bytes(), "JPEG Lossless"),
-        "lut.dcm": (write(tmp_path, film(VOILUTSequence=[table]), "y").read_bytes(), "look-up table"),
+        "lut.dcm": (
+            write(tmp_path, film(RAMP, ModalityLUTSequence=[table]), "y").read_bytes(),
+            "look-up table",
+        ),
         "head.dcm": (b"\0" * 128 + b"DICM" + b"\x02\0\0\0UL\x04\0", "DICOM"),
         "text.dcm": (b"this is a text that someone named a film, and a long one at that" * 9, "DICOM"),
     }
@@ -256,7 +236,7 @@ def test_damage_is_told_in_one_line(tmp_path: Path) -> None:
 
 
 def test_dicom_that_opens_as_tiff_too_is_read_as_dicom(tmp_path: Path) -> None:
-    dataset = film()
+    dataset = film(RAMP)
     dataset.preamble = b"II*\x00" + b"\0" * 124
     path = write(tmp_path, dataset)
     np.testing.assert_array_equal(read_film(path).pixels, FULL)
@@ -264,7 +244,7 @@ def test_dicom_that_opens_as_tiff_too_is_read_as_dicom(tmp_path: Path) -> None:
 
 
 def test_a_number_that_is_none_is_a_damaged_header(tmp_path: Path) -> None:
-    content = write(tmp_path, film(NumberOfFrames=12)).read_bytes()
+    content = write(tmp_path, film(RAMP, NumberOfFrames=12)).read_bytes()
     assert content.count(b"IS\x02\x0012") == 1
     (tmp_path / "b.dcm").write_bytes(content.replace(b"IS\x02\x0012", b"IS\x02\x001A"))
     with pytest.raises(AasceError, match=r"b\.dcm: damaged DICOM header .*1A"):
@@ -272,7 +252,7 @@ def test_a_number_that_is_none_is_a_damaged_header(tmp_path: Path) -> None:
 
 
 def test_dicom_without_preamble_is_known_by_its_suffix(tmp_path: Path) -> None:
-    path = write(tmp_path, film())
+    path = write(tmp_path, film(RAMP))
     old = tmp_path / "old.dcm"
     old.write_bytes(path.read_bytes()[132:])
     np.testing.assert_array_equal(read_film(old).pixels, FULL)

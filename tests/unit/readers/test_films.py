@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aasce.readers import film_name, film_size, find_films, read_film
-from aasce.readers.raster import is_colourful
+from aasce.readers.greys import is_colourful
 from aasce.types import AasceError
 
 RAMP = np.arange(60 * 40, dtype=np.uint16).reshape(60, 40)
@@ -188,12 +188,13 @@ def test_what_is_no_film_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path) -> bytes:
+    def refuse(self: Path, mode: str) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    path = saved(tmp_path / "a.png", FLAT)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(AasceError, match="Permission denied"):
-        read_film(tmp_path / "a.png")
+        read_film(path)
 
 
 @pytest.mark.parametrize(

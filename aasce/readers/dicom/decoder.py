@@ -1,0 +1,132 @@
+"""Program of the child process that decodes compressed pixels: native decoders may die of a damaged stream.
+
+It imports nothing of the kit, so that it starts quickly. A request is a line of JSON with the keywords of the
+image and `length`, then that many bytes of one compressed frame; an answer is a line of JSON with `error` or with
+`dtype`, `shape`, `length` and what the decoder complained of, then the pixels.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import tempfile
+from typing import Any, BinaryIO
+
+PREFERRED = ("pylibjpeg", "pillow", "pyjpegls", "pydicom", "gdcm")
+"""Decoders that raise come before the one that may end the process."""
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+_MEMORY = 8 * 2**30  # bytes; a damaged header may ask for more than the machine has
+_COMPLAINTS = ("Corrupt JPEG data", "Premature end of JPEG", "Inconsistent progression", "extraneous bytes")
+
+
+def main() -> None:
+    """Answers requests on standard input until it ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    with tempfile.TemporaryFile() as said:
+        # Decoders written in C complain on standard error, some on standard output.
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
+        _bound_memory()
+        logging.disable(logging.CRITICAL)
+        requests = sys.stdin.buffer
+        while line := requests.readline():
+            request = json.loads(line)
+            frame = requests.read(request.pop("length"))
+            _answer(answers, request, frame, said)
+
+
+def _bound_memory() -> None:
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, ValueError, OSError):  # Windows has none, and a lower limit may stand
+        pass
+
+
+def _answer(answers: BinaryIO, request: dict[str, Any], frame: bytes, said: Any) -> None:
+    said.seek(0)
+    said.truncate()
+    pixels = b""
+    try:
+        array, photometric = decode(frame, **request)
+        pixels = array.tobytes()
+        said.seek(0)
+        complaints = said.read().decode("latin-1")
+        answer = {
+            "dtype": array.dtype.str, "shape": array.shape, "length": len(pixels), "photometric": photometric,
+            "damaged": any(words in complaints for words in _COMPLAINTS),
+        }  # fmt: skip
+    except Exception as error:  # each decoder has its own exceptions
+        answer = {"error": " ".join(str(error).split())[:200] or type(error).__name__, "length": 0}
+    answers.write(json.dumps(answer).encode() + b"\n" + pixels)
+    answers.flush()
+
+
+def decode(frame: bytes, syntax: str, options: dict[str, Any]) -> tuple[Any, str]:
+    """Pixels of one frame, (H, W) or (H, W, 3), and their photometric interpretation.
+
+    Args:
+        frame: the compressed stream.
+        syntax: UID of the transfer syntax.
+        options: keywords of `pydicom.pixels.decoders.base.Decoder.as_array`: rows, columns, bits_allocated, ...
+
+    Raises:
+        Exception: of the last decoder, when none can.
+    """
+    from pydicom.encaps import encapsulate
+    from pydicom.pixels.decoders.base import get_decoder
+
+    if syntax == JPEG_EXTENDED and options["bits_stored"] > 8:
+        return _extended(frame, options), options["photometric_interpretation"]
+    decoder: Any = get_decoder(syntax)
+    missing = decoder.missing_dependencies
+    plugins = sorted(decoder.available_plugins, key=PREFERRED.index)
+    failed: Exception = NotImplementedError("; ".join(missing) or "no decoder")
+    for plugin in plugins:
+        try:
+            array, meta = decoder.as_array(
+                encapsulate([frame]),
+                decoding_plugin=plugin,
+                number_of_frames=1,
+                pixel_keyword="PixelData",
+                **options,
+            )
+            return array, str(meta["photometric_interpretation"])
+        except Exception as error:  # the next decoder may know what this one does not
+            failed = error
+    raise failed
+
+
+def _extended(frame: bytes, options: dict[str, Any]) -> Any:
+    """12-bit JPEG: GDCM decodes it, though pydicom does not ask it to."""
+    import gdcm
+    import numpy as np
+
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(frame)
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((options["columns"], options["rows"], 1))
+    image.SetDataElement(element)
+    kind = gdcm.PhotometricInterpretation.GetPIType(options["photometric_interpretation"])
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(JPEG_EXTENDED)))
+    bits = options["bits_stored"]
+    image.SetPixelFormat(gdcm.PixelFormat(1, 16, bits, bits - 1, options["pixel_representation"]))
+    # GDCM hands bytes out as text.
+    raw = image.GetBuffer().encode("utf-8", "surrogateescape")
+    return np.frombuffer(raw, np.int16 if options["pixel_representation"] else np.uint16).reshape(
+        options["rows"], options["columns"]
+    )
+
+
+if __name__ == "__main__":
+    main()
