@@ -56,6 +56,7 @@ class Curve:
         convex_image: side of the film set upright to which the curve is convex, None where unknown.
         convex: side of the patient, None where it is unknown how the patient's sides lie.
         severity: by the angle, see `MODERATE`.
+        apex_place: index of the apical vertebra in the landmarks, half way between two for a disc.
     """
 
     number: int
@@ -67,6 +68,7 @@ class Curve:
     convex_image: Side | None
     convex: Side | None
     severity: Severity
+    apex_place: float | None = None
 
     @property
     def side(self) -> str:
@@ -278,6 +280,7 @@ def _curve(
         if image == patient_left
         else "right",
         severity=severity,
+        apex_place=place,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aasce.ensemble.combine import Measurement
 from aasce.files import atomic_write
-from aasce.geometry.description import level_name
+from aasce.geometry.description import UNDER, Curve, level_name
 from aasce.geometry.spine import turn_points, turned_size
 from aasce.preprocess.orientation import map_as_read, upright_film
-from aasce.types import AasceError, CobbAngles, Orientation, Radiograph, SpinePrediction, as_float
+from aasce.types import AasceError, CobbAngles, Orientation, Radiograph, Side, SpinePrediction, as_float
+from aasce.writers.captions import COLOURS, strip, title, vertebra_label
 from aasce.writers.construction import Construction, construct
-from aasce.writers.page import Box, Colour, Page, lay_out, text_width, wrap
+from aasce.writers.describe import description_of, upright_left
+from aasce.writers.page import AMBER, PALE, WHITE, Box, Colour, Page, lay_out, text_width, wrap
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -25,15 +28,11 @@ Pixels = NDArray[np.uint8]
 LARGEST = 1600
 """Rows of an overlay at most."""
 
-MARGIN = 0.6
-"""Of the film's width: a crossing farther out on either side is drawn by perpendiculars instead."""
+MARGIN = 1 / 3
+"""Of the film's width: no line or title goes farther out on either side, so that the film stays large. Endplate lines
+that cross beyond it are drawn by perpendiculars instead, as readers draw them on a film."""
 
-WHITE: Colour = (235, 235, 235)
-PALE: Colour = (170, 185, 195)
-AMBER: Colour = (255, 200, 60)
 RED: Colour = (255, 110, 95)
-# Okabe and Ito's palette, which colour-blind readers can tell apart; brightened for a dark film.
-COLOURS: dict[str, Colour] = {"MT": (255, 176, 0), "PT": (95, 200, 255), "TL/L": (240, 130, 200)}
 SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 
@@ -41,10 +40,11 @@ def draw_overlay(film: Radiograph, prediction: SpinePrediction, angles: CobbAngl
     """Film, numbered vertebrae, the lines and text of the three Cobb angles, confidence and flags.
 
     The overlay is not the film's size: films over 1600 rows are shrunk and small ones enlarged, a dark margin
-    is added on the side where lines and text need it, and a strip of text is set above the film. A curve is
-    drawn by its endplate lines out to their crossing, or by perpendiculars where these meet off the page;
-    the number is the measured one and is not read off the drawing (the challenge measures midlines). A film
-    with a failure is shown with the reason on it. A film that lies turned is shown upright, with its own greys.
+    of at most a third of the film's width is added on the side where lines and text need it, and a strip of text is set
+    above the film. A curve is drawn by its endplate lines out to their crossing, or by perpendiculars where these meet
+    farther out; the number is the measured one and is not read off the drawing (the challenge measures midlines). A
+    film with a failure is shown with the reason on it. A film that lies turned is shown upright, with its own greys.
+    "R" and "L" at the film's upper corners are the patient's sides, where the film says them.
 
     Args:
         film: as read.
@@ -54,21 +54,25 @@ def draw_overlay(film: Radiograph, prediction: SpinePrediction, angles: CobbAngl
     Returns:
         (H', W', 3) uint8 RGB, H' at most 1600.
     """
-    film = upright_film(film, Orientation(prediction.orientation.turns))
-    prediction = _upright(prediction)
-    points = prediction.landmarks
+    facts, turns = film.facts, prediction.orientation.turns
     if prediction.failure is not None:
         angles = None
-    curves = _curves(points, angles, film)
-    strip = _strip(film, prediction, angles)
-    page = lay_out(film.pixels, _reach(curves, film), strip, LARGEST)
+    description = description_of(facts, Measurement(prediction, angles))
+    lines = strip(facts, prediction, angles, description)
+    film = upright_film(film, Orientation(turns))
+    prediction = _upright(prediction)
+    points = prediction.landmarks
+    drawn = _curves(points, angles, film)
+    page = lay_out(film.pixels, _reach(drawn, film), lines, LARGEST)
+    _draw_sides(page, film, upright_left(facts, turns))
+    curves = () if description is None else description.curves
     if points is None:
         _draw_soft_parts(page, prediction)
     else:
-        _draw_vertebrae(page, points, prediction, angles, curves)
-    for j, curve in curves.items():
-        if angles is not None:
-            _draw_curve(page, curve, _title(angles, j), _colour(angles, j))
+        _draw_spine(page, points, prediction, curves, drawn)
+    page.keep_clear(_bands(page, drawn.values()))
+    for j, construction in drawn.items():
+        _draw_curve(page, construction, title(curves[j]), COLOURS[j])
     if prediction.failure is not None:
         _draw_failure(page, prediction.failure)
     return page.finish()
@@ -116,14 +120,6 @@ def _upright(prediction: SpinePrediction) -> SpinePrediction:
     )
 
 
-def _colour(angles: CobbAngles, j: int) -> Colour:
-    return COLOURS.get(angles.regions[j], tuple(COLOURS.values())[j])
-
-
-def _title(angles: CobbAngles, j: int) -> str:
-    return f"{angles.regions[j] or f'an{j + 1}'} {angles.degrees[j]:.1f}°"
-
-
 def _curves(points: Floats | None, angles: CobbAngles | None, film: Radiograph) -> dict[int, Construction]:
     """Angle number to its lines; a curve whose two ends are one vertebra has none."""
     curves: dict[int, Construction] = {}
@@ -140,92 +136,93 @@ def _curves(points: Floats | None, angles: CobbAngles | None, film: Radiograph) 
     return curves
 
 
-def _reach(curves: dict[int, Construction], film: Radiograph) -> tuple[float, float]:
-    """Px of the film that the lines and their texts need beyond its left and right edge."""
+def _reach(drawn: dict[int, Construction], film: Radiograph) -> tuple[float, float]:
+    """Px of the film that the lines and their titles need beyond its left and right edge."""
     x = [0.0, float(film.width)]
-    text = 8 * film.height / 52  # a title is about eight letters of the text size, see `lay_out`
-    for curve in curves.values():
+    text = 6 * film.height / 52  # a title is about six letters of the text size, see `lay_out`
+    for curve in drawn.values():
         x += [*curve.lines[..., 0].ravel(), *curve.perpendiculars[..., 0].ravel()]
         x.append(float(curve.vertex[0]) + curve.side * text)
-    most = (MARGIN + 0.1) * film.width + text
+    most = MARGIN * film.width
     return min(most, max(0.0, -min(x))), min(most, max(0.0, max(x) - film.width))
 
 
-def _strip(
-    film: Radiograph, prediction: SpinePrediction, angles: CobbAngles | None
-) -> list[tuple[str, Colour]]:
-    lines: list[tuple[str, Colour]] = [(film.film_id, WHITE)]
-    if angles is not None:
-        lines += [(_summary(prediction, angles, j), _colour(angles, j)) for j in range(3)]
-    about = [prediction.solver or "unnamed solver"]
-    if angles is not None:
-        about.append(f"{angles.definition} definition")
-    if prediction.failure is None:
-        about.append(f"confidence {prediction.confidence:.2f}")
-    lines.append((" · ".join(about), PALE))
-    if prediction.flags:
-        flags = ", ".join(flag.replace("_", " ") for flag in prediction.flags)
-        lines.append((f"flags: {flags}", AMBER))
-    return lines
+def _draw_sides(page: Page, film: Radiograph, patient_left: Side | None) -> None:
+    """The patient's sides in the upper corners of the film."""
+    if patient_left is None:
+        return
+    corners = page.place(np.array([[0.0, 0.0], [film.width - 1.0, 0.0]]))
+    names = ("L", "R") if patient_left == "left" else ("R", "L")
+    size = round(1.4 * page.em)
+    for name, (x, y), inwards in zip(names, corners, (1, -1), strict=True):
+        anchor = (float(x) + inwards * 0.8 * size, float(y) + size)
+        page.write(name, page.box_of(name, anchor, size, align=0.5), WHITE, size)
 
 
-def _summary(prediction: SpinePrediction, angles: CobbAngles, j: int) -> str:
-    parts = [_title(angles, j)]
-    ends, apex = angles.end_vertebrae[j], angles.apices[j]
-    if ends is not None and ends[0] != ends[1]:
-        upper, lower = (level_name(prediction.first_level, v) for v in ends)
-        parts.append(f"{upper}–{lower}")
-        if apex is not None and abs(ends[1] - ends[0]) > 1:
-            parts.append(f"apex {level_name(prediction.first_level, apex)}")
-    return " · ".join(parts)
-
-
-def _draw_vertebrae(
+def _draw_spine(
     page: Page,
     points: Floats,
     prediction: SpinePrediction,
-    angles: CobbAngles | None,
-    curves: dict[int, Construction],
+    curves: Sequence[Curve],
+    drawn: dict[int, Construction],
 ) -> None:
-    """Outlines, numbers and apices; of a failed film the outlines only, its numbers are not to be read."""
-    corners = page.place(points)
-    apices = _apices(angles)
-    ends = {v for j in curves if angles is not None for v in angles.end_vertebrae[j] or ()}
+    """Outlines, names and apices; of a failed film the outlines only, its names are not to be read."""
+    outlines = page.place(points)[:, [0, 1, 3, 2]]
+    page.keep_clear(outlines)
+    ends = {v for j in drawn for v in (curves[j].upper, curves[j].lower)}
+    names = [level_name(prediction.first_level, v) for v in range(len(points))]
+    for name, outline in zip(names, outlines, strict=True):
+        thickness, colour = (page.thickness + 1, WHITE) if name in ends else (page.thickness, PALE)
+        page.polyline(outline, colour, thickness, closed=True)
+    if prediction.failure is not None:
+        return
+    apices = _apices(curves)
+    for place, j in apices.items():
+        below = min(int(place + 0.5), len(points) - 1)
+        page.dot(outlines[[int(place), below]].mean(axis=(0, 1)), 0.3 * page.em, COLOURS[j])
+    for v in range(len(points)):
+        text = vertebra_label(prediction, v)
+        colour = COLOURS[apices[v]] if v in apices else WHITE
+        _write_label(
+            page,
+            outlines[v],
+            f"{text} apex" if v in apices else text,
+            colour,
+            _label_side(names, v, curves, drawn),
+        )
+    for place, j in apices.items():
+        if place != int(place):
+            between = outlines[[int(place), int(place) + 1]].mean(axis=0)
+            side = _label_side(names, int(place), curves, drawn)
+            _write_label(page, between, f"{curves[j].apex} apex", COLOURS[j], side)
+
+
+def _write_label(page: Page, outline: Floats, text: str, colour: Colour, side: int) -> None:
+    """Beside an outline TL, TR, BR, BL, as near as bone and other texts leave room."""
     size = max(11, round(0.78 * page.em))
-    for v, outline in enumerate(corners):
-        thickness = page.thickness + (1 if v in ends else 0)
-        page.polyline(outline[[0, 1, 3, 2]], WHITE if v in ends else PALE, thickness, closed=True)
-        if prediction.failure is not None:
-            continue
-        side = _label_side(v, angles, curves)
-        edge = outline[[1, 3]].mean(axis=0) if side > 0 else outline[[0, 2]].mean(axis=0)
-        name = level_name(prediction.first_level, v)
-        colour = WHITE
-        if v in apices and angles is not None:
-            colour = _colour(angles, apices[v])
-            page.dot(outline.mean(axis=0), 0.3 * page.em, colour)
-            name = f"{name} apex"
-        anchor = (float(edge[0]) + side * 0.45 * page.em, float(edge[1]))
-        box = page.box_of(name, anchor, size, align=0.0 if side > 0 else 1.0)
-        page.write(name, box, colour, size)
+    edge = outline[[1, 2]].mean(axis=0) if side > 0 else outline[[0, 3]].mean(axis=0)
+    for step in range(12):
+        anchor = (float(edge[0]) + side * (0.45 + 0.4 * step) * page.em, float(edge[1]))
+        box = page.box_of(text, anchor, size, align=0.0 if side > 0 else 1.0)
+        if page.is_free(box):
+            break
+    page.write(text, box, colour, size)
 
 
-def _apices(angles: CobbAngles | None) -> dict[int, int]:
-    """Vertebra to the angle it is the apex of; the first (larger) angle has it. Neighbours have no apex."""
-    found: dict[int, int] = {}
-    if angles is not None:
-        for j, (apex, ends) in enumerate(zip(angles.apices, angles.end_vertebrae, strict=True)):
-            if apex is not None and ends is not None and abs(ends[1] - ends[0]) > 1:
-                found.setdefault(apex, j)
+def _apices(curves: Sequence[Curve]) -> dict[float, int]:
+    """Vertebra, or half way between two for a disc, to the curve it is the apex of; the first (larger) one has it."""
+    found: dict[float, int] = {}
+    for curve in curves:
+        if curve.apex_place is not None and curve.severity != UNDER:
+            found.setdefault(curve.apex_place, curve.number - 1)
     return found
 
 
-def _label_side(v: int, angles: CobbAngles | None, curves: dict[int, Construction]) -> int:
+def _label_side(names: Sequence[str], v: int, curves: Sequence[Curve], drawn: dict[int, Construction]) -> int:
     """The convex side of the largest curve around a vertebra, where no line is in the way; else the right."""
-    for j, curve in curves.items():
-        ends = angles.end_vertebrae[j] if angles is not None else None
-        if ends is not None and min(ends) <= v <= max(ends):
-            return -curve.side
+    for j, construction in drawn.items():
+        if names.index(curves[j].upper) <= v <= names.index(curves[j].lower):
+            return -construction.side
     return 1
 
 
@@ -268,20 +265,34 @@ def _draw_arc(page: Page, curve: Construction, colour: Colour) -> None:
     page.polyline(arc, colour, page.thickness, halo=False)
 
 
+def _bands(page: Page, drawn: Iterable[Construction]) -> Floats:
+    """(N, 4, 2) px of the page: narrow strips along all lines, which titles are kept off."""
+    lines = [page.place(np.concatenate([c.lines, c.perpendiculars])) for c in drawn]
+    along = np.concatenate([np.empty((0, 2, 2)), *lines])
+    way = along[:, 1] - along[:, 0]
+    way /= np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6)
+    half = 0.25 * page.em * np.stack([-way[:, 1], way[:, 0]], axis=1)[:, None]
+    return np.concatenate([along + half, along[:, ::-1] - half], axis=1)
+
+
 def _free_box(page: Page, curve: Construction, title: str) -> Box:
-    """The nearest place beside the vertex, away from the spine, where no other text is."""
+    """The nearest place beside, above or below the vertex where neither bone nor a line nor other text is."""
     em, side = page.em, curve.side
-    x, y = (float(v) for v in page.place(curve.vertex))
+    vertex = page.place(curve.vertex)
     # Past a crossing the lines run on a little; past the tip of two perpendiculars there is room.
     ends = page.place(curve.lines)[..., 0] * side
-    x = side * (float(ends.max()) + 0.4 * em) if curve.kind == "crossing" else x + side * 1.0 * em
-    align = 0.0 if side > 0 else 1.0
-    for step in range(12):
-        for way in (1, -1):
-            box = page.box_of(title, (x, y + way * step * 0.6 * em), em, align)
-            if page.is_free(box):
-                return box
-    return page.box_of(title, (x, y), em, align)
+    beside = (
+        side * (float(ends.max()) + 0.4 * em) if curve.kind == "crossing" else float(vertex[0]) + side * em
+    )
+    half = text_width(title, em) / 2 + 3
+    above = float(np.clip(vertex[0], half, max(half, page.canvas.shape[1] - half)))
+    boxes = [
+        page.box_of(title, (x, float(vertex[1]) + way * step * 0.5 * em), em, align)
+        for step in range(20)
+        for x, align in ((beside, 0.0 if side > 0 else 1.0), (above, 0.5))
+        for way in (1, -1)
+    ]
+    return next((box for box in boxes if page.is_free(box)), boxes[0])
 
 
 def _draw_soft_parts(page: Page, prediction: SpinePrediction) -> None:

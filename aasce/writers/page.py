@@ -23,6 +23,10 @@ Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
+WHITE: Colour = (235, 235, 235)
+PALE: Colour = (170, 185, 195)
+AMBER: Colour = (255, 200, 60)
+
 MOST_LINES = 14  # of the strip, so that it never crowds out the film
 _SUBPIXEL = 4  # bits of a pixel's fraction that OpenCV keeps
 
@@ -101,6 +105,7 @@ class Page:
     top: int
     em: int
     _notes: list[_Note] = field(default_factory=list)
+    _kept_clear: NDArray[np.uint8] | None = None
 
     @property
     def thickness(self) -> int:
@@ -133,11 +138,27 @@ class Page:
         x, y = float(anchor[0]) - align * width, float(anchor[1]) - height / 2
         return x, y, x + width, y + height
 
+    def keep_clear(self, outlines: Array) -> None:
+        """Keeps texts off polygons.
+
+        Args:
+            outlines: (N, K, 2) px of the page, corners in order.
+        """
+        if self._kept_clear is None:
+            self._kept_clear = np.zeros(self.canvas.shape[:2], np.uint8)
+        for outline in np.round(outlines).astype(np.int32):
+            cv2.fillPoly(self._kept_clear, [np.ascontiguousarray(outline)], (1,))
+
     def is_free(self, box: Box) -> bool:
-        """Whether a text box lies on the page and on no other text."""
+        """Whether a text box lies on the page, on no other text and on nothing that is kept clear."""
         height, width = self.canvas.shape[:2]
         x0, y0, x1, y1 = box
         if x0 < 2 or y0 < 2 or x1 > width - 2 or y1 > height - 2:
+            return False
+        if (
+            self._kept_clear is not None
+            and self._kept_clear[int(y0) : int(y1) + 1, int(x0) : int(x1) + 1].any()
+        ):
             return False
         return not any(
             x0 < b[2] + 2 and b[0] < x1 + 2 and y0 < b[3] and b[1] < y1 for b in (n.box for n in self._notes)

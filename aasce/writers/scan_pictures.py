@@ -22,8 +22,7 @@ from aasce.ct.base import VertebraSet
 from aasce.readers.vertebrae import HEAD_TO_FOOT, level_name
 from aasce.types import Array, CobbAngles
 from aasce.volume import Volume
-from aasce.writers.overlay import AMBER, PALE, WHITE
-from aasce.writers.page import Colour, Page, lay_out
+from aasce.writers.page import AMBER, PALE, WHITE, Colour, Page, lay_out
 
 Floats = NDArray[np.float64]
 View: TypeAlias = Literal["coronal", "sagittal"]

@@ -13,9 +13,10 @@ from PIL import Image
 from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.spine import turned_size
 from aasce.preprocess.crop import letterbox
-from aasce.types import AasceError, Array, CobbAngles, Orientation, Radiograph, SpinePrediction
-from aasce.writers.overlay import COLOURS, RED, draw_overlay, save_overlay
-from aasce.writers.page import text_width, windowed, wrap
+from aasce.types import AasceError, Array, CobbAngles, Orientation, Radiograph, Side, SpinePrediction
+from aasce.writers.captions import COLOURS
+from aasce.writers.overlay import MARGIN, RED, draw_overlay, save_overlay
+from aasce.writers.page import Page, text_width, windowed, wrap
 from tests.conftest import straight_spine
 
 
@@ -66,7 +67,7 @@ def test_three_curves_have_three_colours_and_their_lines_run_along_the_endplates
     angles = cobb_angles(points, 1000)
     overlay = draw_overlay(film(), prediction(points), angles)
     plain = draw_overlay(film(), prediction(points), None)
-    for j, colour in enumerate(COLOURS[region] for region in angles.regions):
+    for j, colour in enumerate(COLOURS):
         ends = angles.end_vertebrae[j]
         if ends is not None and ends[0] != ends[1]:
             assert count(overlay, colour) > 200
@@ -79,7 +80,7 @@ def test_endplate_line_passes_the_middle_of_the_endplate() -> None:
         np.array([30.0, 0.0, 0.0]), "challenge", ((0, 16), None, None), (8, None, None), ("MT", "", "")
     )
     overlay = draw_overlay(film(), prediction(points), angles).astype(int)
-    rows = np.argwhere((np.abs(overlay - np.array(COLOURS["MT"])).sum(axis=2)) < 30)
+    rows = np.argwhere((np.abs(overlay - np.array(COLOURS[0])).sum(axis=2)) < 30)
     top = overlay.shape[0] - 1000
     for plate in (points[0, [0, 1]], points[16, [2, 3]]):
         y = top + plate[:, 1].mean()
@@ -89,8 +90,54 @@ def test_endplate_line_passes_the_middle_of_the_endplate() -> None:
 def test_overlay_is_wide_enough_for_a_crossing_beside_the_film() -> None:
     """Endplates about 850 px apart, each at 45 degrees: they meet 425 px beside the spine, at x = 625."""
     points = straight_spine(17, np.linspace(45.0, -45.0, 17))
-    with_angles = draw_overlay(film(), prediction(points), cobb_angles(points, 1000))
-    assert with_angles.shape[1] > draw_overlay(film(), prediction(points), None).shape[1]
+    wide = film(width=500)  # a third of it is 167 px: 625 lies within
+    found = replace(prediction(points), size=wide.size)
+    with_angles = draw_overlay(wide, found, cobb_angles(points, 1000))
+    plain = draw_overlay(wide, found, None)
+    assert with_angles.shape[1] > plain.shape[1]
+    # The lines of the curve reach x = 625, beyond the film.
+    amber = np.argwhere(
+        (np.abs(with_angles.astype(int) - COLOURS[0]).sum(axis=2) < 30)[with_angles.shape[0] - 1000 :]
+    )
+    assert np.ptp(amber[:, 1]) > 425
+
+
+@pytest.mark.parametrize("tilt", [8.0, 20.0, 35.0])
+def test_the_film_stays_large_where_the_lines_meet_far_outside(tilt: float) -> None:
+    """Endplates 850 px apart meet 425 / tan(tilt) beside the spine: beyond 400 + 133 px."""
+    points = straight_spine(17, np.linspace(tilt, -tilt, 17))
+    overlay = draw_overlay(film(), prediction(points), cobb_angles(points, 1000))
+    plain = draw_overlay(film(), prediction(points), None)
+    assert overlay.shape[1] <= max(plain.shape[1], round(400 * (1 + 2 * MARGIN)) + 2)
+
+
+def test_titles_keep_off_the_vertebrae() -> None:
+    points = bent()
+    page = Page(np.zeros((1000, 400, 3), np.uint8), 1.0, 0, 0, 19)
+    page.keep_clear(points[:, [0, 1, 3, 2]])
+    middle = points[8].mean(axis=0)
+    assert not page.is_free(page.box_of("MT 40.0°", middle, 19, 0.5))
+    assert page.is_free(page.box_of("MT 40.0°", (10.0, float(middle[1])), 19, 0.0))
+
+
+def test_the_patients_sides_stand_in_the_upper_corners() -> None:
+    def corners(left: Side | None, turns: int = 0) -> list[Array]:
+        lying = replace(
+            film(), pixels=np.rot90(film().pixels, turns), patient_left=left, patient_left_source="marker"
+        )
+        found = replace(prediction(), size=lying.size, orientation=Orientation(turns))
+        overlay = draw_overlay(lying, found, None)
+        top, first = corner(overlay, 1000, 400)
+        return [overlay[top : top + 60, first + x : first + x + 60] for x in (0, 340)]
+
+    here, there = corners("left"), corners("right")
+    assert not (here[0] == there[0]).all()  # "L" on the left of the film or on its right
+    assert all((part == 60).all() for part in corners(None))
+    upside_down = corners("right", 2)
+    assert all((a == b).all() for a, b in zip(here, upside_down, strict=True))
+    assert all(
+        (part == 60).all() for part in corners("left", 1)
+    )  # on its side the patient's sides are unknown
 
 
 @pytest.mark.parametrize(
@@ -119,7 +166,7 @@ def test_failed_film_carries_its_reason_and_no_angle() -> None:
     angles = cobb_angles(points, 1000)
     overlay = draw_overlay(film(), prediction(points, failure="no spine was found " * 20), angles)
     assert count(overlay, RED) > 200
-    assert all(count(overlay, colour) == 0 for colour in COLOURS.values())
+    assert all(count(overlay, colour) == 0 for colour in COLOURS)
     assert count(draw_overlay(film(), prediction(points), angles), RED) == 0
 
 
@@ -135,7 +182,7 @@ def test_flags_of_the_prediction_are_written_and_no_others() -> None:
 def test_angles_without_landmarks_are_written_only() -> None:
     angles = CobbAngles(np.array([43.2, 20.0, 10.0]), "challenge")
     overlay = draw_overlay(film(), prediction(), angles)
-    assert all(count(overlay, colour) > 30 for colour in COLOURS.values())
+    assert all(count(overlay, colour) > 30 for colour in COLOURS)
     top, left = corner(overlay, 1000, 400)
     assert (overlay[top:, left : left + 400] == 60).all()
 
