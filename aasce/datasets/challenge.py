@@ -15,7 +15,8 @@ from aasce.datasets import labels as files
 from aasce.datasets.folds import study_id
 from aasce.geometry.audit import fix_landmarks
 from aasce.geometry.cobb import cobb_angles
-from aasce.readers.films import film_name, film_size, find_films, read_film
+from aasce.readers.films import film_name, film_size, read_film
+from aasce.readers.listing import find_films
 from aasce.types import AasceError, Radiograph
 
 Floats = NDArray[np.float64]

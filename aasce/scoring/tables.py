@@ -31,6 +31,7 @@ Row = tuple[object, list[str]]
 HEADER: tuple[str, ...] = ("name", "an1", "an2", "an3")
 WANTED = ",".join(HEADER)
 FILM_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".ima", ".mat")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 LARGEST = 360.0  # degrees: beyond a full turn a number is no angle
 
 
@@ -51,13 +52,39 @@ class AngleTable:
     extra: tuple[str, ...] = ()
 
 
+def spreadsheet_safe(text: str) -> str:
+    """Text that a spreadsheet shows and does not compute: before a first = + - @ or control character stands a "'".
+
+    Source: OWASP, "CSV Injection".
+    """
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
 def film_name(text: str) -> str:
-    """The film's name without the extension of a film; other dots belong to the name."""
-    name = text.strip()
+    """The film's name without the extension of a film; other dots belong to the name.
+
+    The apostrophe that `spreadsheet_safe` puts before a name is taken off again.
+    """
+    name = _plain(text)
     for suffix in FILM_SUFFIXES:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name
+
+
+def film_names(texts: Sequence[str]) -> list[str]:
+    """`film_name` of each; names that differ by their extensions alone keep them, as two films of one call do."""
+    names = [film_name(text) for text in texts]
+    written: dict[str, set[str]] = {}
+    for name, text in zip(names, texts, strict=True):
+        written.setdefault(name, set()).add(_plain(text))
+    apart = {name for name, forms in written.items() if len(forms) > 1 and name not in forms}
+    return [_plain(text) if name in apart else name for name, text in zip(names, texts, strict=True)]
+
+
+def _plain(text: str) -> str:
+    name = text.strip()
+    return name[1:] if name[:1] == "'" and name[1:].startswith(FORMULA) else name
 
 
 def read_angles_csv(path: Path | str) -> tuple[tuple[str, ...], Floats]:
@@ -152,16 +179,14 @@ def _header_fault(header: Sequence[str]) -> str:
 
 
 def _named_rows(source: Path | str, header: tuple[str, ...], rows: Sequence[Row]) -> AngleTable:
-    names: list[str] = []
+    names = film_names([cells[0] for _, cells in rows])
     degrees: list[list[float]] = []
-    for line, cells in rows:
-        name = film_name(cells[0])
+    for name, (line, cells) in zip(names, rows, strict=True):
         where = f"{source}, row {line}" + (f" (film {name!r})" if name else "")
         if len(cells) != len(header):
             raise AasceError(f"{where}: has {len(cells)} cells, the header {len(header)}; complete the row")
         if not name:
             raise AasceError(f"{where}: has no film name; write it in the first column")
-        names.append(name)
         degrees.append(_angles(where, cells[1:4], _failure_text(header, cells)))
     _refuse_repeats(source, names, [line for line, _ in rows])
     return AngleTable(source, tuple(names), np.array(degrees, dtype=np.float64), header[len(HEADER) :])
@@ -185,7 +210,7 @@ def _organisers_pair(path: Path, rows: Sequence[Row]) -> AngleTable:
             f"{path}: has {len(rows)} rows, {partner.name} {len(listed)}; take both from one set"
         )
     # A film name may hold a comma; the organisers do not quote it.
-    names = [film_name(",".join(cells)) for _, cells in listed]
+    names = film_names([",".join(cells) for _, cells in listed])
     degrees = []
     for name, (line, cells) in zip(names, rows, strict=True):
         where = f"{path}, row {line} (film {name!r})"
