@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-_RUN = 128
+PIXELS_DAMAGED = "pixels_damaged"
+_RUN = 128  # bytes; no coder writes so many zeros in a row
 _NO_LENGTH = frozenset((0x01, *range(0xD0, 0xDA)))
 
 

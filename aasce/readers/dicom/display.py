@@ -74,11 +74,13 @@ def _keeps_spine(windowed: Array, values: Array, exposed: Array) -> bool:
         values: (H, W) before the window.
         exposed: (H, W) bool.
     """
+    step = max(1, max(values.shape) // 512)
+    windowed, values, exposed = (array[::step, ::step] for array in (windowed, values, exposed))
+    if not exposed.any():
+        return False
     level = np.rint(windowed * _STEPS).astype(np.int64)
-    step = max(1, max(values.shape) // 1024)
-    seen = exposed[::step, ::step]
-    few = len(np.unique(values[::step, ::step][seen]))
-    if len(np.unique(level[::step, ::step][seen])) < min(LEVELS, 0.8 * few):
+    held = len(np.unique(values[exposed]))
+    if len(np.unique(level[exposed])) < min(LEVELS, 0.8 * held):
         return False
     middle = _middle(exposed)
     own, level = values[middle], level[middle]

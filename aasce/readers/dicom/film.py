@@ -14,9 +14,10 @@ import numpy as np
 from aasce.readers.dicom.display import monochrome
 from aasce.readers.dicom.functional import with_frame
 from aasce.readers.dicom.header import header_flags, parsed, patient_left, refuse
-from aasce.readers.dicom.pixels import PIXELS_DAMAGED, frame_count, stored_frame
+from aasce.readers.dicom.pixels import frame_count, stored_frame
 from aasce.readers.dicom.spacing import pixel_spacing, squared
 from aasce.readers.greys import grey, is_colourful, stretched
+from aasce.readers.jpeg import PIXELS_DAMAGED
 from aasce.types import AasceError, Array, Radiograph
 
 

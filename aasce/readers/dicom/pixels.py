@@ -15,7 +15,6 @@ from aasce.readers.dicom.worker import WORKER, DecodingError
 from aasce.readers.jpeg import has_damage
 from aasce.types import AasceError, Array
 
-PIXELS_DAMAGED = "pixels_damaged"
 _OPTIONS = {
     "Rows": "rows", "Columns": "columns", "SamplesPerPixel": "samples_per_pixel", "BitsAllocated": "bits_allocated",
     "BitsStored": "bits_stored", "PixelRepresentation": "pixel_representation",
