@@ -1,0 +1,193 @@
+"""Grayscale softcopy presentation state: the lines and texts of the angles over the film as it was read.
+
+Greys follow the reader: its modality look-up table, its first window or look-up table, bone bright. A film whose
+window the reader left out (flag "window_ignored") gets a window over all its values.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aasce import __version__
+from aasce.ensemble.combine import Measurement
+from aasce.geometry.description import Curve, SpineDescription
+from aasce.types import AasceError
+from aasce.writers.dicom.lines import Floats, as_drawn, construction, outlines, placed
+from aasce.writers.dicom.source import Source, finish
+from aasce.writers.dicom.sr import MAKER, NAME
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+LAYERS = (("ANGLE1", (255, 176, 0)), ("ANGLE2", (95, 200, 255)), ("ANGLE3", (240, 130, 200)))
+"""Name and colour (sRGB) of each angle's layer, as on the overlay."""
+OUTLINES = ("VERTEBRAE", (170, 185, 195))
+GREYS = ("MONOCHROME1", "MONOCHROME2")
+
+
+def make_presentation(source: Source, measurement: Measurement, description: SpineDescription) -> Dataset:
+    """The presentation state of one film.
+
+    Args:
+        source: of the film.
+        measurement: of the film, with angles.
+        description: of the same.
+
+    Raises:
+        AasceError: the film is a colour image, which no grayscale presentation state may refer to.
+    """
+    import highdicom as hd
+
+    header = source.header
+    if header.get("PhotometricInterpretation") not in GREYS:
+        raise AasceError(
+            f"{source.film_id}: a colour image has no grayscale presentation state; ask for sc, the overlay, instead"
+        )
+    layers, annotations = _annotations(source, measurement, description)
+    series, number = source.series("gsps")
+    made = hd.pr.GrayscaleSoftcopyPresentationState(
+        referenced_images=[source.evidence()],
+        series_instance_uid=series,
+        series_number=9102,
+        sop_instance_uid=source.uid("gsps"),
+        instance_number=number,
+        manufacturer=MAKER,
+        manufacturer_model_name=NAME,
+        software_versions=__version__,
+        device_serial_number=__version__,
+        content_label="COBB ANGLES",
+        content_description=f"Cobb angles, {NAME} {__version__}",
+        graphic_layers=layers,
+        graphic_annotations=annotations,
+        presentation_lut_transformation=hd.PresentationLUTTransformation(_shape(header)),
+    )
+    _show_area(made, source)
+    _show_greys(made, source, "window_ignored" in measurement.prediction.flags)
+    finish(made, source, series="Cobb angles, presentation state")
+    made.BodyPartExamined = "SPINE"  # not paired, so that the series needs no laterality
+    made.PresentationCreationDate = made.InstanceCreationDate
+    made.PresentationCreationTime = made.InstanceCreationTime
+    return made
+
+
+def _annotations(
+    source: Source, measurement: Measurement, description: SpineDescription
+) -> tuple[list[Any], list[Any]]:
+    """Layers and their annotations: one an angle that can be drawn, one of the vertebrae below them."""
+    import highdicom as hd
+
+    layers: list[Any] = []
+    annotations: list[Any] = []
+    shapes = [
+        _polyline(np.concatenate([ring, ring[:1]])) for ring in outlines(source, measurement.prediction)
+    ]
+    drawn: list[tuple[str, tuple[int, int, int], list[Any], list[Any]]] = [(*OUTLINES, shapes, [])]
+    for (name, colour), curve in zip(LAYERS, description.curves, strict=True):
+        drawn.append((name, colour, *_angle(source, measurement, curve)))
+    for name, colour, graphics, texts in drawn:
+        if graphics or texts:
+            layer = hd.pr.GraphicLayer(
+                name, len(layers) + 1, display_color=hd.color.CIELabColor.from_rgb(*colour)
+            )
+            layers.append(layer)
+            annotations.append(
+                hd.pr.GraphicAnnotation(
+                    referenced_images=[source.evidence()],
+                    graphic_layer=layer,
+                    graphic_objects=graphics or None,
+                    text_objects=texts or None,
+                )
+            )
+    return layers, annotations
+
+
+def _polyline(points: Floats) -> Any:
+    import highdicom as hd
+
+    return hd.pr.GraphicObject("POLYLINE", points, "PIXEL")
+
+
+def _angle(source: Source, measurement: Measurement, curve: Curve) -> tuple[list[Any], list[Any]]:
+    angles, prediction = measurement.angles, measurement.prediction
+    found = construction(prediction, None if angles is None else angles.end_vertebrae[curve.number - 1])
+    if found is None:
+        return [], []
+    lines = np.concatenate([found.lines, found.perpendiculars])
+    text = f"an{curve.number} {curve.degrees:.1f} deg, {curve.upper} to {curve.lower}"
+    drawn = as_drawn(source, prediction, lines)
+    return [_polyline(line) for line in drawn], [
+        _text(source, text, placed(source, prediction, found.vertex))
+    ]
+
+
+def _text(source: Source, text: str, place: Floats) -> Any:
+    """A text beside `place`, in a box of a fortieth of the image's rows, moved onto the image."""
+    import highdicom as hd
+
+    rows, columns = source.grid
+    height = rows / 40
+    width = min(float(columns), 0.6 * height * len(text))
+    x, y = (float(v) for v in np.clip(place, 0, [columns, rows]))
+    left, top = min(x, columns - width), min(max(y - height / 2, 0.0), rows - height)
+    return hd.pr.TextObject(
+        text,
+        "PIXEL",
+        bounding_box=(left, top, left + width, top + height),
+        anchor_point=(x, y),
+        text_justification="LEFT",
+        anchor_point_visible=False,
+    )
+
+
+def _shape(header: Dataset) -> str:
+    """What makes bone bright; a presentation state does not heed MONOCHROME1 itself (PS3.3 C.11.6.1.2)."""
+    stated = header.get("PresentationLUTShape") == "INVERSE"
+    return "INVERSE" if stated or header.PhotometricInterpretation == "MONOCHROME1" else "IDENTITY"
+
+
+def _show_area(made: Any, source: Source) -> None:
+    """The whole image, its pixels as high and wide as the source says."""
+    area, header = made.DisplayedAreaSelectionSequence[0], source.header
+    if "PixelOriginInterpretation" in area:
+        del area.PixelOriginInterpretation  # of tiled images alone
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        spacing = header.get(keyword)
+        if spacing and len(spacing) == 2 and min(float(mm) for mm in spacing) > 0:
+            area.PresentationPixelSpacing = list(spacing)
+            del area.PresentationPixelAspectRatio
+            return
+    if header.get("PixelAspectRatio"):
+        area.PresentationPixelAspectRatio = list(header.PixelAspectRatio)
+
+
+def _show_greys(made: Any, source: Source, window_ignored: bool) -> None:
+    """Modality and VOI look-up tables of the source, as far as the reader applied them."""
+    from pydicom.dataset import Dataset
+
+    header = source.header
+    if header.get("ModalityLUTSequence"):
+        made.ModalityLUTSequence = deepcopy(header.ModalityLUTSequence)
+    elif "RescaleSlope" in header and "RescaleIntercept" in header:
+        made.RescaleIntercept, made.RescaleSlope = header.RescaleIntercept, header.RescaleSlope
+        made.RescaleType = header.get("RescaleType") or "US"
+    voi = Dataset()
+    if window_ignored:
+        return
+    if header.get("VOILUTSequence"):
+        voi.VOILUTSequence = deepcopy(header.VOILUTSequence[:1])
+    elif header.get("WindowWidth") not in (None, "") and header.get("WindowCenter") not in (None, ""):
+        voi.WindowCenter, voi.WindowWidth = _first(header.WindowCenter), _first(header.WindowWidth)
+        if header.get("VOILUTFunction"):
+            voi.VOILUTFunction = header.VOILUTFunction
+    if len(voi):
+        made.SoftcopyVOILUTSequence = [voi]
+
+
+def _first(value: Any) -> Any:
+    """The first of several windows, which the reader applies."""
+    from pydicom.multival import MultiValue
+
+    return value[0] if isinstance(value, MultiValue) else value
