@@ -132,9 +132,10 @@ class CobbAngles:
         definition: the rule that made them, see `aasce.geometry.cobb`.
         end_vertebrae: for each angle the 0-based indices (upper, lower), None where an angle was regressed
             without landmarks.
-        apices: for each angle the index of the vertebra (or the upper one of the disc) farthest from the line
-            through the two end vertebrae, None where the ends are unknown.
-        regions: for each angle "PT", "MT" or "TL/L", "" where unknown.
+        apices: for each angle the index of the vertebra farthest from the line through the two end vertebrae, None
+            where the ends are unknown; `aasce.geometry.description` looks at discs too.
+        regions: for each angle "PT", "MT" or "TL/L", "" where unknown: the challenge's names of the curves by their
+            order on the spine. A clinician names a curve by its apex, as `aasce.geometry.description` does.
         shape: "C" or "S" as the challenge's rule has it, None under other definitions.
     """
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from aasce.commands.progress import progress
 from aasce.files import atomic_write, write_text
+from aasce.geometry.cobb import cobb_angles
 from aasce.types import AasceError, Array, CobbAngles
 
 PLAN_FILE = "synth.json"
@@ -159,8 +160,14 @@ def render_one(plan: SynthPlan, seed: int) -> int:
 
 
 def record(film: Any) -> dict[str, Any]:
-    """The whole truth of a film, and the numbers it was drawn with, as plain JSON."""
+    """The whole truth of a film, and the numbers it was drawn with, as plain JSON.
+
+    `angles` are those of the exact landmarks, `angles_of_whole_pixels` those of the .mat file, as the challenge's own
+    labels are.
+    """
     truth = film.truth
+    marked, rows = whole_pixels(truth.landmarks), truth.size[0]
+    of_mat = {"challenge": cobb_angles(marked, rows), "clinical": cobb_angles(marked, rows, "clinical")}
     return {
         "size": list(truth.size),
         "landmarks": _rounded(truth.landmarks, 3),
@@ -169,6 +176,7 @@ def record(film: Any) -> dict[str, Any]:
         "boxes": _rounded(truth.boxes, 2),
         "centroids_mm": _rounded(truth.centroids, 3),
         "angles": {"challenge": _angles(truth.challenge), "clinical": _angles(truth.clinical)},
+        "angles_of_whole_pixels": {name: _angles(angles) for name, angles in of_mat.items()},
         "maximum_curvature": asdict(truth.space),
         "person": film.person.model_dump(mode="json"),
         "framing": film.framing.model_dump(mode="json"),
@@ -198,10 +206,15 @@ def _write_image(path: Path, pixels: Array) -> None:
         temporary.write_bytes(data.tobytes())
 
 
+def whole_pixels(landmarks: Array) -> Array:
+    """Landmarks as the challenge's .mat files hold them: whole px, none below 0."""
+    return np.rint(landmarks).clip(0, np.iinfo(np.uint16).max)
+
+
 def _write_mat(path: Path, landmarks: Array) -> None:
     from scipy.io import savemat
 
-    points = np.rint(landmarks).clip(0, np.iinfo(np.uint16).max).astype(np.uint16)
+    points = whole_pixels(landmarks).astype(np.uint16)
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
         savemat(file, {"p2": points.reshape(-1, 2)})
 
@@ -224,11 +237,10 @@ def write_scans(folder: Path, name: str, person: Any, seed: int) -> None:
 def write_labels(plan: SynthPlan, names: list[str]) -> None:
     """The challenge's three tables, from the records of the films.
 
-    As in the challenge, angles.csv is computed from the whole pixels of the .mat files, landmarks.csv holds
-    coordinates divided by the film's width and height; the exact numbers stand in truth/.
+    angles.csv and landmarks.csv are exact; as in the challenge, the latter holds coordinates divided by the film's
+    width and height. The .mat files hold whole pixels: their angles, from which the challenge's own angles.csv was
+    made and which are up to 1.7 degrees off at 1,024 rows, stand in truth/.
     """
-    from aasce.geometry.cobb import cobb_angles
-
     landmark_rows, angle_rows = [], []
     for name in names:
         known = json.loads((plan.out / "truth" / f"{name}.json").read_text(encoding="utf-8"))
@@ -236,7 +248,7 @@ def write_labels(plan: SynthPlan, names: list[str]) -> None:
         landmarks = np.array(known["landmarks"])
         flat = landmarks.reshape(-1, 2) / (width, height)
         landmark_rows.append(",".join(f"{v:.7g}" for v in (*flat[:, 0], *flat[:, 1])))
-        angles = cobb_angles(np.rint(landmarks), height).degrees
+        angles = known["angles"]["challenge"]["degrees"]
         angle_rows.append(",".join(f"{v:.5g}" for v in angles))
     folder = plan.out / "labels" / PART
     write_text(folder / "filenames.csv", "".join(f"{name}.jpg\n" for name in names))

@@ -14,10 +14,11 @@ import numpy as np
 from aasce.ct.angles import SpineAngles, VertebraMeasures
 from aasce.ct.base import VertebraSet
 from aasce.files import write_text
+from aasce.geometry.description import UNDER, region_of, severity_of
 from aasce.readers.centroids import slicer_form, verse_form
 from aasce.readers.scans import write_scan
 from aasce.readers.vertebrae import level_name
-from aasce.types import AasceError, CobbAngles
+from aasce.types import VERTEBRAE, AasceError, CobbAngles
 from aasce.volume import Volume
 
 LABELS_FILE, VERSE_FILE, SLICER_FILE = "labels.nii.gz", "centroids.json", "centroids.mrk.json"
@@ -151,7 +152,7 @@ def angles_record(found: VertebraSet, angles: SpineAngles) -> dict[str, Any]:
 def coronal_record(
     angles: SpineAngles, cobb: CobbAngles | None, labels: Sequence[int] | None = None
 ) -> list[dict[str, Any]] | None:
-    """Degrees, end vertebrae and apex of three coronal angles; None where there are none.
+    """Degrees, region by the apex, end vertebrae and apex of three coronal angles; None where there are none.
 
     Args:
         angles: the spine's.
@@ -164,8 +165,17 @@ def coronal_record(
     for number, degrees in enumerate(cobb.degrees):
         ends = angles.ends(cobb, number, labels)
         names = dict(zip(("upper", "lower", "apex"), ends or (None,) * 3, strict=True))
-        record.append({"degrees": round(float(degrees), 2), "region": cobb.regions[number], **names})
+        region = "" if ends is None or severity_of(degrees) == UNDER else _region(ends[2])
+        record.append({"degrees": round(float(degrees), 2), "region": region, **names})
     return record
+
+
+def _region(apex: str) -> str:
+    """Of a curve by its apical vertebra; "" for a cervical or sacral one."""
+    level = {"T13": 11.5, "L6": 17.0}.get(apex)  # T13 lies between T12 and L1, L6 below L5
+    if level is None and apex in VERTEBRAE:
+        level = float(VERTEBRAE.index(apex))
+    return "" if level is None else region_of(level)
 
 
 def write_angles(path: Path, record: Mapping[str, Any]) -> None:

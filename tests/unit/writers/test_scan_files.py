@@ -10,14 +10,15 @@ import nibabel
 import numpy as np
 import pytest
 
-from aasce.ct.angles import measure_spine
+from aasce.ct.angles import SpineAngles, measure_spine
 from aasce.ct.base import VertebraSet, vertebra_set
 from aasce.readers.centroids import read_centroids
 from aasce.readers.scans import read_scan
-from aasce.types import AasceError
+from aasce.types import AasceError, CobbAngles
 from aasce.volume import Volume
 from aasce.writers.scans import (
     angles_record,
+    coronal_record,
     table_rows,
     write_angles,
     write_centroids,
@@ -111,3 +112,22 @@ def test_centroids_alone_have_no_angle_in_space(found: VertebraSet) -> None:
     assert record["coronal"]["from_centroids"] == record["coronal"]["clinical"]
     row = table_rows(alone, measure_spine(alone).vertebrae, {})[1]
     assert (row["volume_ml"], row["anterior_mm"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("apex", "degrees", "region"),
+    [(15, 30.0, "main thoracic"), (19, 30.0, "thoracolumbar"), (28, 30.0, "thoracolumbar"), (19, 9.0, "")],
+)
+def test_coronal_curves_are_named_by_their_apex(apex: int, degrees: float, region: str) -> None:
+    """Labels of VerSe: 15 is T8, 19 T12, 28 T13; the challenge's name of the curve does not count."""
+    angles = CobbAngles(
+        np.array([degrees, 0, 0]), "clinical", ((0, 2), None, None), (1, None, None), ("TL/L", "", "")
+    )
+    spine = SpineAngles(
+        source="centroids", labels=(8, apex, 24), landmarks=np.zeros((3, 4, 2)), clinical=angles, challenge=None,
+        space=None, space_ends=None, centroid_line=None, line_labels=(8, apex, 24), vertebrae=(),
+    )  # fmt: skip
+    record = coronal_record(spine, angles)
+    assert record is not None
+    assert [curve["region"] for curve in record] == [region, "", ""]
+    assert (record[0]["upper"], record[0]["lower"]) == ("T1", "L5")
