@@ -16,6 +16,7 @@ from aasce.readers.landmarks.fields import (
     numbers,
     optional_text,
     pair,
+    shown,
     text,
 )
 from aasce.readers.landmarks.marks import Mark, MarkedFilm

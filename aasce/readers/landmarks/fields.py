@@ -72,8 +72,18 @@ def shown(value: Any) -> str:
 
 
 def pair(record: Any, key: str) -> tuple[float, float] | None:
-    """Two numbers, None where the key is missing or null."""
+    """Two finite numbers over 0, None where the key is missing or null."""
     if not isinstance(record, Mapping) or record.get(key) is None:
         return None
     first, second = numbers(record, key, 2)
+    if not (0 < first < math.inf and 0 < second < math.inf):
+        raise ValueError(f"{key!r} is two numbers over 0, not {shown(record[key])}")
     return first, second
+
+
+def share(value: Any, key: str) -> float:
+    """A number from 0 to 1."""
+    found = number(value, key)
+    if not 0 <= found <= 1:
+        raise ValueError(f"{key!r} is a number from 0 to 1, not {shown(value)}")
+    return found

@@ -19,6 +19,7 @@ from aasce.readers.landmarks.fields import (
     numbers,
     optional_text,
     pair,
+    share,
     shown,
     text,
 )
@@ -100,7 +101,7 @@ def prediction_of(record: Json) -> SpinePrediction:
         centerline=None if centreline is None else _points(entries(record, "centreline"), "centreline"),
         angles=angles_of(get(record, "regressed"), first),
         orientation=Orientation(_turns(lay), bool(get(lay, "negative"))),
-        confidence=number(get(record, "confidence"), "confidence"),
+        confidence=share(get(record, "confidence"), "confidence"),
         flags=tuple(str(flag) for flag in entries(record, "flags")),
         solver=text(record, "solver"),
         failure=optional_text(record, "failure"),
