@@ -8,6 +8,7 @@ from typing import Protocol
 
 from aasce.ensemble import Measurement
 from aasce.types import FilmFacts, Radiograph
+from aasce.writers.dicom import DicomExport, StatedStudy
 from aasce.writers.landmarks import check_formats, write_landmarks
 
 
@@ -54,7 +55,11 @@ class Landmarks:
 
 
 def exports_of(
-    formats: Sequence[str] = (), dicom: Sequence[str] = (), report: bool = False, identify: bool = False
+    formats: Sequence[str] = (),
+    dicom: Sequence[str] = (),
+    report: bool = False,
+    identify: bool = False,
+    stated: StatedStudy | None = None,
 ) -> list[Export]:
     """The outputs that the options of `predict` ask for.
 
@@ -63,6 +68,7 @@ def exports_of(
         dicom: kinds of DICOM objects.
         report: whether the page of the batch is written.
         identify: whether outputs other than DICOM may carry what identifies the patient.
+        stated: patient and study of films that are no DICOM, for DICOM objects of theirs.
 
     Raises:
         AasceError: a name is unknown.
@@ -70,4 +76,6 @@ def exports_of(
     found: list[Export] = []
     if formats:
         found.append(Landmarks(tuple(formats)))
+    if dicom:
+        found.append(DicomExport(tuple(dicom), stated or StatedStudy()))
     return found
