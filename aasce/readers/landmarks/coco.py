@@ -38,7 +38,7 @@ def films_of(content: Json) -> list[MarkedFilm]:
         image, category = get(annotation, "image_id"), get(annotation, "category_id")
         if image not in marks or category not in categories:
             raise ValueError(
-                f"annotation of image {image!r} and category {category!r}: one of them is missing"
+                f"annotation of image {shown(image)} and category {shown(category)}: one of them is missing"
             )
         marks[image].extend(_vertebra(annotation, categories[category]))
     return [_film(image, marks[get(image, "id")]) for image in entries(content, "images")]
