@@ -1,9 +1,9 @@
-"""Damage inside a JPEG: decoders repair it in silence, so that a bad sector becomes a shifted half of a film."""
+"""Damage inside a compressed film: decoders repair it in silence, and a bad sector becomes a shifted half of a film."""
 
 from __future__ import annotations
 
 PIXELS_DAMAGED = "pixels_damaged"
-_RUN = 128  # bytes; no coder writes so many zeros in a row
+_RUN = 256  # bytes; half a sector
 _NO_LENGTH = frozenset((0x01, *range(0xD0, 0xDA)))
 
 
@@ -24,7 +24,15 @@ def has_damage(content: bytes) -> bool:
     except ValueError as error:
         return any(word in str(error) for word in ("Corrupt", "Premature", "Inconsistent"))
     scan = _first_scan(content)
-    return scan is not None and scan[0] and bytes(_RUN) in content[scan[1] :]
+    return scan is not None and scan[0] and has_gap(content[scan[1] :])
+
+
+def has_gap(stream: bytes) -> bool:
+    """Whether a stream of JPEG 2000, RLE or progressive JPEG holds zeros as a sector that could not be read leaves.
+
+    None of these coders writes so many in a row; sequential JPEG may, for a black border.
+    """
+    return bytes(_RUN) in stream
 
 
 def _first_scan(content: bytes) -> tuple[bool, int] | None:

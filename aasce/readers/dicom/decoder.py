@@ -2,7 +2,7 @@
 
 It imports nothing of the kit, so that it starts quickly. A request is a line of JSON with the keywords of the
 image and `length`, then that many bytes of one compressed frame; an answer is a line of JSON with `error` or with
-`dtype`, `shape`, `length` and what the decoder complained of, then the pixels.
+`dtype`, `shape`, `length` and `damaged`, then the pixels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,20 @@ PREFERRED = ("pylibjpeg", "pillow", "pyjpegls", "pydicom", "gdcm")
 """Decoders that raise come before the one that may end the process."""
 JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 _MEMORY = 8 * 2**30  # bytes; a damaged header may ask for more than the machine has
-_COMPLAINTS = ("Corrupt JPEG data", "Premature end of JPEG", "Inconsistent progression", "extraneous bytes")
+_LIMITS = (
+    "cannot decode",
+    "not support",
+    "only (0028",
+    "Unable to decode unsigned",
+    "Unable to decode signed",
+)
+_COMPLAINTS = (
+    "Corrupt JPEG data",
+    "Premature end of JPEG",
+    "Inconsistent progression",
+    "extraneous bytes",
+    "bad Huffman",
+)
 
 
 def main() -> None:
@@ -52,22 +65,26 @@ def _answer(answers: BinaryIO, request: dict[str, Any], frame: bytes, said: Any)
     said.truncate()
     pixels = b""
     try:
-        array, photometric = decode(frame, **request)
+        array, repaired = decode(frame, **request)
         pixels = array.tobytes()
         said.seek(0)
         complaints = said.read().decode("latin-1")
-        answer = {
-            "dtype": array.dtype.str, "shape": array.shape, "length": len(pixels), "photometric": photometric,
-            "damaged": any(words in complaints for words in _COMPLAINTS),
-        }  # fmt: skip
+        damaged = repaired or any(words in complaints for words in _COMPLAINTS)
+        answer = {"dtype": array.dtype.str, "shape": array.shape, "length": len(pixels), "damaged": damaged}
     except Exception as error:  # each decoder has its own exceptions
-        answer = {"error": " ".join(str(error).split())[:200] or type(error).__name__, "length": 0}
+        answer = {"error": _reason(error), "length": 0}
     answers.write(json.dumps(answer).encode() + b"\n" + pixels)
     answers.flush()
 
 
-def decode(frame: bytes, syntax: str, options: dict[str, Any]) -> tuple[Any, str]:
-    """Pixels of one frame, (H, W) or (H, W, 3), and their photometric interpretation.
+def _reason(error: Exception) -> str:
+    """One line; of pydicom's list of failed decoders what the decoder itself said."""
+    said = str(error).split("plugins:")[-1]
+    return " ".join(said.split())[:160] or type(error).__name__
+
+
+def decode(frame: bytes, syntax: str, options: dict[str, Any]) -> tuple[Any, bool]:
+    """Pixels of one frame, (H, W) or (H, W, 3), and whether a decoder refused them that should have been able to.
 
     Args:
         frame: the compressed stream.
@@ -81,23 +98,17 @@ def decode(frame: bytes, syntax: str, options: dict[str, Any]) -> tuple[Any, str
     from pydicom.pixels.decoders.base import get_decoder
 
     if syntax == JPEG_EXTENDED and options["bits_stored"] > 8:
-        return _extended(frame, options), options["photometric_interpretation"]
+        return _extended(frame, options), False
     decoder: Any = get_decoder(syntax)
-    missing = decoder.missing_dependencies
-    plugins = sorted(decoder.available_plugins, key=PREFERRED.index)
-    failed: Exception = NotImplementedError("; ".join(missing) or "no decoder")
-    for plugin in plugins:
+    failed: Exception = NotImplementedError("; ".join(decoder.missing_dependencies) or "no decoder")
+    refused = False
+    options = {**options, "number_of_frames": 1, "pixel_keyword": "PixelData"}
+    for plugin in sorted(decoder.available_plugins, key=PREFERRED.index):
         try:
-            array, meta = decoder.as_array(
-                encapsulate([frame]),
-                decoding_plugin=plugin,
-                number_of_frames=1,
-                pixel_keyword="PixelData",
-                **options,
-            )
-            return array, str(meta["photometric_interpretation"])
+            return decoder.as_array(encapsulate([frame]), decoding_plugin=plugin, **options)[0], refused
         except Exception as error:  # the next decoder may know what this one does not
             failed = error
+            refused |= not any(words in str(error) for words in _LIMITS)
     raise failed
 
 
@@ -106,6 +117,8 @@ def _extended(frame: bytes, options: dict[str, Any]) -> Any:
     import gdcm
     import numpy as np
 
+    if options["samples_per_pixel"] != 1:
+        raise NotImplementedError("12-bit colour")
     fragment = gdcm.Fragment()
     fragment.SetByteStringValue(frame)
     fragments = gdcm.SequenceOfFragments.New()
@@ -121,11 +134,13 @@ def _extended(frame: bytes, options: dict[str, Any]) -> Any:
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(JPEG_EXTENDED)))
     bits = options["bits_stored"]
     image.SetPixelFormat(gdcm.PixelFormat(1, 16, bits, bits - 1, options["pixel_representation"]))
+    text = image.GetBuffer()
+    if text is None:
+        raise ValueError("a broken stream")
     # GDCM hands bytes out as text.
-    raw = image.GetBuffer().encode("utf-8", "surrogateescape")
-    return np.frombuffer(raw, np.int16 if options["pixel_representation"] else np.uint16).reshape(
-        options["rows"], options["columns"]
-    )
+    pixels = np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint16)
+    pixels = pixels.view(np.int16) if options["pixel_representation"] else pixels
+    return pixels.reshape(options["rows"], options["columns"])
 
 
 if __name__ == "__main__":

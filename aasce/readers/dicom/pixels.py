@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from aasce.readers.dicom.worker import WORKER, DecodingError
-from aasce.readers.jpeg import has_damage
+from aasce.readers.jpeg import has_damage, has_gap
 from aasce.types import AasceError, Array
 
 _OPTIONS = {
@@ -23,6 +23,7 @@ _OPTIONS = {
 _DEFAULTS = {"samples_per_pixel": 1, "pixel_representation": 0, "planar_configuration": 0}
 _BASELINE = "1.2.840.10008.1.2.4.50"
 _RLE = "1.2.840.10008.1.2.5"
+_NO_ZEROS = (_RLE, "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")  # RLE and JPEG 2000
 _STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")  # of a JPEG or JPEG-LS, and of a JPEG 2000 stream
 _FRAME_MARKERS = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
 
@@ -71,7 +72,8 @@ def stored_frame(path: Path, dataset: Any, frame: int) -> Stored:
         raise AasceError(
             f"{path}: pixels damaged or cut short ({syntax.name}: {reason}); export the film again"
         ) from error
-    return Stored(pixels, damaged or (syntax == _BASELINE and has_damage(stream)))
+    damaged |= has_damage(stream) if syntax == _BASELINE else syntax in _NO_ZEROS and has_gap(stream)
+    return Stored(pixels, damaged)
 
 
 def frame_count(dataset: Any) -> int:
@@ -143,5 +145,4 @@ def _decoded(dataset: Any, stream: bytes) -> tuple[Array, bool]:
         value = dataset.get(keyword)
         if value is not None and not isinstance(value, Sequence):
             options[option] = int(value)
-    pixels, _, damaged = WORKER.decode(stream, str(dataset.file_meta.TransferSyntaxUID), options)
-    return pixels, damaged
+    return WORKER.decode(stream, str(dataset.file_meta.TransferSyntaxUID), options)

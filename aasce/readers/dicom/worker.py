@@ -36,7 +36,7 @@ class Worker:
         self._owner = 0
         self._lock = threading.Lock()
 
-    def decode(self, frame: bytes, syntax: str, options: dict[str, Any]) -> tuple[Array, str, bool]:
+    def decode(self, frame: bytes, syntax: str, options: dict[str, Any]) -> tuple[Array, bool]:
         """Decodes one frame.
 
         Args:
@@ -45,7 +45,7 @@ class Worker:
             options: keywords of the image as `pydicom.pixels.decoders.base.Decoder.as_array` takes them.
 
         Returns:
-            Pixels (H, W) or (H, W, 3), their photometric interpretation, and whether the decoder found damage.
+            Pixels (H, W) or (H, W, 3), and whether a decoder found damage.
 
         Raises:
             DecodingError: no decoder could, the process died, or it took longer than `SECONDS`.
@@ -65,7 +65,7 @@ class Worker:
         if "error" in answer:
             raise DecodingError(answer["error"])
         array = np.frombuffer(pixels, answer["dtype"]).reshape(answer["shape"])
-        return array, answer["photometric"], answer["damaged"]
+        return array, answer["damaged"]
 
     def close(self) -> None:
         """Ends the process."""
