@@ -1,12 +1,13 @@
 """Grayscale softcopy presentation state: the lines and texts of the angles over the film as it was read.
 
-Greys follow the reader: its modality look-up table, its first window or look-up table, bone bright. A film whose
-window the reader left out (flag "window_ignored") gets a window over all its values.
+Greys follow the reader: its modality look-up table, its first window or look-up table, bone bright. A film without
+a window, or whose window the reader left out (flag "window_ignored"), gets one over the range that the reader used.
 """
 
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,13 @@ import numpy as np
 from aasce import __version__
 from aasce.ensemble.combine import Measurement
 from aasce.geometry.description import Curve, SpineDescription
+from aasce.readers.dicom.display import FOR_PROCESSING, WINDOW_IGNORED
+from aasce.readers.dicom.field import hidden
+from aasce.readers.dicom.functional import with_frame
+from aasce.readers.dicom.header import parsed
+from aasce.readers.dicom.pixels import stored_frame
+from aasce.readers.dicom.tables import modality_values
+from aasce.readers.greys import robust_range
 from aasce.types import AasceError
 from aasce.writers.dicom.lines import Floats, as_drawn, construction, outlines, placed
 from aasce.writers.dicom.source import Source, finish
@@ -62,10 +70,10 @@ def make_presentation(source: Source, measurement: Measurement, description: Spi
         content_description=f"Cobb angles, {NAME} {__version__}",
         graphic_layers=layers,
         graphic_annotations=annotations,
-        presentation_lut_transformation=hd.PresentationLUTTransformation(_shape(header)),
+        presentation_lut_transformation=hd.PresentationLUTTransformation(_shape(source, measurement)),
     )
     _show_area(made, source)
-    _show_greys(made, source, "window_ignored" in measurement.prediction.flags)
+    _show_greys(made, source, WINDOW_IGNORED in measurement.prediction.flags)
     finish(made, source, series="Cobb angles, presentation state")
     made.BodyPartExamined = "SPINE"  # not paired, so that the series needs no laterality
     made.PresentationCreationDate = made.InstanceCreationDate
@@ -142,8 +150,11 @@ def _text(source: Source, text: str, place: Floats) -> Any:
     )
 
 
-def _shape(header: Dataset) -> str:
+def _shape(source: Source, measurement: Measurement) -> str:
     """What makes bone bright; a presentation state does not heed MONOCHROME1 itself (PS3.3 C.11.6.1.2)."""
+    header = source.header
+    if FOR_PROCESSING in measurement.prediction.flags:  # raw: bone is low unless the sign says otherwise
+        return "IDENTITY" if int(header.get("PixelIntensityRelationshipSign") or 1) < 0 else "INVERSE"
     stated = header.get("PresentationLUTShape") == "INVERSE"
     return "INVERSE" if stated or header.PhotometricInterpretation == "MONOCHROME1" else "IDENTITY"
 
@@ -164,7 +175,7 @@ def _show_area(made: Any, source: Source) -> None:
 
 
 def _show_greys(made: Any, source: Source, window_ignored: bool) -> None:
-    """Modality and VOI look-up tables of the source, as far as the reader applied them."""
+    """Modality and VOI look-up tables as the reader applied them."""
     from pydicom.dataset import Dataset
 
     header = source.header
@@ -174,16 +185,28 @@ def _show_greys(made: Any, source: Source, window_ignored: bool) -> None:
         made.RescaleIntercept, made.RescaleSlope = header.RescaleIntercept, header.RescaleSlope
         made.RescaleType = header.get("RescaleType") or "US"
     voi = Dataset()
-    if window_ignored:
-        return
-    if header.get("VOILUTSequence"):
+    stated = all(header.get(f"Window{name}") not in (None, "") for name in ("Center", "Width"))
+    if not window_ignored and header.get("VOILUTSequence"):
         voi.VOILUTSequence = deepcopy(header.VOILUTSequence[:1])
-    elif header.get("WindowWidth") not in (None, "") and header.get("WindowCenter") not in (None, ""):
+    elif not window_ignored and stated:
         voi.WindowCenter, voi.WindowWidth = _first(header.WindowCenter), _first(header.WindowWidth)
         if header.get("VOILUTFunction"):
             voi.VOILUTFunction = header.VOILUTFunction
+    elif source.path is not None and (window_ignored or int(header.BitsStored) > 8):
+        low, high = _values_shown(source.path, source.frame or 1)
+        # The window that maps low to the darkest and high to the brightest value (PS3.3 C.11.2.1.2.1).
+        voi.WindowCenter, voi.WindowWidth = f"{(low + high + 1) / 2:.10g}", f"{high - low + 1:.10g}"
     if len(voi):
         made.SoftcopyVOILUTSequence = [voi]
+
+
+def _values_shown(path: Path, frame: int) -> tuple[float, float]:
+    """The range of values after the modality look-up table over which the reader stretched the film."""
+    dataset = parsed(path.read_bytes())
+    stored = stored_frame(path, dataset, frame).pixels
+    header = with_frame(dataset, frame)
+    values, _ = modality_values(stored, header)
+    return robust_range(np.asarray(values, np.float64), ~hidden(stored, header))
 
 
 def _first(value: Any) -> Any:

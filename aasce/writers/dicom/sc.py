@@ -70,7 +70,7 @@ def make_film(film: Radiograph, stated: StatedStudy, stamp: Stamp, numbers: dict
     made.StudyDate, made.StudyID = stated.study_date, "1"
     made.SpecificCharacterSet = "ISO_IR 192"
     made.ConversionType = "DF"
-    source = Source(made, context_of(made), None, film.size, True, stamp, film.film_id, numbers)
+    source = Source(made, context_of(made), None, film.size, True, stamp, film.film_id, None, numbers)
     finish(made, source, series="Film")
     return source
 

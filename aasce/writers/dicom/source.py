@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aasce.readers import raster
+from aasce.readers.dicom.functional import with_frame
 from aasce.types import AasceError, Array, Radiograph, as_float
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ class Source:
         size: (H, W) px of the film as read.
         made: whether the image was made here, so that it must be written too.
         stamp: UIDs and time of this call.
-        film_id: of the film.
+        film_id, path: of the film.
+        numbers: of the objects in each series of this call.
     """
 
     header: Dataset
@@ -115,6 +117,7 @@ class Source:
     made: bool
     stamp: Stamp
     film_id: str
+    path: Path | None = None
     numbers: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -168,7 +171,7 @@ def read_source(film: Radiograph, stamp: Stamp, numbers: dict[str, int]) -> Sour
     import pydicom
 
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        header = with_frame(pydicom.dcmread(path, stop_before_pixels=True, force=True), film.frame or 1)
         missing = [keyword for keyword in (*TYPE_1, "Rows", "Columns") if not header.get(keyword)]
         context = context_of(header)
     except Exception as error:  # pydicom lets every kind of exception out of a damaged header
@@ -179,7 +182,7 @@ def read_source(film: Radiograph, stamp: Stamp, numbers: dict[str, int]) -> Sour
         raise AasceError(
             f"{path}: has no {', '.join(missing)}, so that no DICOM object can refer to it; export it from the PACS"
         )
-    return Source(header, context, film.frame, film.size, False, stamp, film.film_id, numbers)
+    return Source(header, context, film.frame, film.size, False, stamp, film.film_id, path, numbers)
 
 
 def _is_raster(path: Path) -> bool:
