@@ -9,6 +9,7 @@ from typing import Protocol
 from aasce.ensemble import Measurement
 from aasce.types import FilmFacts, Radiograph
 from aasce.writers.dicom import DicomExport, StatedStudy
+from aasce.writers.report import Report
 from aasce.writers.landmarks import check_formats, write_landmarks
 
 
@@ -78,4 +79,6 @@ def exports_of(
         found.append(Landmarks(tuple(formats)))
     if dicom:
         found.append(DicomExport(tuple(dicom), stated or StatedStudy()))
+    if report:
+        found.append(Report(identify))
     return found
