@@ -9,8 +9,8 @@ from typing import Protocol
 from aasce.ensemble import Measurement
 from aasce.types import FilmFacts, Radiograph
 from aasce.writers.dicom import DicomExport, StatedStudy
-from aasce.writers.report import Report
 from aasce.writers.landmarks import check_formats, write_landmarks
+from aasce.writers.report import Report
 
 
 class Export(Protocol):
