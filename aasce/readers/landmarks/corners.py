@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from aasce.readers.landmarks.fields import count, shown
 from aasce.readers.landmarks.marks import Mark, MarkedFilm
+from aasce.scoring.tables import FORMULA
 from aasce.types import CORNERS
 
 NEEDED: tuple[str, ...] = ("film", "vertebra", "corner", "x", "y")
@@ -33,7 +34,7 @@ def films_of(text: str) -> list[MarkedFilm]:
     sizes: dict[str, tuple[int, int]] = {}
     for row in rows:
         try:
-            film = row["film"] or ""
+            film = _plain(row["film"] or "")
             marks.setdefault(film, []).append(_mark(row))
             if row.get("height") and row.get("width"):
                 sides = [count(_number(row, side), side) for side in ("height", "width")]
@@ -41,6 +42,11 @@ def films_of(text: str) -> list[MarkedFilm]:
         except ValueError as error:
             raise ValueError(f"line {rows.line_num}: {error}") from None
     return [MarkedFilm(film, tuple(found), sizes.get(film)) for film, found in marks.items()]
+
+
+def _plain(name: str) -> str:
+    """The film's name without the apostrophe that keeps a spreadsheet from computing it."""
+    return name[1:] if name[:1] == "'" and name[1:].startswith(FORMULA) else name
 
 
 def _mark(row: Mapping[str, str | None]) -> Mark:

@@ -69,7 +69,10 @@ def facts_of(record: Json) -> FilmFacts:
     Raises:
         ValueError: a key is missing or holds something else than it should, in one line.
     """
-    height, width = (count(side, "size") for side in entries(record, "size", 2))
+    sides = entries(record, "size", 2)
+    height, width = (
+        (0, 0) if sides == [0, 0] else (count(side, "size") for side in sides)
+    )  # 0: it was not read
     file, frame, left = optional_text(record, "file"), get(record, "frame"), get(record, "patient_left")
     return FilmFacts(
         film_id=text(record, "film"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from aasce.ensemble.combine import Measurement
 from aasce.files import atomic_write
 from aasce.readers.landmarks.corners import COLUMNS
+from aasce.scoring.tables import spreadsheet_safe
 from aasce.types import FilmFacts
 from aasce.writers.landmarks.corner_points import vertebrae_of
 
@@ -26,7 +27,8 @@ def write(folder: Path, rows: Sequence[tuple[FilmFacts, Measurement]]) -> None:
         table = csv.writer(stream, lineterminator="\n")
         table.writerow(COLUMNS)
         for facts, measurement in rows:
+            film = spreadsheet_safe(facts.film_id)
             for vertebra in vertebrae_of(measurement):
                 for corner, (x, y) in vertebra.corners.items():
                     confidence = vertebra.confidence.get(corner, "")
-                    table.writerow((facts.film_id, vertebra.level, corner, x, y, confidence, *facts.size))
+                    table.writerow((film, vertebra.level, corner, x, y, confidence, *facts.size))

@@ -35,12 +35,13 @@ def write_landmarks(
 
     Args:
         folder: the files get names of their own in it.
-        rows: every film, those that failed included.
+        rows: every film, those that failed included; of one that could not even be read, nothing is written.
         formats: names, see `FORMATS`.
 
     Raises:
         AasceError: a name is unknown, or a file cannot be written.
     """
     check_formats(formats)
+    seen = [row for row in rows if all(row[0].size)]
     for name in dict.fromkeys(formats):
-        FORMATS[name](folder, rows)
+        FORMATS[name](folder, seen)

@@ -101,6 +101,23 @@ def test_a_vertebra_without_a_corner_is_written_and_named_when_read(name: str, t
     assert found.failure == f"T2 has 3 corners of 4{missing}; mark all four once"
 
 
+def test_a_file_that_could_not_be_read_has_nothing_to_be_marked_on(tmp_path: Path) -> None:
+    facts, measurement = row("unread", failure="is empty; copy or export the film again")
+    unread = (
+        replace(facts, size=(0, 0)),
+        replace(measurement, prediction=replace(measurement.prediction, size=(0, 0))),
+    )
+    write_landmarks(tmp_path, [unread, row("film")], list(FORMATS))
+    assert not list(tmp_path.rglob("unread*"))
+    assert list(read([tmp_path / "landmarks-coco.json"])) == ["film"]
+
+
+def test_a_name_that_a_spreadsheet_would_compute_is_kept_from_it(tmp_path: Path) -> None:
+    path = written(tmp_path, "corners", [row("=1+1")])[0]
+    assert path.read_text("utf-8").splitlines()[1].startswith("'=1+1,T1,TL,")
+    assert list(read([path])) == ["=1+1"]
+
+
 # --- COCO ------------------------------------------------------------------------------------------------
 
 

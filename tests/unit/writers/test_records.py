@@ -68,6 +68,17 @@ def test_angles_that_are_not_those_of_the_landmarks_come_back(measurement: Measu
     assert_same(there_and_back((facts(), measurement))[1], measurement)
 
 
+def test_a_file_that_could_not_be_read_has_no_size_and_comes_back() -> None:
+    facts, measurement = row("film", failure="is empty; copy or export the film again")
+    unread = (
+        replace(facts, size=(0, 0)),
+        replace(measurement, prediction=replace(measurement.prediction, size=(0, 0))),
+    )
+    found, back = there_and_back(unread)
+    assert found == unread[0]
+    assert_same(back, unread[1])
+
+
 def test_numbers_that_are_not_finite_come_back_though_json_has_none() -> None:
     landmarks = boxes(10, 0, -10)
     landmarks[1, 2, 0] = np.nan
