@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from aasce.readers.dicom.field import hidden
-from aasce.readers.dicom.tables import modality_values, shown
+from aasce.readers.dicom.tables import Shown, modality_values, shown
 from aasce.readers.greys import robust_range, stretched
 from aasce.types import Array
 
@@ -15,7 +15,7 @@ WINDOW_IGNORED = "window_ignored"
 TABLE_SHORT = "lookup_table_short"
 FOR_PROCESSING = "for_processing"
 LEVELS = 200
-"""Grey levels that a window has to leave, where the film has as many."""
+"""Grey levels that a window has to leave, where the film has as many; half of them for a table of 8 bit."""
 _STEPS = 4095.0  # a level is one of 12 bit
 _MOST_BRIGHT, _MOST_DARK = 0.05, 0.25  # share of the film's middle that a window may cut off at its ends
 _RAW_CLASSES = frozenset(  # SOP classes "for processing", PS3.4 annex B.5
@@ -39,11 +39,11 @@ def monochrome(stored: Array, dataset: Any) -> tuple[Array, list[str]]:
     if _is_raw(dataset):
         return _finished(_attenuation(values, dataset, ~masked), masked, deep=True), [*flags, FOR_PROCESSING]
     inverted = _is_inverted(dataset)
-    windowed, has_window, cut = shown(values, dataset)
-    flags += [TABLE_SHORT] if cut and TABLE_SHORT not in flags else []
-    if windowed is not None and _keeps_spine(1 - windowed if inverted else windowed, values, ~masked):
-        values = windowed
-    elif has_window:
+    window = shown(values, dataset)
+    flags += [TABLE_SHORT] if window.short and not short else []
+    if window.values is not None and _keeps_spine(window, values, ~masked, inverted):
+        values = window.values
+    elif window.stated:
         flags.append(WINDOW_IGNORED)
     if values.dtype == np.uint8 and not masked.any():
         return (255 - values if inverted else values), flags
@@ -66,21 +66,24 @@ def _is_inverted(dataset: Any) -> bool:
     return bool(dataset.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE")
 
 
-def _keeps_spine(windowed: Array, values: Array, exposed: Array) -> bool:
+def _keeps_spine(window: Shown, values: Array, exposed: Array, inverted: bool) -> bool:
     """Whether a window leaves the film's grey levels and hardly cuts its middle third, where the spine lies.
 
     Args:
-        windowed: (H, W) from 0 to 1, bone bright.
+        window: with values.
         values: (H, W) before the window.
         exposed: (H, W) bool.
+        inverted: whether what the window makes dark will be shown bright.
     """
+    assert window.values is not None
+    windowed = 1 - window.values if inverted else window.values
     step = max(1, max(values.shape) // 512)
     windowed, values, exposed = (array[::step, ::step] for array in (windowed, values, exposed))
     if not exposed.any():
         return False
     level = np.rint(windowed * _STEPS).astype(np.int64)
     held = len(np.unique(values[exposed]))
-    if len(np.unique(level[exposed])) < min(LEVELS, 0.8 * held):
+    if len(np.unique(level[exposed])) < min(LEVELS // 2 if window.coarse else LEVELS, 0.8 * held):
         return False
     middle = _middle(exposed)
     own, level = values[middle], level[middle]

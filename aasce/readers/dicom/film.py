@@ -13,7 +13,7 @@ import numpy as np
 
 from aasce.readers.dicom.display import monochrome
 from aasce.readers.dicom.functional import with_frame
-from aasce.readers.dicom.header import header_flags, parsed, patient_left, refuse
+from aasce.readers.dicom.header import complete, header_flags, parsed, patient_left, refuse
 from aasce.readers.dicom.pixels import frame_count, stored_frame
 from aasce.readers.dicom.spacing import pixel_spacing, squared
 from aasce.readers.greys import grey, is_colourful, stretched
@@ -44,6 +44,7 @@ def read_dicom(path: Path, film_id: str, content: bytes, frame: int | None = Non
     with _told(path):
         dataset = parsed(content)
         refuse(path, dataset)
+        complete(dataset)
         frames = frame_count(dataset)
         if frame is None and frames > 1:
             raise AasceError(f"{path}: holds {frames} frames; aasce.readers.read_films gives each as a film")
@@ -61,6 +62,7 @@ def read_frames(path: Path, film_id: str, content: bytes) -> list[Radiograph]:
     with _told(path):
         dataset = parsed(content)
         refuse(path, dataset)
+        complete(dataset)
         frames = frame_count(dataset)
         if frames == 1:
             return [_film(path, film_id, dataset, None)]

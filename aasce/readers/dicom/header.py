@@ -114,10 +114,21 @@ def refuse(path: Path, dataset: Any) -> None:
         raise AasceError(
             f"{path}: {frames} frames of {size[1]}x{size[0]} px are too many; export those to measure"
         )
-    if not dataset.get("PhotometricInterpretation"):
-        dataset.PhotometricInterpretation = "RGB" if dataset.get("SamplesPerPixel") == 3 else "MONOCHROME2"
-    if not dataset.get("BitsStored"):
-        dataset.BitsStored = dataset.BitsAllocated
+
+
+def complete(dataset: Any) -> None:
+    """Gives a dataset the tags of the image that it lacks, as plain grey pixels have them."""
+    plain = {
+        "SamplesPerPixel": 1,
+        "PixelRepresentation": 0,
+        "BitsStored": dataset.BitsAllocated,
+        "PhotometricInterpretation": "RGB" if dataset.get("SamplesPerPixel") == 3 else "MONOCHROME2",
+    }
+    for keyword, value in plain.items():
+        if dataset.get(keyword) in (None, ""):
+            setattr(dataset, keyword, value)
+    if dataset.get("HighBit") is None:
+        dataset.HighBit = dataset.BitsStored - 1
 
 
 def patient_left(dataset: Any) -> tuple[Side | None, str | None]:

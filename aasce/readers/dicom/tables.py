@@ -71,33 +71,44 @@ def modality_values(stored: Array, dataset: Any) -> tuple[Array, bool]:
     return stored.astype(np.float64) * (slope or 1.0) + (intercept or 0.0), False
 
 
-def shown(values: Array, dataset: Any) -> tuple[Array | None, bool, bool]:
-    """Values as the first VOI look-up table, else the first window, shows them.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the first VOI look-up table, else the first window, makes of a film.
+
+    Attributes:
+        values: (H, W) float64 from 0 (dark) to 1, None where there is none that can be read.
+        stated: whether the file has one at all.
+        short: whether its table holds fewer entries than it says.
+        coarse: whether its table gives 8 bit, so that it cannot leave many grey levels.
+    """
+
+    values: Array | None = None
+    stated: bool = False
+    short: bool = False
+    coarse: bool = False
+
+
+def shown(values: Array, dataset: Any) -> Shown:
+    """Applies the VOI look-up table or window of a file.
 
     Args:
         values: (H, W) after the modality look-up table.
         dataset: pydicom's.
-
-    Returns:
-        (H, W) float64 from 0 (dark) to 1, None where the file has no window that can be read; whether it has one at
-        all; and whether its table was short.
     """
     try:
         items = dataset.get("VOILUTSequence")
         if items:
             table = read_table(items[0], bool(values.min() < 0))
             low, high = table.entries.min(), table.entries.max()
-            return ((table(values) - low) / (high - low) if high > low else None), True, table.short
+            looked_up = (table(values) - low) / (high - low) if high > low else None
+            return Shown(looked_up, True, table.short, high < 256)
         centre, width = (_first(dataset.get(f"Window{name}")) for name in ("Center", "Width"))
         if centre is None or width is None:
-            return None, False, False
-        return (
-            _windowed(values, centre, width, str(dataset.get("VOILUTFunction") or "LINEAR").upper()),
-            True,
-            False,
-        )
+            return Shown()
+        function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
+        return Shown(_windowed(values, centre, width, function), True)
     except (ValueError, TypeError, AttributeError, OverflowError):  # numbers that are none
-        return None, True, False
+        return Shown(stated=True)
 
 
 def _windowed(values: Array, centre: float, width: float, function: str) -> Array | None:
