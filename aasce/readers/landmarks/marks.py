@@ -101,7 +101,12 @@ def film_of(marked: MarkedFilm, height: int | None = None) -> tuple[FilmFacts, S
         column = _column(marked.marks)
         if fault is not None:
             raise ValueError(fault)
-        return facts, _prediction(marked.film_id, column, size)
+        prediction = _prediction(marked.film_id, column, size)
+        if marked.size is None and prediction.orientation.turns % 2:
+            raise ValueError(
+                "the film lies on its side, so that its width is needed too; give a file with the size"
+            )
+        return facts, prediction
     except ValueError as error:
         return facts, SpinePrediction(marked.film_id, size, solver=SOLVER, failure=str(error))
 

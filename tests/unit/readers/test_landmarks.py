@@ -229,6 +229,15 @@ def test_a_table_needs_the_height_and_may_have_columns_in_any_order(tmp_path: Pa
     assert prediction.landmark_confidence is None
 
 
+def test_the_rows_alone_do_not_do_for_a_film_on_its_side(tmp_path: Path) -> None:
+    """Set upright, its height is its width: the challenge's rule asks for it."""
+    lying = corner_rows(turn_points(boxes(*TILTS), (400, 200), 1))
+    assert "on its side" in str(only(table(tmp_path / "corners.csv", lying), height=200).failure)
+    sized = [(*cells, 200, 400) for cells in lying]
+    path = table(tmp_path / "sized.csv", sized, head="film,vertebra,corner,x,y,height,width")
+    assert major(only(path)) == pytest.approx(25, abs=1e-5)
+
+
 # --- faults of a film ------------------------------------------------------------------------------------
 
 
