@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
+
+import numpy as np
 
 from aasce.config import load_settings
 from aasce.ensemble import EnsembleSettings, Measurement, combine, with_angles
-from aasce.readers import film_name, find_films, read_film
+from aasce.readers import FilmFile, film_name, list_films, read_films
 from aasce.solvers.base import Solver
 from aasce.solvers.registry import DEFAULT_SOLVER
-from aasce.types import AasceError, Definition, Radiograph, SpinePrediction
+from aasce.types import AasceError, Definition, FilmFacts, Radiograph, SpinePrediction
 from aasce.weights import load_solver, released
 
 if TYPE_CHECKING:
@@ -21,7 +24,12 @@ if TYPE_CHECKING:
 DEFAULT_ENSEMBLE = Path(__file__).parent / "ensemble" / "default.yaml"
 
 BATCH = 4
-"""Films in memory at a time."""
+"""Films measured at a time."""
+
+SAME_EXPOSURE = "same_exposure"
+"""Flag of a film that is, pixel by pixel, another film of the same call."""
+
+MeasuredFile: TypeAlias = tuple[FilmFile, Radiograph | None, Measurement]
 
 
 class Measurer(Protocol):
@@ -141,43 +149,139 @@ def measure(
         and the `failure` of a film that could not be read or measured.
 
     Raises:
-        AasceError: no film is found, or the solver cannot be loaded or gives angles of another definition.
+        AasceError: a name stands for no film, or the solver cannot be loaded or gives angles of another definition.
     """
     from aasce.writers.tables import predictions_frame
 
     named = [films] if isinstance(films, (str, Path)) else list(films)
-    paths = find_films([Path(name) for name in named])
+    listing = list_films([Path(name) for name in named])
+    if listing.problems:
+        raise AasceError(listing.problems[0])
     one = str(solver) != Ensemble.name
     measurer: Measurer = load_single(str(solver), device) if one else load_ensemble(None, device)
-    return predictions_frame([measurement for _, measurement in measure_films(paths, measurer, definition)])
+    facts: dict[str, FilmFacts] = {}
+    measured: list[Measurement] = []
+    for group in measure_groups(listing.files, measurer, definition):
+        facts |= {film.film_id: film.facts for _, film, _ in group if film is not None}
+        measured += [without_mask(measurement) for _, _, measurement in group]
+    return predictions_frame(measured, facts)
+
+
+def without_mask(measurement: Measurement) -> Measurement:
+    """A measurement small enough to keep by the thousand."""
+    return replace(measurement, prediction=replace(measurement.prediction, mask=None))
 
 
 def measure_films(
     paths: Sequence[Path], measurer: Measurer, definition: Definition = "challenge"
 ) -> Iterator[tuple[Radiograph | None, Measurement]]:
-    """Reads and measures films in batches, in order.
+    """Reads and measures films in batches, in order; each by the name of its file.
 
     Yields:
         The film (None when it cannot be read) and its measurement, whose `failure` says what went wrong.
     """
-    for start in range(0, len(paths), BATCH):
-        read = [_read(path) for path in paths[start : start + BATCH]]
-        films = [film for film in read if isinstance(film, Radiograph)]
-        measured = iter(measurer.measure(films, definition) if films else [])
-        for film in read:
-            if isinstance(film, Radiograph):
-                yield film, next(measured)
-            else:
-                yield None, film
+    files = [FilmFile(path, film_name(path)) for path in paths]
+    for group in measure_groups(files, measurer, definition):
+        for _, film, measurement in group:
+            yield film, measurement
 
 
-def _read(path: Path) -> Radiograph | Measurement:
-    """The film, or the row that an unreadable one keeps in every table."""
+def measure_groups(
+    files: Sequence[FilmFile],
+    measurer: Measurer,
+    definition: Definition = "challenge",
+    exposures: dict[str, str] | None = None,
+) -> Iterator[list[MeasuredFile]]:
+    """Reads and measures films in groups of whole files, in order; which films share a batch depends on them alone.
+
+    Args:
+        files: to read; one of several frames holds as many films.
+        measurer: whoever measures.
+        definition: of the angles.
+        exposures: digest of the pixels to the film that showed them first. Another film of the same pixels is flagged
+            `SAME_EXPOSURE`. Films are added as they are read.
+
+    Yields:
+        The films of a group: each one's file, the film (None when it cannot be read), and its measurement.
+    """
+    known = {} if exposures is None else exposures
+    names = {file.film_id for file in files}
+    group: list[tuple[FilmFile, Radiograph | Measurement]] = []
+    for file in files:
+        group += [(file, film) for film in _read(file, names)]
+        if len(group) >= BATCH:
+            yield _measured(group, measurer, definition, known)
+            group = []
+    if group:
+        yield _measured(group, measurer, definition, known)
+
+
+def _read(file: FilmFile, names: set[str]) -> list[Radiograph] | list[Measurement]:
+    """The films of a file, or the row that an unreadable one keeps in every table.
+
+    Args:
+        file: to read.
+        names: of all files of the call, which the name of a frame must not repeat.
+    """
     try:
-        return read_film(path)
+        films = read_films(file.path, file.film_id)
     except AasceError as error:
-        reason = str(error).removeprefix(f"{path}: ")
-        return Measurement(SpinePrediction(film_name(path), (0, 0), failure=reason), None)
+        reason = str(error).removeprefix(f"{file.path}: ")
+    except MemoryError:
+        reason = "does not fit into memory; measure it alone, or scale it down"
+    else:
+        for k, film in enumerate(films):
+            name = film.film_id
+            while len(films) > 1 and name in names:
+                name += "~"
+            films[k] = replace(film, film_id=name)
+        return films
+    return [Measurement(SpinePrediction(file.film_id, (0, 0), failure=reason), None)]
+
+
+def _measured(
+    group: Sequence[tuple[FilmFile, Radiograph | Measurement]],
+    measurer: Measurer,
+    definition: Definition,
+    exposures: dict[str, str],
+) -> list[MeasuredFile]:
+    films = [film for _, film in group if isinstance(film, Radiograph)]
+    found = [
+        m for k in range(0, len(films), BATCH) for m in _batch(films[k : k + BATCH], measurer, definition)
+    ]
+    measured = iter(found)
+    rows: list[MeasuredFile] = []
+    for file, film in group:
+        if isinstance(film, Radiograph):
+            rows.append((file, film, _seen_before(film, next(measured), exposures)))
+        else:
+            rows.append((file, None, film))
+    return rows
+
+
+def _batch(films: Sequence[Radiograph], measurer: Measurer, definition: Definition) -> list[Measurement]:
+    """Measures films together; where memory does not hold that, one by one, and one that fails fails alone."""
+    try:
+        return measurer.measure(films, definition)
+    except (MemoryError, RuntimeError) as error:
+        # torch tells of exhausted memory, of the device or the computer, by a RuntimeError
+        if len(films) > 1:
+            return [m for film in films for m in _batch([film], measurer, definition)]
+        text = str(error).splitlines()
+        reason = f"cannot be measured ({text[0][:120] if text else type(error).__name__}); scale it down"
+        film = films[0]
+        return [Measurement(SpinePrediction(film.film_id, film.size, flags=film.flags, failure=reason), None)]
+
+
+def _seen_before(film: Radiograph, measurement: Measurement, exposures: dict[str, str]) -> Measurement:
+    """Flags a film whose very pixels another film of the call has."""
+    digest = hashlib.blake2b(np.ascontiguousarray(film.pixels).data, digest_size=16)
+    digest.update(f"{film.pixels.dtype} {film.size}".encode())
+    first = exposures.setdefault(digest.hexdigest(), film.film_id)
+    if first == film.film_id:
+        return measurement
+    flags = (*measurement.prediction.flags, SAME_EXPOSURE)
+    return replace(measurement, prediction=replace(measurement.prediction, flags=flags))
 
 
 def check_device(device: str) -> None:

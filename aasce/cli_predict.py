@@ -62,28 +62,25 @@ def predict(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:
     """Measure the Cobb angles of films."""
-    from aasce.commands.exports import exports_of
-    from aasce.commands.predict import PredictOptions, angle_table, choose_measurer, summary
+    from aasce.commands.predict import PredictOptions, angle_table, choose_measurer, films_of, summary
     from aasce.commands.predict import predict as run
     from aasce.commands.terminal import show
-    from aasce.examples import example_films
-    from aasce.readers import find_films
 
-    exports = exports_of(_words(formats), _words(dicom), report, identify)
-    if films:
-        paths = find_films(films)
-    else:
-        paths = example_films()
-        print(f"no film named: measuring the {len(paths)} rendered example films of the kit", file=sys.stderr)
-    options = PredictOptions(out, definition.value, overlay, tuple(exports), resume)
-    outcome = run(paths, choose_measurer(solver, ensemble, device), options)
+    options = PredictOptions(
+        out, definition.value, overlay, _words(formats), _words(dicom), report, identify, resume
+    )
+    options.exports()  # a wrong name is told before anything is read or loaded
+    listing = films_of(films or [])
+    for line in (*listing.skipped, *listing.problems):
+        print(line, file=sys.stderr)
+    outcome = run(listing.files, choose_measurer(solver, ensemble, device), options)
     show(angle_table(outcome.measurements))
     print(summary(outcome))
-    if outcome.failures or outcome.faults:
+    if outcome.failures or outcome.faults or listing.problems:
         raise typer.Exit(USER_ERROR)
 
 
-def _words(given: Sequence[str] | None) -> list[str]:
+def _words(given: Sequence[str] | None) -> tuple[str, ...]:
     """The words of an option that is repeated or takes several parted by commas, once each."""
     words = [word.strip() for text in given or () for word in text.split(",")]
-    return list(dict.fromkeys(word for word in words if word))
+    return tuple(dict.fromkeys(word for word in words if word))

@@ -5,6 +5,7 @@ One home for it: tables, manifests, figures and overlays are all written through
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -12,6 +13,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aasce.types import AasceError
+
+LONGEST = 255
+"""Bytes of a file's name that common file systems take."""
+
+
+def file_name(film_id: str, suffix: str) -> str:
+    """File name of an output of a film; a name too long for a file system is cut and gets a digest of its own.
+
+    Args:
+        film_id: of the film; it may hold no "/".
+        suffix: with its dot.
+    """
+    whole = film_id.encode("utf-8", "surrogateescape")
+    room = LONGEST - len(suffix.encode())
+    if len(whole) <= room:
+        return f"{film_id}{suffix}"
+    digest = hashlib.sha256(whole).hexdigest()[:8]
+    return f"{whole[: room - 9].decode('utf-8', 'ignore')}~{digest}{suffix}"
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def test_predict_writes_tables_manifest_and_overlays(run: Run, film: Path) -> No
     assert (done.code, done.err) == (0, "")
     out = Path("aasce-out")
     assert sorted(p.name for p in out.iterdir()) == [
-        "manifest.json", "overlays", "predictions.csv", "submission.csv",
+        "manifest.json", "overlays", "predictions.csv", "predictions.json", "submission.csv",
     ]  # fmt: skip
     row = rows(out / "predictions.csv")[0]
     assert (row["name"], row["an1"], row["solver"]) == ("good", "36.8810", "constant")

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aasce.api import Ensemble, Single, load_ensemble, load_single, measure_films
-from aasce.commands.exports import Export
-from aasce.commands.progress import watched
-from aasce.commands.staging import staged
+from aasce import __version__
+from aasce.api import Ensemble, Single, load_ensemble, load_single, measure_groups, without_mask
+from aasce.commands.exports import Export, exports_of
+from aasce.commands.journal import Row, Run, open_run
+from aasce.commands.progress import files_of, watched_groups
+from aasce.commands.results import Earlier
 from aasce.ensemble import Measurement
+from aasce.examples import example_films
+from aasce.files import file_name
+from aasce.readers import FilmFile, list_films
+from aasce.readers.listing import Listing
 from aasce.solvers.registry import DEFAULT_SOLVER
 from aasce.types import AasceError, Definition, FilmFacts, Radiograph
 from aasce.weights import load_solver
 from aasce.writers import Manifest, submission_rows, write_manifest, write_predictions, write_submission
 from aasce.writers.overlay import draw_overlay, save_overlay
+from aasce.writers.records import write_records
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,15 +46,39 @@ class PredictOptions:
         out: a folder; or a name in .csv, which gets the challenge's table, with manifest.json beside it.
         definition: of the angles.
         overlay: draw an overlay of each measured film.
-        exports: further outputs, see `aasce.commands.exports`.
+        formats, dicom, report: further outputs, see `aasce.commands.exports.exports_of`.
+        identify: tables, predictions.json and pages may say who the patient is.
         resume: go on with an interrupted run in `out`.
     """
 
     out: Path
     definition: Definition = "challenge"
     overlay: bool = False
-    exports: tuple[Export, ...] = ()
+    formats: tuple[str, ...] = ()
+    dicom: tuple[str, ...] = ()
+    report: bool = False
+    identify: bool = False
     resume: bool = False
+
+    @property
+    def single(self) -> bool:
+        """Whether the challenge's table is all that is asked for."""
+        return self.out.suffix.lower() == ".csv"
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return self.out.parent if self.single else self.out
+
+    def exports(self) -> list[Export]:
+        """The further outputs.
+
+        Raises:
+            AasceError: a name is unknown, or `out` is no folder.
+        """
+        if self.single and (self.formats or self.dicom or self.report):
+            raise AasceError(f"{self.out}: --format, --dicom and --report need a folder; name one with --out")
+        return exports_of(self.formats, self.dicom, self.report, self.identify)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,72 +116,166 @@ def choose_measurer(solver: str | None, ensemble: str | None, device: str) -> Si
     return load_ensemble(Path(ensemble) if ensemble else None, device)
 
 
-def predict(paths: Sequence[Path], measurer: Single | Ensemble, options: PredictOptions) -> Outcome:
-    """Measures films and writes predictions.csv, submission.csv, manifest.json and what the options ask for.
+def films_of(patterns: Sequence[str | Path]) -> Listing:
+    """The films that are named; without a name, those of the kit, which is said on stderr.
+
+    Raises:
+        AasceError: nothing that is named is a film.
+    """
+    if patterns:
+        return list_films(patterns)
+    listing = list_films(example_films())
+    count = len(listing.files)
+    print(f"no film named: measuring the {count} rendered example films of the kit", file=sys.stderr)
+    return listing
+
+
+def predict(files: Sequence[FilmFile], measurer: Single | Ensemble, options: PredictOptions) -> Outcome:
+    """Measures films and writes predictions.csv, predictions.json, submission.csv, manifest.json and what is asked for.
+
+    What is measured is kept as it comes (`aasce.commands.journal`): a call that is cut off can go on.
 
     Args:
-        paths: the films, no two of one name (`find_films`).
+        files: the films (`list_films`).
         measurer: the solver or the ensemble.
         options: see `PredictOptions`.
 
     Raises:
-        AasceError: the solver has no angles of this definition, or the files cannot be written; nothing stays
-            then.
+        AasceError: an option cannot be met, the solver has no angles of this definition, or the files cannot be
+            written.
     """
-    out = options.out
-    single = out.suffix.lower() == ".csv"
-    faults = 0
-    with staged(out.parent if single else out) as folder:
-        measured: list[Measurement] = []
-        facts: list[FilmFacts] = []
-        films = watched(measure_films(paths, measurer, options.definition), paths)
-        for path, (film, measurement) in zip(paths, films, strict=True):
-            measured.append(measurement)
-            facts.append(facts_of(path, film, measurement))
-            if options.overlay and film is not None:
-                drawn = draw_overlay(film, measurement.prediction, measurement.angles)
-                save_overlay(folder / "overlays" / f"{film.film_id}.jpg", drawn)
+    exports = options.exports()
+    earlier = Earlier.of(options.folder, options.single)
+    with open_run(options.folder, call_of(files, measurer, options), len(files), options.resume) as run:
+        if not run.done:
+            measure_all(run, files, measurer, options, exports)
+            rows = sorted(run.rows, key=lambda row: row[0].film_id)
+            close_all(run, exports, rows)
+            write_tables(run.staging, rows, measurer, options)
+        removed = run.finish(earlier.files)
+    earlier.tell(removed)
+    measured = tuple(measurement for _, measurement in run.rows)
+    failures = sum(m.failure is not None for m in measured)
+    return Outcome(
+        measured, options.out if options.single else options.out / "predictions.csv", failures, run.faults
+    )
+
+
+def call_of(
+    files: Sequence[FilmFile], measurer: Single | Ensemble, options: PredictOptions
+) -> dict[str, Any]:
+    """What the results depend on: a call that differs cannot go on with another's journal."""
+    asked = asdict(replace(options, resume=False)) | {"out": str(options.out)}
+    return {
+        "version": __version__,
+        "options": asked,
+        "solvers": list(measurer.names),
+        "weights": list(measurer.weights),
+        "training": [dict(solver.training) for solver in measurer.solvers],
+        "settings": [solver.config.model_dump(mode="json") for solver in measurer.solvers],
+        "films": [[str(file.path), file.film_id, *_stamp(file.path)] for file in files],
+    }
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change of a file, zeros of one that is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def measure_all(
+    run: Run,
+    files: Sequence[FilmFile],
+    measurer: Single | Ensemble,
+    options: PredictOptions,
+    exports: Sequence[Export],
+) -> None:
+    """Measures the films that the run has not measured yet, and writes what needs their pixels."""
+    rest = files[run.files :]
+    groups = measure_groups(rest, measurer, options.definition, run.exposures)
+    for group in watched_groups(groups, len(rest)):
+        faults = 0
+        rows = []
+        for file, film, measurement in group:
+            rows.append((facts_of(file, film), without_mask(measurement)))
             if film is not None:
-                faults += sum(not added(export, folder, film, measurement) for export in options.exports)
-        for export in options.exports:
-            export.close(folder, sorted(zip(facts, measured, strict=True), key=lambda pair: pair[0].film_id))
-        write_tables(folder, out.name if single else None, measured, measurer, options.definition)
-    table = out if single else out / "predictions.csv"
-    return Outcome(tuple(measured), table, sum(m.failure is not None for m in measured), faults)
+                faults += write_outputs(run.staging, film, measurement, options.overlay, exports)
+        run.add(rows, files_of(group), faults)
 
 
-def facts_of(path: Path, film: Radiograph | None, measurement: Measurement) -> FilmFacts:
+def write_outputs(
+    folder: Path, film: Radiograph, measurement: Measurement, overlay: bool, exports: Sequence[Export]
+) -> int:
+    """Writes what needs the film's pixels; returns how many outputs could not be written, which stderr tells."""
+    faults = 0
+    if overlay:
+        with told() as failed:
+            drawn = draw_overlay(film, measurement.prediction, measurement.angles)
+            save_overlay(folder / "overlays" / file_name(film.film_id, ".jpg"), drawn)
+        faults += bool(failed)
+    for export in exports:
+        with told() as failed:
+            export.add(folder, film, measurement)
+        faults += bool(failed)
+    return faults
+
+
+def close_all(run: Run, exports: Sequence[Export], rows: Sequence[Row]) -> None:
+    """Writes the outputs that tell of all films."""
+    for k, export in enumerate(exports[run.closed :], run.closed + 1):
+        with told() as failed:
+            export.close(run.staging, rows)
+        run.faults += bool(failed)
+        run.closed = k
+
+
+@contextmanager
+def told() -> Iterator[list[str]]:
+    """Says on stderr why an output cannot be written, and goes on; a full disk ends the call.
+
+    Yields:
+        A list that holds the line afterwards.
+    """
+    failed: list[str] = []
+    try:
+        yield failed
+    except AasceError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        failed.append(str(error))
+        print(error, file=sys.stderr)
+
+
+def facts_of(file: FilmFile, film: Radiograph | None) -> FilmFacts:
     """Those of a film; of one that could not be read, its name and path alone."""
     if film is not None:
         return film.facts
-    return FilmFacts(measurement.film_id, path, None, (0, 0), None, None, None, None)
-
-
-def added(export: Export, folder: Path, film: Radiograph, measurement: Measurement) -> bool:
-    """Whether the export took the film; where it did not, a line on stderr says why."""
-    try:
-        export.add(folder, film, measurement)
-    except AasceError as error:
-        print(error, file=sys.stderr)
-        return False
-    return True
+    return FilmFacts(file.film_id, file.path, None, (0, 0), None, None, None, None)
 
 
 def write_tables(
-    folder: Path,
-    name: str | None,
-    measured: Sequence[Measurement],
-    measurer: Single | Ensemble,
-    definition: Definition,
+    folder: Path, rows: Sequence[Row], measurer: Single | Ensemble, options: PredictOptions
 ) -> None:
-    """Writes tables and manifest into `folder`; with a `name`, the challenge's table alone under it."""
+    """Writes tables and manifest into `folder`; of a single table, that and the manifest alone."""
     median = training_median()
-    write_submission(folder / (name or "submission.csv"), submission_rows(measured, median))
-    if name is None:
-        write_predictions(folder / "predictions.csv", measured)
+    measured = [measurement for _, measurement in rows]
+    made = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    write_submission(
+        folder / (options.out.name if options.single else "submission.csv"), submission_rows(measured, median)
+    )
+    if not options.single:
+        facts = {film.film_id: film for film, _ in rows}
+        write_predictions(folder / "predictions.csv", measured, facts)
+        write_records(folder / "predictions.json", rows)
     pairs = zip(measurer.names, measurer.solvers, strict=True)
     settings = {member: solver.config.model_dump(mode="json") for member, solver in pairs}
-    manifest = Manifest.of(measured, measurer.names, measurer.weights, definition, median, settings)
+    manifest = Manifest.of(
+        measured, measurer.names, measurer.weights, options.definition, median, settings, {"files": made}
+    )
     write_manifest(folder / "manifest.json", manifest)
 
 
