@@ -54,9 +54,9 @@ CASES = {
     ),
     "keypoint_fusion": Case(
         learn=(
-            "boxes.train.epochs=6", "boxes.train.lr=3e-3", "boxes.train.ema=0.97",
-            "corners.train.epochs=3", "corners.train.lr=5e-3", "corners.train.ema=0.97",
-            "rough.train.epochs=10", "rough.train.lr=5e-3", "rough.train.ema=0.97",
+            "boxes.train.epochs=4", "boxes.train.lr=3e-3", "boxes.train.ema=0.97",
+            "corners.train.epochs=2", "corners.train.lr=5e-3", "corners.train.ema=0.95",
+            "rough.train.epochs=8", "rough.train.lr=5e-3", "rough.train.ema=0.97",
             "patches.train.epochs=4", "patches.train.lr=5e-3", "patches.train.ema=0.97",
             "augment.intensity=0.0", "augment.small_rotation=1.0",
             "augment.bend_share=0.0", "augment.scale=[0.97, 1.03]",
@@ -83,9 +83,9 @@ CASES = {
     ),
     "coarse_to_fine": Case(
         learn=(
-            "masks.train.epochs=6", "masks.train.lr=5e-3", "masks.train.ema=0.97",
-            "detection.train.epochs=6", "detection.train.lr=4e-3", "detection.train.ema=0.97",
-            "local.train.epochs=6", "local.train.lr=5e-3", "local.train.ema=0.97",
+            "masks.train.epochs=3", "masks.train.lr=5e-3", "masks.train.ema=0.95",
+            "detection.train.epochs=4", "detection.train.lr=4e-3", "detection.train.ema=0.95",
+            "local.train.epochs=4", "local.train.lr=5e-3", "local.train.ema=0.97",
             "augment.intensity=0.0", "augment.rotation_share=0.0", "augment.small_rotation=1.0",
             "augment.small_share=0.0",
             "augment.bend_share=0.0", "augment.scale=[0.97, 1.03]",

@@ -15,6 +15,9 @@ from aasce.config import Count, Settings
 SLOPE = 0.1
 """Of leaky rectifiers, below 0."""
 
+SMALLEST = 4
+"""Voxels to a side below which a grid is not computed in bfloat16."""
+
 
 class UNetSettings(Settings):
     """Size of a U-Net.
@@ -76,14 +79,26 @@ class UNet(nn.Module):
         x = unshuffled(x, self.unshuffle)
         kept: list[Tensor] = []
         for layer in self.down:
-            x = layer(x if not kept else F.avg_pool3d(x, 2))
+            x = _applied(layer, x if not kept else F.avg_pool3d(x, 2))
             kept.append(x)
         for across, layer, skip in zip(
             reversed(self.across), reversed(self.up), reversed(kept[:-1]), strict=True
         ):
             larger = F.interpolate(across(x), scale_factor=2.0, mode="trilinear", align_corners=False)
-            x = layer((skip + larger) / 2)
+            x = _applied(layer, (skip + larger) / 2)
         return x
+
+
+def _applied(layer: nn.Module, x: Tensor) -> Tensor:
+    """A layer's output, computed in float32 where the grid is tiny.
+
+    oneDNN's gradients of bfloat16 convolutions are wrong on grids of two voxels to a side (weights off by 0.7 of their
+    norm, now and then not finite), and so few voxels cost nothing.
+    """
+    if min(x.shape[2:]) >= SMALLEST:
+        return layer(x)  # type: ignore[no-any-return]
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x.float())  # type: ignore[no-any-return]
 
 
 def _pair(inner: int, outer: int, normed: bool) -> nn.Sequential:

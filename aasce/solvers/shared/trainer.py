@@ -271,10 +271,11 @@ class Trainer:
         losses: Losses = self.module(self.fabric.to_device(batch))
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(losses["loss"])
-        self.fabric.clip_gradients(
+        norm = self.fabric.clip_gradients(
             self.module, self.optimizer, max_norm=self.settings.clip, error_if_nonfinite=False
         )
-        self.optimizer.step()
+        if norm is None or bool(torch.isfinite(norm)):  # else this one step would end all learning
+            self.optimizer.step()
         self.updates += 1
         self.average.update(self.task.module, step=self.updates + 1)  # timm counts from 1 and skips the first
         return {key: float(value.detach()) for key, value in losses.items()}

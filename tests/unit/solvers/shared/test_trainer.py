@@ -173,3 +173,24 @@ def test_half_precision_is_for_networks_and_rounds_no_target(tmp_path: Path, pre
     assert module.given.dtype == torch.float32
     assert torch.equal(module.given, sent)
     assert module.computed == (torch.bfloat16 if precision == "bf16-mixed" else torch.float32)
+
+
+class Spoiled(Line):
+    """Its loss has, in every third step, a gradient that is not a number."""
+
+    steps = 0
+
+    def forward(self, batch: Tensor) -> dict[str, Tensor]:
+        self.steps += 1
+        losses = super().forward(batch)
+        return {"loss": losses["loss"] * (float("nan") if self.steps % 3 == 0 else 1.0)}
+
+
+def test_a_step_without_a_finite_gradient_changes_no_weight(tmp_path: Path) -> None:
+    task = LineTask()
+    task.module = module = Spoiled()
+    before = [p.detach().clone() for p in module.parameters()]
+    Trainer(task, settings(epochs=3), run(tmp_path), seed=0).fit()
+    after = list(module.parameters())
+    assert all(bool(p.isfinite().all()) for p in after)
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
