@@ -17,7 +17,7 @@ from typer.core import TyperCommand
 from aasce.cli_ct import ct
 from aasce.cli_options import INTERRUPTED, USER_ERROR, Device
 from aasce.cli_predict import Definition, EnsembleCommand, predict
-from aasce.cli_readings import agree
+from aasce.cli_readings import agree, compare
 from aasce.types import AasceError
 
 app = typer.Typer(
@@ -122,6 +122,7 @@ def train(
 
 app.command(cls=EnsembleCommand)(predict)
 app.command()(agree)
+app.command()(compare)
 
 
 @app.command("measure-landmarks")
