@@ -23,6 +23,7 @@ from aasce.ensemble import Measurement
 from aasce.examples import example_films
 from aasce.files import file_name
 from aasce.readers import FilmFile, list_films
+from aasce.readers.identity import identity
 from aasce.readers.listing import Listing
 from aasce.solvers.registry import DEFAULT_SOLVER
 from aasce.types import AasceError, Definition, FilmFacts, Radiograph
@@ -269,8 +270,9 @@ def write_tables(
     )
     if not options.single:
         facts = {film.film_id: film for film, _ in rows}
-        write_predictions(folder / "predictions.csv", measured, facts)
-        write_records(folder / "predictions.json", rows)
+        patients = {name: identity(film.path) for name, film in facts.items()} if options.identify else None
+        write_predictions(folder / "predictions.csv", measured, facts, patients)
+        write_records(folder / "predictions.json", rows, patients)
     pairs = zip(measurer.names, measurer.solvers, strict=True)
     settings = {member: solver.config.model_dump(mode="json") for member, solver in pairs}
     manifest = Manifest.of(

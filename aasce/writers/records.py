@@ -31,17 +31,26 @@ DECIMALS = 4
 """Of what follows from other numbers of the file."""
 
 
-def write_records(path: Path | str, rows: Sequence[tuple[FilmFacts, Measurement]]) -> None:
+def write_records(
+    path: Path | str,
+    rows: Sequence[tuple[FilmFacts, Measurement]],
+    patients: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
     """Writes predictions.json, films in the order given, whole or not at all.
+
+    Args:
+        path: the JSON file.
+        rows: of the films.
+        patients: by film, what `aasce.readers.identity` says of it: its key `patient`, where it is asked for.
 
     Raises:
         AasceError: the file cannot be written.
     """
-    content = {
-        "version": VERSION,
-        "kit": f"aasce {__version__}",
-        "films": [film_record(facts, measurement) for facts, measurement in rows],
-    }
+    films = [film_record(facts, measurement) for facts, measurement in rows]
+    if patients is not None:
+        for film in films:
+            film["patient"] = dict(patients[film["film"]])
+    content = {"version": VERSION, "kit": f"aasce {__version__}", "films": films}
     write_text(path, pretty(content))
 
 

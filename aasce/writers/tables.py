@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from aasce.ensemble.combine import Measurement
 from aasce.files import atomic_write
 from aasce.geometry.description import SpineDescription
-from aasce.scoring.tables import HEADER
+from aasce.readers.identity import TAGS
+from aasce.scoring.tables import HEADER, spreadsheet_safe
 from aasce.types import FilmFacts
 from aasce.writers.describe import DESCRIPTION_COLUMNS, NUMBERS, description_of, description_row
 
@@ -72,7 +73,7 @@ def write_submission(path: Path | str, rows: Mapping[str, ArrayLike]) -> None:
     names = sorted(rows)
     degrees = [_checked(name, rows[name]) for name in names]
     frame = pd.DataFrame(degrees, columns=list(DEGREES), dtype=np.float64)
-    frame.insert(0, HEADER[0], names)
+    frame.insert(0, HEADER[0], [spreadsheet_safe(name) for name in names])
     write_csv(path, frame, "%.4f")
 
 
@@ -100,21 +101,33 @@ def predictions_frame(
 
 
 def write_predictions(
-    path: Path | str, measurements: Iterable[Measurement], facts: Mapping[str, FilmFacts] | None = None
+    path: Path | str,
+    measurements: Iterable[Measurement],
+    facts: Mapping[str, FilmFacts] | None = None,
+    patients: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
     """Writes predictions.csv (`COLUMNS`), films sorted as text, whole or not at all.
 
-    A failed film keeps its row: its angles are empty and `failure` says why.
+    A failed film keeps its row: its angles are empty and `failure` says why. Names are written as
+    `aasce.scoring.tables.spreadsheet_safe` has them.
 
     Args:
         path: the CSV.
         measurements: one a film.
         facts: see `predictions_frame`.
+        patients: by film, what `aasce.readers.identity` says of it: further columns, where it is asked for.
 
     Raises:
         AasceError: the file cannot be written.
     """
     frame = predictions_frame(sorted(measurements, key=lambda m: m.film_id), facts)
+    texts = ["name", "failure"]
+    if patients is not None:
+        for key in TAGS:
+            frame[key] = [patients[name][key] for name in frame["name"]]
+        texts += TAGS
+    for column in texts:
+        frame[column] = frame[column].map(spreadsheet_safe)
     frame["confidence"] = frame["confidence"].map("{:.3f}".format)
     write_csv(path, frame, "%.4f")
 
