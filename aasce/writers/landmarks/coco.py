@@ -17,7 +17,7 @@ from aasce.ensemble.combine import Measurement
 from aasce.files import write_text
 from aasce.geometry.spine import RING
 from aasce.types import CORNERS, VERTEBRAE, FilmFacts
-from aasce.writers.landmarks.corner_points import Vertebra, file_name, film_keys, vertebrae_of
+from aasce.writers.landmarks.corner_points import Vertebra, film_keys, source_name, vertebrae_of
 from aasce.writers.records import pretty
 
 SKELETON = [[RING[k] + 1, RING[(k + 1) % 4] + 1] for k in range(4)]
@@ -55,7 +55,13 @@ def coco_of(rows: Sequence[tuple[FilmFacts, Measurement]]) -> dict[str, Any]:
 
 def _image(number: int, facts: FilmFacts) -> dict[str, Any]:
     height, width = facts.size
-    return {"id": number, "file_name": file_name(facts), "height": height, "width": width, **film_keys(facts)}
+    return {
+        "id": number,
+        "file_name": source_name(facts),
+        "height": height,
+        "width": width,
+        **film_keys(facts),
+    }
 
 
 def _category(name: str, number: int) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def vertebrae_of(measurement: Measurement) -> list[Vertebra]:
     return found
 
 
-def file_name(facts: FilmFacts) -> str:
+def source_name(facts: FilmFacts) -> str:
     """Name of the film's file without its folders; the film's own name for one made in memory."""
     return facts.film_id if facts.path is None else facts.path.name
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from aasce.ensemble.combine import Measurement
-from aasce.files import write_text
+from aasce.files import file_name, write_text
 from aasce.geometry.spine import RING
 from aasce.readers.landmarks.labelme import CENTRE
 from aasce.types import CORNERS, FilmFacts
-from aasce.writers.landmarks.corner_points import Vertebra, file_name, film_keys, vertebrae_of
+from aasce.writers.landmarks.corner_points import Vertebra, film_keys, source_name, vertebrae_of
 from aasce.writers.records import pretty
 
 VERSION = "5.5.0"
@@ -29,7 +29,9 @@ def write(folder: Path, rows: Sequence[tuple[FilmFacts, Measurement]]) -> None:
         AasceError: a file cannot be written.
     """
     for facts, measurement in rows:
-        write_text(folder / "labelme" / f"{facts.film_id}.json", pretty(labelme_of(facts, measurement)))
+        write_text(
+            folder / "labelme" / file_name(facts.film_id, ".json"), pretty(labelme_of(facts, measurement))
+        )
 
 
 def labelme_of(facts: FilmFacts, measurement: Measurement) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def labelme_of(facts: FilmFacts, measurement: Measurement) -> dict[str, Any]:
         "version": VERSION,
         "flags": {},
         "shapes": [_polygon(vertebra) for vertebra in vertebrae_of(measurement)],
-        "imagePath": file_name(facts),
+        "imagePath": source_name(facts),
         "imageData": None,
         "imageHeight": height,
         "imageWidth": width,

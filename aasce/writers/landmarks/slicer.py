@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from aasce.ensemble.combine import Measurement
-from aasce.files import write_text
+from aasce.files import file_name, write_text
 from aasce.readers.landmarks.slicer import SUFFIX
 from aasce.types import FilmFacts
-from aasce.writers.landmarks.corner_points import file_name, film_keys, vertebrae_of
+from aasce.writers.landmarks.corner_points import film_keys, source_name, vertebrae_of
 from aasce.writers.landmarks.placing import Placing, placing_of
 from aasce.writers.records import pretty
 
@@ -34,12 +34,12 @@ def write(folder: Path, rows: Sequence[tuple[FilmFacts, Measurement]]) -> None:
     """
     for facts, measurement in rows:
         content = markups_of(facts, measurement, placing_of(facts))
-        write_text(folder / "slicer" / f"{facts.film_id}{SUFFIX}", pretty(content))
+        write_text(folder / "slicer" / file_name(facts.film_id, SUFFIX), pretty(content))
 
 
 def markups_of(facts: FilmFacts, measurement: Measurement, placing: Placing) -> dict[str, Any]:
     """The content of one film's file."""
-    about = {**film_keys(facts), "file": file_name(facts), "size": list(facts.size), **placing.to_json()}
+    about = {**film_keys(facts), "file": source_name(facts), "size": list(facts.size), **placing.to_json()}
     points: list[dict[str, Any]] = []
     for vertebra in vertebrae_of(measurement):
         for corner, (x, y) in vertebra.corners.items():

@@ -112,6 +112,12 @@ def test_a_file_that_could_not_be_read_has_nothing_to_be_marked_on(tmp_path: Pat
     assert list(read([tmp_path / "landmarks-coco.json"])) == ["film"]
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_name_as_long_as_a_file_system_takes_comes_back_whole(name: str, tmp_path: Path) -> None:
+    long = "ü" * 125  # 250 bytes, to which no ".json" can be added
+    assert list(read(written(tmp_path, name, [row(long)]))) == [long]
+
+
 def test_a_name_that_a_spreadsheet_would_compute_is_kept_from_it(tmp_path: Path) -> None:
     path = written(tmp_path, "corners", [row("=1+1")])[0]
     assert path.read_text("utf-8").splitlines()[1].startswith("'=1+1,T1,TL,")
