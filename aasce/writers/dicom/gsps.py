@@ -23,6 +23,7 @@ from aasce.readers.dicom.pixels import stored_frame
 from aasce.readers.dicom.tables import modality_values
 from aasce.readers.greys import robust_range
 from aasce.types import AasceError
+from aasce.writers.captions import COLOURS
 from aasce.writers.dicom.lines import Floats, as_drawn, construction, outlines, placed
 from aasce.writers.dicom.source import Source, finish
 from aasce.writers.dicom.sr import MAKER, NAME
@@ -30,8 +31,8 @@ from aasce.writers.dicom.sr import MAKER, NAME
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-LAYERS = (("ANGLE1", (255, 176, 0)), ("ANGLE2", (95, 200, 255)), ("ANGLE3", (240, 130, 200)))
-"""Name and colour (sRGB) of each angle's layer, as on the overlay."""
+LAYERS = ("ANGLE1", "ANGLE2", "ANGLE3")
+"""Of the angles, in the overlay's colours."""
 OUTLINES = ("VERTEBRAE", (170, 185, 195))
 GREYS = ("MONOCHROME1", "MONOCHROME2")
 
@@ -74,11 +75,8 @@ def make_presentation(source: Source, measurement: Measurement, description: Spi
     )
     _show_area(made, source)
     _show_greys(made, source, WINDOW_IGNORED in measurement.prediction.flags)
-    finish(made, source, series="Cobb angles, presentation state")
     made.BodyPartExamined = "SPINE"  # not paired, so that the series needs no laterality
-    made.PresentationCreationDate = made.InstanceCreationDate
-    made.PresentationCreationTime = made.InstanceCreationTime
-    return made
+    return finish(made, source, series="Cobb angles, presentation state")
 
 
 def _annotations(
@@ -93,7 +91,7 @@ def _annotations(
         _polyline(np.concatenate([ring, ring[:1]])) for ring in outlines(source, measurement.prediction)
     ]
     drawn: list[tuple[str, tuple[int, int, int], list[Any], list[Any]]] = [(*OUTLINES, shapes, [])]
-    for (name, colour), curve in zip(LAYERS, description.curves, strict=True):
+    for name, colour, curve in zip(LAYERS, COLOURS, description.curves, strict=True):
         drawn.append((name, colour, *_angle(source, measurement, curve)))
     for name, colour, graphics, texts in drawn:
         if graphics or texts:

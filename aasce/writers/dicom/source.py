@@ -208,16 +208,25 @@ def finish(made: Any, source: Source, *, series: str) -> Dataset:
         made.SpecificCharacterSet = source.header.SpecificCharacterSet
     elif "SpecificCharacterSet" in made:
         del made.SpecificCharacterSet
-    now = source.stamp.now
-    date, time = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     made.SeriesDescription = series
-    for name in ("InstanceCreation", "Content"):
-        if f"{name}Date" in made:
-            setattr(made, f"{name}Date", date)
-            setattr(made, f"{name}Time", time)
+    _set_time(made, source.stamp.now)
     _settle_uids(made, source)
     _name_image(made, source)
     return made  # type: ignore[no-any-return]
+
+
+def _set_time(made: Any, now: datetime) -> None:
+    """Puts one time wherever highdicom put its own."""
+    date, time = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
+    pairs = [
+        (f"{name}Date", f"{name}Time") for name in ("InstanceCreation", "Content", "PresentationCreation")
+    ]
+    for date_keyword, time_keyword in (*pairs, ("DateOfSecondaryCapture", "TimeOfSecondaryCapture")):
+        if date_keyword in made:
+            setattr(made, date_keyword, date)
+            setattr(made, time_keyword, time)
+    for item in made.get("ContributingEquipmentSequence", ()):
+        item.ContributionDateTime = date + time
 
 
 def context_of(header: Dataset) -> Dataset:

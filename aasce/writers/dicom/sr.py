@@ -31,7 +31,7 @@ def make_report(
     description: SpineDescription,
     intervals: Sequence[Interval | None] = (None, None, None),
 ) -> Dataset:
-    """The report of one film.
+    """The report of one film; a second or third angle between a vertebra and itself is no curve, and left out.
 
     Args:
         source: of the film.
@@ -48,6 +48,7 @@ def make_report(
     groups = [
         _group(source, measurement.prediction, angles, curve, interval)
         for curve, interval in zip(description.curves, intervals, strict=True)
+        if curve.number == 1 or not curve.upper or curve.upper != curve.lower
     ]
     content = hd.sr.MeasurementReport(
         observation_context=_observer(source, measurement.prediction.solver),
@@ -110,7 +111,7 @@ def _group(
 
 
 def _sites(curve: Curve) -> list[Any]:
-    """The end vertebrae, each with the side whose endplate was used; none for a curve of one vertebra."""
+    """The end vertebrae, each with the side whose endplate was used; none where they are one."""
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
