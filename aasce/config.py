@@ -88,6 +88,8 @@ def load_settings(cls: type[S], path: Path | None, overrides: Sequence[str] = ()
         settings = cls.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
         errors += _lines(cls, error.errors(include_url=False))
+    except (ValueError, RecursionError):  # an anchor (&a) within what it names
+        errors.append("the settings hold themselves; write each value out")
     if settings is None or errors:
         raise AasceError(_message(path, overrides, errors))
     return settings
@@ -158,6 +160,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:str":
+                raise yaml.MarkedYAMLError(problem="a key is no name", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"key {key.value!r} is given twice", problem_mark=key.start_mark

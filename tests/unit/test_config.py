@@ -179,6 +179,24 @@ def test_missing_file_is_one_line_that_names_it(tmp_path: Path) -> None:
     assert "none.yaml: cannot be read" in found[0]
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("train.epochs={{x}}", "a key is no name"),
+        ("train={1: 2}", "a key is no name"),
+        ("seed={? [1] : 2}", "a key is no name"),
+        ("train.epochs=&a [*a]", "hold themselves"),
+        ("seed=1e23", "seed: input should be a valid integer"),
+        ("train.epochs=-5", "train.epochs: input should be greater than or equal to 0"),
+    ],
+)
+def test_yaml_that_is_no_setting_is_said(override: str, said: str) -> None:
+    from aasce.solvers.vertebra_field.settings import VertebraFieldConfig
+
+    with pytest.raises(AasceError, match=said):
+        load_settings(VertebraFieldConfig, None, [override])
+
+
 def test_empty_file_means_defaults(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("# nothing\n")

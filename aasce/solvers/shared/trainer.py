@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from aasce.config import Count, Positive, Settings, Share
 from aasce.solvers.base import FitReport, RunFolder
 from aasce.solvers.shared.pretrained import estimate_norms, has_norms_of_photographs
+from aasce.types import AasceError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -323,12 +324,18 @@ class Trainer:
         part.replace(self.checkpoint)
 
     def _restore(self) -> None:
-        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-        self.epoch, self.rows, self.best = int(state["epoch"]), state["rows"], state["best"]
-        self.task.module.load_state_dict(state["module"])
-        self.average.module.load_state_dict(state["average"])
-        self.updates = int(state["updates"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        try:
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            self.epoch, self.rows, self.best = int(state["epoch"]), state["rows"], state["best"]
+            self.task.module.load_state_dict(state["module"])
+            self.average.module.load_state_dict(state["average"])
+            self.updates = int(state["updates"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except Exception as error:  # torch lets every kind out of a file that was cut off
+            reason = " ".join(str(error).split())[:100] or type(error).__name__
+            raise AasceError(
+                f"{self.checkpoint}: cannot be gone on with ({reason}); remove it, and --resume begins anew"
+            ) from error
 
     def _progress(self) -> Progress:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -71,6 +71,17 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None
         assert torch.equal(value, again.module.state_dict()[key]), key
 
 
+@pytest.mark.parametrize("kept", [0, 100, 2000])
+def test_a_checkpoint_that_was_cut_off_is_named(tmp_path: Path, kept: int) -> None:
+    Trainer(LineTask(), settings(epochs=1), run(tmp_path), seed=0).fit()
+    checkpoint = tmp_path / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:kept])
+    with pytest.raises(AasceError, match="cannot be gone on with") as caught:
+        Trainer(LineTask(), settings(), run(tmp_path, resume=True), seed=0).fit()
+    assert str(caught.value).startswith(f"{checkpoint}: ")
+    assert "\n" not in str(caught.value)
+
+
 def test_training_lowers_the_loss_and_logs_each_epoch(tmp_path: Path) -> None:
     Trainer(LineTask(), settings(epochs=40, lr=0.05), run(tmp_path), seed=0).fit()
     with (tmp_path / "log.csv").open(encoding="utf-8") as stream:
