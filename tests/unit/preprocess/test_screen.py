@@ -123,7 +123,7 @@ def test_any_size_is_looked_at(size: tuple[int, int]) -> None:
 
 @pytest.mark.skipif("AASCE_DATA" not in os.environ, reason="needs the challenge's films")
 def test_no_training_film_is_flagged() -> None:
-    """Every 24th; all 481 were looked at once, and 3,482 others."""
-    films = sorted((Path(os.environ["AASCE_DATA"]) / "aasce19").rglob("*.jpg"))[::24]
+    """Every 60th; all 481 were looked at once, and 3,482 others."""
+    films = sorted((Path(os.environ["AASCE_DATA"]) / "aasce19").rglob("*.jpg"))[::60]
     assert films
     assert [path.name for path in films if film_flags(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))] == []  # type: ignore[arg-type]
