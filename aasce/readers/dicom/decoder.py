@@ -1,8 +1,8 @@
 """Program of the child process that decodes compressed pixels: native decoders may die of a damaged stream.
 
-It imports nothing of the kit, so that it starts quickly. A request is a line of JSON with the keywords of the
-image and `length`, then that many bytes of one compressed frame; an answer is a line of JSON with `error` or with
-`dtype`, `shape`, `length` and `damaged`, then the pixels.
+It imports nothing of the kit, so that it starts quickly. A request is a line of JSON with the keywords of the image
+and `length`, then that many bytes of one compressed frame; an answer is a line of JSON with `error` or with `dtype`,
+`shape`, `length` and `damaged`, then the pixels.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 PREFERRED = ("pylibjpeg", "pillow", "pyjpegls", "pydicom", "gdcm")
 """Decoders that raise come before the one that may end the process."""
 JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+_JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 _MEMORY = 8 * 2**30  # bytes; a damaged header may ask for more than the machine has
 _LIMITS = (
     "cannot decode",
@@ -41,13 +42,12 @@ def main() -> None:
         # Decoders written in C complain on standard error, some on standard output.
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
-        _bound_memory()
         logging.disable(logging.CRITICAL)
+        _bound_memory()
         requests = sys.stdin.buffer
         while line := requests.readline():
             request = json.loads(line)
-            frame = requests.read(request.pop("length"))
-            _answer(answers, request, frame, said)
+            _answer(answers, request, requests.read(request.pop("length")), said)
 
 
 def _bound_memory() -> None:
@@ -65,11 +65,11 @@ def _answer(answers: BinaryIO, request: dict[str, Any], frame: bytes, said: Any)
     said.truncate()
     pixels = b""
     try:
-        array, repaired = decode(frame, **request)
+        array, refused = decode(frame, **request)
         pixels = array.tobytes()
         said.seek(0)
         complaints = said.read().decode("latin-1")
-        damaged = repaired or any(words in complaints for words in _COMPLAINTS)
+        damaged = refused or any(words in complaints for words in _COMPLAINTS)
         answer = {"dtype": array.dtype.str, "shape": array.shape, "length": len(pixels), "damaged": damaged}
     except Exception as error:  # each decoder has its own exceptions
         answer = {"error": _reason(error), "length": 0}
@@ -84,7 +84,10 @@ def _reason(error: Exception) -> str:
 
 
 def decode(frame: bytes, syntax: str, options: dict[str, Any]) -> tuple[Any, bool]:
-    """Pixels of one frame, (H, W) or (H, W, 3), and whether a decoder refused them that should have been able to.
+    """Pixels of one frame, (H, W) or (H, W, 3), and whether a decoder refused them.
+
+    Another decoder is asked only for what the one before does not support: GDCM repairs in silence, or dies of, what
+    the others refuse. JPEG 2000 is the exception, where Pillow refuses some whole streams too.
 
     Args:
         frame: the compressed stream.
@@ -92,7 +95,7 @@ def decode(frame: bytes, syntax: str, options: dict[str, Any]) -> tuple[Any, boo
         options: keywords of `pydicom.pixels.decoders.base.Decoder.as_array`: rows, columns, bits_allocated, ...
 
     Raises:
-        Exception: of the last decoder, when none can.
+        Exception: of the last decoder that was asked.
     """
     from pydicom.encaps import encapsulate
     from pydicom.pixels.decoders.base import get_decoder
@@ -106,9 +109,11 @@ def decode(frame: bytes, syntax: str, options: dict[str, Any]) -> tuple[Any, boo
     for plugin in sorted(decoder.available_plugins, key=PREFERRED.index):
         try:
             return decoder.as_array(encapsulate([frame]), decoding_plugin=plugin, **options)[0], refused
-        except Exception as error:  # the next decoder may know what this one does not
+        except Exception as error:
             failed = error
             refused |= not any(words in str(error) for words in _LIMITS)
+            if refused and syntax not in _JPEG_2000:
+                break
     raise failed
 
 

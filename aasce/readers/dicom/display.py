@@ -33,6 +33,8 @@ def monochrome(stored: Array, dataset: Any) -> tuple[Array, list[str]]:
     Raises:
         ValueError: the modality look-up table is damaged.
     """
+    if int(dataset.BitsStored) <= 8 and stored.dtype.kind == "u":
+        stored = np.minimum(stored, 255).astype(np.uint8)  # words of 16 bit may hold 8
     values, short = modality_values(stored, dataset)
     flags = [TABLE_SHORT] if short else []
     masked = hidden(stored, dataset)

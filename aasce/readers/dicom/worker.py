@@ -10,13 +10,13 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from aasce.types import Array
 
-SECONDS = 180.0
+SECONDS = 120.0
 """Longest that one frame may take: a damaged stream may keep a decoder busy for ever."""
 _PROGRAM = Path(__file__).with_name("decoder.py")
 
@@ -50,67 +50,74 @@ class Worker:
         Raises:
             DecodingError: no decoder could, the process died, or it took longer than `SECONDS`.
         """
-        request = {"syntax": syntax, "options": options, "length": len(frame)}
+        request = json.dumps({"syntax": syntax, "options": options, "length": len(frame)}).encode() + b"\n"
         with self._lock:
-            process = self._running()
-            watch = threading.Timer(SECONDS, process.kill)
-            watch.start()
             try:
-                answer, pixels = _asked(process, json.dumps(request).encode() + b"\n" + frame)
+                answer, pixels = self._asked(request + frame)
             except (OSError, ValueError) as error:
                 self.close()
                 raise DecodingError("the stream broke the decoder") from error
-            finally:
-                watch.cancel()
         if "error" in answer:
             raise DecodingError(answer["error"])
         array = np.frombuffer(pixels, answer["dtype"]).reshape(answer["shape"])
         return array, answer["damaged"]
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the process, None while there is none."""
+        return None if self._process is None else self._process.pid
 
     def close(self) -> None:
         """Ends the process."""
         process, self._process = self._process, None
         if process is None or self._owner != os.getpid():
             return
-        with suppress(OSError):
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()
         for pipe in (process.stdin, process.stdout):
             with suppress(OSError):
                 if pipe is not None:
                     pipe.close()
 
+    def _asked(self, request: bytes) -> tuple[dict[str, Any], bytes]:
+        """The answer to a request; ValueError when the process ends in the middle of it."""
+        process = self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        watch = threading.Timer(SECONDS, process.kill)
+        watch.start()
+        try:
+            process.stdin.write(request)
+            process.stdin.flush()
+            answer = json.loads(process.stdout.readline())
+            pixels = process.stdout.read(answer["length"])
+        finally:
+            watch.cancel()
+        if len(pixels) < answer["length"]:
+            raise ValueError("cut short")
+        return answer, pixels
+
     def _running(self) -> subprocess.Popen[bytes]:
         process = self._process
         if process is None or self._owner != os.getpid() or process.poll() is not None:
             self.close()
-            self._process, self._owner = _started(), os.getpid()
-        assert self._process is not None
-        return self._process
+            process = self._process = _started()
+            self._owner = os.getpid()
+        return process
 
 
 def _started() -> subprocess.Popen[bytes]:
-    # -P: the folder of the program holds modules that must not shadow others.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
-    command = [sys.executable, "-P", str(_PROGRAM)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-
-
-def _asked(process: subprocess.Popen[bytes], request: bytes) -> tuple[dict[str, Any], bytes]:
-    """The answer to a request; ValueError when the process ends in the middle of it."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(request)
-    process.stdin.flush()
-    answer = json.loads(process.stdout.readline())
-    return answer, _exactly(process.stdout, answer["length"])
-
-
-def _exactly(stream: IO[bytes], length: int) -> bytes:
-    content = stream.read(length)
-    if len(content) < length:
-        raise ValueError("cut short")
-    return content
+    paths = os.pathsep.join(entry for entry in sys.path if entry)
+    environment = {**os.environ, "PYTHONPATH": paths}
+    # -P: the folder of the program holds modules that must not shadow others. A session of its own: Ctrl-C is the
+    # caller's to answer.
+    return subprocess.Popen(
+        [sys.executable, "-P", str(_PROGRAM)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+    )
 
 
 WORKER = Worker()
