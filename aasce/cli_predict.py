@@ -59,15 +59,20 @@ def predict(
     identify: Annotated[
         bool, typer.Option("--identify", help="Tables and pages may carry who the patient is.")
     ] = False,
+    patient_id: Annotated[str, typer.Option(help="For DICOM objects of films that are no DICOM.")] = "",
+    patient_name: Annotated[str, typer.Option(metavar="FAMILY^GIVEN", help="Likewise.")] = "",
+    study_date: Annotated[str, typer.Option(metavar="YYYYMMDD", help="Likewise.")] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:
     """Measure the Cobb angles of films."""
     from aasce.commands.predict import PredictOptions, angle_table, choose_measurer, films_of, summary
     from aasce.commands.predict import predict as run
     from aasce.commands.terminal import show
+    from aasce.writers.dicom import StatedStudy
 
+    stated = StatedStudy(patient_id, patient_name, study_date)
     options = PredictOptions(
-        out, definition.value, overlay, _words(formats), _words(dicom), report, identify, resume
+        out, definition.value, overlay, _words(formats), _words(dicom), report, identify, resume, stated
     )
     options.exports()  # a wrong name is told before anything is read or loaded
     listing = films_of(films or [])

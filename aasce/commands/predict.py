@@ -29,6 +29,7 @@ from aasce.solvers.registry import DEFAULT_SOLVER
 from aasce.types import AasceError, Definition, FilmFacts, Radiograph
 from aasce.weights import load_solver
 from aasce.writers import Manifest, submission_rows, write_manifest, write_predictions, write_submission
+from aasce.writers.dicom import StatedStudy
 from aasce.writers.overlay import draw_overlay, save_overlay
 from aasce.writers.records import write_records
 
@@ -50,6 +51,7 @@ class PredictOptions:
         formats, dicom, report: further outputs, see `aasce.commands.exports.exports_of`.
         identify: tables, predictions.json and pages may say who the patient is.
         resume: go on with an interrupted run in `out`.
+        stated: patient and study of films that are no DICOM, for their DICOM objects.
     """
 
     out: Path
@@ -60,6 +62,7 @@ class PredictOptions:
     report: bool = False
     identify: bool = False
     resume: bool = False
+    stated: StatedStudy | None = None
 
     @property
     def single(self) -> bool:
@@ -79,7 +82,11 @@ class PredictOptions:
         """
         if self.single and (self.formats or self.dicom or self.report):
             raise AasceError(f"{self.out}: --format, --dicom and --report need a folder; name one with --out")
-        return exports_of(self.formats, self.dicom, self.report, self.identify)
+        if self.stated not in (None, StatedStudy()) and not self.dicom:
+            raise AasceError(
+                "--patient-id, --patient-name and --study-date are for DICOM objects: add --dicom sr"
+            )
+        return exports_of(self.formats, self.dicom, self.report, self.identify, self.stated)
 
 
 @dataclass(frozen=True, slots=True)

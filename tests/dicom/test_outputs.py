@@ -20,6 +20,7 @@ from aasce.writers import overlay as overlay_module
 from aasce.writers.dicom import DicomExport, Stamp, StatedStudy
 from aasce.writers.overlay import draw_overlay
 from tests.dicom.films import Case, cases
+from tests.dicom.standard import validator_errors
 
 KINDS = ("sr", "gsps", "sc", "seg")
 ADAPTERS = Path(__file__).parent / "adapters"
@@ -90,6 +91,20 @@ def test_dcentvfy_finds_patients_studies_and_series_consistent(written: Written)
     lines = (said.stdout + said.stderr).splitlines()
     # It counts the accession number, which every object has, to the series of a report and to the study of an image.
     assert [line for line in lines if "AccessionNumber" not in line] == []
+
+
+def test_dicom_validator_finds_no_error_and_would_find_one(written: Written, tmp_path: Path) -> None:
+    assert {p.name: errors for p in written.files() if (errors := validator_errors(p))} == {}
+    for kind, keyword in (
+        ("sr", "CompletionFlag"),
+        ("gsps", "ContentLabel"),
+        ("seg", "SegmentSequence"),
+        ("sc", "Rows"),
+    ):
+        spoilt = written.read("plain", kind)
+        del spoilt[keyword]
+        spoilt.save_as(tmp_path / kind)
+        assert validator_errors(tmp_path / kind), kind
 
 
 def test_dsrdump_reads_reports_and_dcmpschk_presentation_states(written: Written) -> None:

@@ -56,6 +56,7 @@ def make_segmentation(source: Source, measurement: Measurement) -> Dataset:
         content_description=f"Vertebrae, {how}",
     )
     made.PatientOrientation = []
+    made.ContentCreatorName = ""
     return finish(made, source, series="Vertebrae, segmentation")
 
 
