@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from aasce.readers import dicom, raster
-from aasce.readers.names import DICOM_SUFFIXES, RASTER_SUFFIXES, film_name
+from aasce.readers.names import DICOM_SUFFIXES, film_name
 from aasce.types import AasceError, Radiograph
 
 __all__ = ["film_name", "film_size", "read_film", "read_films"]
@@ -38,7 +38,7 @@ def read_film(path: Path | str) -> Radiograph:
 
 
 def read_films(path: Path | str, film_id: str | None = None) -> list[Radiograph]:
-    """Reads every film of a file: a DICOM of several frames holds "name#1", "name#2", ...
+    """Reads every film of a file: a DICOM of several frames, or a TIFF of several pages, holds "name#1", ...
 
     Args:
         path: as for `read_film`.
@@ -52,13 +52,13 @@ def read_films(path: Path | str, film_id: str | None = None) -> list[Radiograph]
     content = _content(path)
     if _is_dicom(path, content):
         return dicom.read_frames(path, name, content)
-    return [raster.read_raster(path, name, content)]
+    return raster.read_pages(path, name, content)
 
 
 def film_size(path: Path | str) -> tuple[int, int]:
     """(H, W) of a film as `read_film` gives it, from the header of a raster image; a DICOM is read in full."""
     path = Path(path)
-    size = raster.header_size(path) if path.suffix.lower() in RASTER_SUFFIXES else None
+    size = raster.header_size(path) if path.suffix.lower() in raster.SUFFIXES else None
     return size if size is not None else read_film(path).size
 
 

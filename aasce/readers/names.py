@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-RASTER_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+from aasce.readers.raster import SUFFIXES as RASTER_SUFFIXES
+
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 SUFFIXES = RASTER_SUFFIXES + DICOM_SUFFIXES
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+_LEFT_OUT = (0x52009229, 0x52009230, 0x7FE00010)  # the groups themselves and the pixels
 _GROUPS = (
     "PixelMeasuresSequence",
     "FrameVOILUTSequence",
@@ -26,9 +27,10 @@ def with_frame(dataset: Any, frame: int) -> Any:
     own = list(dataset.get("PerFrameFunctionalGroupsSequence") or ())[frame - 1 : frame]
     if not shared and not own:
         return dataset
-    import copy
+    import pydicom
 
-    one = copy.copy(dataset)
+    one = pydicom.Dataset({tag: dataset.get_item(tag) for tag in dataset.keys() if tag not in _LEFT_OUT})  # noqa: SIM118
+    one.file_meta = dataset.file_meta
     for groups in (*own, *shared):
         for keyword in _GROUPS:
             for item in list(groups.get(keyword) or ())[:1]:
