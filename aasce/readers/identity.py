@@ -1,13 +1,44 @@
-"""Who a film is of, as its DICOM header says; read only where a person asks for it (`--identify`)."""
+"""Who a file's header says the patient is, for outputs that were asked to say so and for checks that show none of it."""
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
-from typing import Any
 
-TAGS = {"patient_id": "PatientID", "patient_name": "PatientName", "study_date": "StudyDate"}
-"""Columns of a table to the tags they come from: what finds the patient and the visit again, and no more."""
+from aasce.readers.dicom import is_dicom
+
+Identity = tuple[tuple[str, str], ...]
+"""Pairs of a name and its value, in the order of `HEADER`."""
+
+HEADER = (
+    ("patient", "PatientName"),
+    ("patient ID", "PatientID"),
+    ("born", "PatientBirthDate"),
+    ("sex", "PatientSex"),
+    ("study", "StudyDate"),
+    ("accession number", "AccessionNumber"),
+)
+"""What is read of a DICOM header, and how it is called."""
+
+LOOKED_AT = 4096
+"""Bytes that tell a DICOM file."""
+
+
+def identity_of(path: Path | None) -> Identity:
+    """What a DICOM file says of the patient, () for any other file or none."""
+    if path is None or not path.is_file():
+        return ()
+    with path.open("rb") as stream:
+        if not is_dicom(stream.read(LOOKED_AT)):
+            return ()
+    import pydicom
+
+    tags = [tag for _, tag in HEADER]
+    header = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=tags)
+    found = ((name, str(header.get(tag, "") or "").strip()) for name, tag in HEADER)
+    return tuple((name, value) for name, value in found if value)
+
+TAGS = {"patient_id": "patient ID", "patient_name": "patient", "study_date": "study"}
+"""Columns of a table to names in `HEADER`: what finds the patient and the visit again, and no more."""
 
 
 def identity(path: Path | None) -> dict[str, str]:
@@ -16,21 +47,13 @@ def identity(path: Path | None) -> dict[str, str]:
     Args:
         path: the film's file.
     """
-    if path is not None and path.is_file():
-        import pydicom
-
-        try:
-            with warnings.catch_warnings(), path.open("rb") as stream:
-                warnings.simplefilter("ignore")
-                header: Any = pydicom.dcmread(
-                    stream, stop_before_pixels=True, specific_tags=list(TAGS.values())
-                )
-                return {key: _text(header.get(tag)) for key, tag in TAGS.items()}
-        except Exception:  # a picture, or a damaged header, of which pydicom lets every kind of exception out
-            pass
-    return dict.fromkeys(TAGS, "")
+    try:
+        known = dict(identity_of(path))
+    except Exception:  # a damaged header, of which pydicom lets every kind of exception out
+        known = {}
+    return {key: _line(known.get(name, "")) for key, name in TAGS.items()}
 
 
-def _text(value: Any) -> str:
-    """One line without the control characters that a header may hold."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(value or "")).split())
+def _line(text: str) -> str:
+    """Without the control characters that a header may hold."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -134,6 +134,8 @@ def _named_by(pattern: str | Path) -> _Found:
         return _in_folder(path.parent)
     if fault is None:
         return _Found([(path, path.parent)])
+    if os.path.lexists(path):
+        return _Found(problems=[f"{path}: {fault}"])
     matches = sorted((Path(p) for p in glob.glob(str(pattern))), key=str)
     if not matches:
         return _Found(problems=[f"{path}: {fault}"])
