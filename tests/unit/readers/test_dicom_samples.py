@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from aasce.readers.dicom import read_frames
 from aasce.types import AasceError, Radiograph
 
-LARGEST = 2_000_000  # bytes; the few larger files repeat kinds of the smaller ones
+LARGEST = 1_000_000  # bytes; the few larger files repeat kinds of the smaller ones
 
 
+@cache
 def samples() -> list[Path]:
     from pydicom.data import get_testdata_files
 
