@@ -15,6 +15,7 @@ from aasce.geometry.change import Match, Spine, changes, matched
 from aasce.geometry.description import level_name
 from aasce.geometry.spine import turn_points
 from aasce.readers import read_films
+from aasce.readers.identity import identity_of
 from aasce.readers.landmarks import read_landmarks
 from aasce.types import AasceError, Definition, FilmFacts, Radiograph, SpinePrediction, as_float
 from aasce.writers.comparison import (
@@ -101,7 +102,7 @@ def compared(earlier: Side, later: Side, threshold: float = THRESHOLD) -> Compar
     mirrored = None if None in sides else sides[0] != sides[1]
     spines = _spine(earlier), _spine(later)
     match = matched(*spines, mirrored)
-    remarks = _remarks(earlier, later, match, mirrored is not None)
+    remarks = _by_header(earlier, later) + _remarks(earlier, later, match, mirrored is not None)
     return Comparison(earlier, later, tuple(changes(*spines, match)), match, threshold, tuple(remarks))
 
 
@@ -187,6 +188,23 @@ def _film_beside(path: Path, facts: FilmFacts) -> Radiograph | None:
         return None
     frame = (facts.frame or 1) - 1
     return films[frame] if frame < len(films) and films[frame].size == facts.size else None
+
+
+def _by_header(earlier: Side, later: Side) -> list[str]:
+    """What the headers of two DICOM files say against the comparison, without their content."""
+    first, second = (
+        dict(identity_of(side.film.path if side.film is not None else None)) for side in (earlier, later)
+    )
+    remarks = []
+    if (
+        first.get("patient ID", "") != second.get("patient ID", "")
+        and "patient ID" in first
+        and "patient ID" in second
+    ):
+        remarks.append("the headers of the files name two patients")
+    if first.get("study", "") > second.get("study", "9"):
+        remarks.append("the headers date the later film before the earlier one")
+    return remarks
 
 
 def _remarks(earlier: Side, later: Side, match: Match, sided: bool) -> list[str]:

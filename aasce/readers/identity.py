@@ -1,4 +1,4 @@
-"""Who a file's header says the patient is, for outputs that were asked to say so and for checks that show none of it."""
+"""Who a file's header says the patient is: for outputs that are asked to say so, and for checks that show no name."""
 
 from __future__ import annotations
 
@@ -24,18 +24,22 @@ LOOKED_AT = 4096
 
 
 def identity_of(path: Path | None) -> Identity:
-    """What a DICOM file says of the patient, () for any other file or none."""
-    if path is None or not path.is_file():
+    """What a DICOM file says of the patient, () for a damaged header, any other file or none."""
+    if path is None:
         return ()
-    with path.open("rb") as stream:
-        if not is_dicom(stream.read(LOOKED_AT)):
-            return ()
-    import pydicom
-
     tags = [tag for _, tag in HEADER]
-    header = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=tags)
-    found = ((name, str(header.get(tag, "") or "").strip()) for name, tag in HEADER)
+    try:
+        with path.open("rb") as stream:
+            if not is_dicom(stream.read(LOOKED_AT)):
+                return ()
+        import pydicom
+
+        header = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=tags)
+        found = [(name, _line(str(header.get(tag, "") or ""))) for name, tag in HEADER]
+    except Exception:  # a file that is gone, or a damaged header: pydicom lets every kind of exception out
+        return ()
     return tuple((name, value) for name, value in found if value)
+
 
 TAGS = {"patient_id": "patient ID", "patient_name": "patient", "study_date": "study"}
 """Columns of a table to names in `HEADER`: what finds the patient and the visit again, and no more."""
@@ -47,11 +51,8 @@ def identity(path: Path | None) -> dict[str, str]:
     Args:
         path: the film's file.
     """
-    try:
-        known = dict(identity_of(path))
-    except Exception:  # a damaged header, of which pydicom lets every kind of exception out
-        known = {}
-    return {key: _line(known.get(name, "")) for key, name in TAGS.items()}
+    known = dict(identity_of(path))
+    return {key: known.get(name, "") for key, name in TAGS.items()}
 
 
 def _line(text: str) -> str:

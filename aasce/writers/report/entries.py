@@ -8,10 +8,9 @@ from pathlib import Path
 
 from aasce.ensemble.combine import Measurement
 from aasce.geometry.description import Curve, SpineDescription
+from aasce.readers.identity import Identity
 from aasce.types import FilmFacts
 from aasce.writers.describe import description_of
-
-Identity = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ from PIL import Image
 from aasce.ensemble.combine import Measurement
 from aasce.files import atomic_write, write_text
 from aasce.preprocess.orientation import upright_film
-from aasce.readers.dicom import is_dicom
+from aasce.readers.identity import identity_of
 from aasce.types import FilmFacts, Orientation, Radiograph
 from aasce.writers.overlay import draw_overlay
 from aasce.writers.page import windowed
-from aasce.writers.report.entries import Entry, Identity, entry_of
+from aasce.writers.report.entries import Entry, entry_of
 from aasce.writers.report.html import write_html
 from aasce.writers.report.pdf import write_pdf
 
@@ -30,20 +30,6 @@ PIECES = ".report"
 PICTURE_ROWS, THUMBNAIL_ROWS = 800, 96
 QUALITY = 65
 """Of the JPEGs: a report of 500 films has some 30 MB."""
-
-HEADER = (
-    ("patient", "PatientName"),
-    ("patient ID", "PatientID"),
-    ("born", "PatientBirthDate"),
-    ("sex", "PatientSex"),
-    ("study", "StudyDate"),
-    ("accession number", "AccessionNumber"),
-)
-"""What `identify` shows of a DICOM header, and how it is called."""
-
-
-LOOKED_AT = 4096
-"""Bytes that tell a DICOM file."""
 
 
 class Report:
@@ -81,22 +67,6 @@ class Report:
         header = _there(key.with_suffix(".json")) if self.identify else None
         identity = () if header is None else tuple((k, v) for k, v in json.loads(header.read_text("utf-8")))
         return entry_of(facts, measurement, identity, picture, thumbnail)
-
-
-def identity_of(path: Path | None) -> Identity:
-    """What a DICOM file says of the patient, () for any other file."""
-    if path is None or not path.is_file():
-        return ()
-    with path.open("rb") as stream:
-        if not is_dicom(stream.read(LOOKED_AT)):
-            return ()
-    import pydicom
-
-    header = pydicom.dcmread(
-        path, force=True, stop_before_pixels=True, specific_tags=[tag for _, tag in HEADER]
-    )
-    found = ((name, str(header.get(tag, "") or "").strip()) for name, tag in HEADER)
-    return tuple((name, value) for name, value in found if value)
 
 
 def _key(film_id: str) -> str:

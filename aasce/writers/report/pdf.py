@@ -99,7 +99,8 @@ def _picture(pdf: PdfParser, path: Path) -> tuple[IndirectReference, bytes]:
 
 
 def _texts(entry: Entry, summary: str) -> Iterator[bytes]:
-    yield from _column([(entry.name, 15, True)], MARGIN, HEIGHT - MARGIN - 12, WIDTH - 2 * MARGIN)
+    size = 15 if len(entry.name) <= 60 else 9
+    yield from _column([(entry.name, size, True)], MARGIN, HEIGHT - MARGIN - 12, WIDTH - 2 * MARGIN)
     yield from _column(_lines(entry), TEXT_LEFT, PICTURE[1] + PICTURE[3] - 10, TEXT_WIDTH)
     footer: list[Line] = [(NOTICE, 7, False), (f"Of a batch: {summary}.", 7, False)]
     yield from _column(footer, MARGIN, MARGIN, WIDTH - 2 * MARGIN)

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from aasce.commands.compare import compared
 from aasce.ensemble import with_angles
-from aasce.types import FilmFacts, Orientation, Side, SpinePrediction
+from aasce.types import FilmFacts, Orientation, Radiograph, Side, SpinePrediction
 from aasce.writers.comparison import Side as Reading
 from aasce.writers.records import write_records
 from tests.commandline import Run
@@ -113,3 +115,23 @@ def test_what_cannot_be_compared_is_one_line(run: Run) -> None:
     Image.fromarray(drawn_film(bent_spine(20))).save("film.png")
     line = run("compare", "old.json", "film.png", "--solver", "constant").one_line()
     assert line.startswith("film.png: has no landmarks to compare by")
+
+
+def test_headers_that_speak_against_a_comparison_are_told_without_their_content(tmp_path: Path) -> None:
+    sides = []
+    for name, patient, date in (("jan", "4711", "20260301"), ("dec", "4712", "20260102")):
+        header = Dataset()
+        header.file_meta = FileMetaDataset()
+        header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        header.SOPClassUID, header.SOPInstanceUID = DigitalXRayImageStorageForPresentation, "1.2.3"
+        header.PatientID, header.StudyDate = patient, date
+        path = tmp_path / f"{name}.dcm"
+        header.save_as(path, enforce_file_format=True)
+        film = Radiograph(name, drawn_film(bent_spine(20)), path=path)
+        sides.append(Reading(film.facts, with_angles(prediction(name, 20), "clinical"), film))
+    assert compared(*sides).remarks == (
+        "the headers of the files name two patients",
+        "the headers date the later film before the earlier one",
+    )
+    assert compared(*sides[::-1]).remarks == ("the headers of the files name two patients",)
+    assert compared(sides[0], sides[0]).remarks == ()

@@ -236,3 +236,21 @@ def test_predict_writes_the_report(run: Run, film: Path) -> None:
     assert run("predict", film, "--solver", "constant", "--report").code == 0
     assert {"report.html", "report.pdf"} <= {path.name for path in Path("aasce-out").iterdir()}
     assert not (Path("aasce-out") / ".report").exists()
+
+
+def test_a_batch_that_was_cut_off_goes_on_to_a_whole_report(
+    run: Run, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("predict", film, "--solver", "constant", "--report")
+    closed = Report.close
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Report, "close", cut_off)
+    assert run(*words).code == 130
+    monkeypatch.setattr(Report, "close", closed)
+    assert run(*words, "--resume").code == 0
+    page = Page(Path("aasce-out/report.html").read_text("utf-8"))
+    assert (page.rows[1][0], page.rows[1][1]) == ("", "good")  # the picture that was drawn before the cut
+    assert sum("data-picture" in attributes for tag, attributes in page.tags if tag == "script") == 1
