@@ -169,11 +169,12 @@ def _begin(run: Run, call: str, resume: bool) -> None:
     known, journal = run.place / CALL, run.place / ROWS
     groups = _groups(journal)
     if resume and groups:
-        if known.read_text(encoding="utf-8") != call:
+        other = _differences(known, call)
+        if other:
             run.files = sum(group["files"] for group in groups)
             raise AasceError(
-                f"{run.folder}: the interrupted run began otherwise; give the same films and options, or leave out "
-                "--resume to begin anew"
+                f"{run.folder}: the interrupted run began with other {', '.join(other)}; "
+                "give the same films and options, or leave out --resume to begin anew"
             )
         for group in groups:
             run.take(group)
@@ -192,6 +193,12 @@ def _begin(run: Run, call: str, resume: bool) -> None:
     shutil.rmtree(run.staging, ignore_errors=True)
     run.staging.mkdir()
     write_text(known, call)
+
+
+def _differences(known: Path, call: str) -> list[str]:
+    """In what a call differs from the one that was cut off, in the keys of `call.json`."""
+    before, now = json.loads(known.read_text(encoding="utf-8")), json.loads(call)
+    return [key for key in now if before.get(key) != now[key]]
 
 
 def _groups(journal: Path) -> list[dict[str, Any]]:

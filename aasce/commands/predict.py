@@ -6,7 +6,7 @@ import errno
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,7 @@ class PredictOptions:
     report: bool = False
     identify: bool = False
     resume: bool = False
-    stated: StatedStudy | None = None
+    stated: StatedStudy = field(default_factory=StatedStudy)
 
     @property
     def single(self) -> bool:
@@ -82,7 +82,7 @@ class PredictOptions:
         """
         if self.single and (self.formats or self.dicom or self.report):
             raise AasceError(f"{self.out}: --format, --dicom and --report need a folder; name one with --out")
-        if self.stated not in (None, StatedStudy()) and not self.dicom:
+        if self.stated != StatedStudy() and not self.dicom:
             raise AasceError(
                 "--patient-id, --patient-name and --study-date are for DICOM objects: add --dicom sr"
             )

@@ -225,7 +225,7 @@ def _sort_in(found: _Found, path: Path, root: Path) -> None:
     no_image = _no_image(head)
     if no_image is not None:
         found.skipped.append((path, no_image))
-    elif suffix in SUFFIXES or dicom.is_dicom(head) or raster.kind(head) is not None:
+    elif suffix in SUFFIXES or dicom.is_dicom(head) or raster.kind(head) not in (None, "pdf"):
         found.films.append((path, root))
     else:
         found.skipped.append((path, "no film by its name or content"))
