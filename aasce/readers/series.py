@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aasce.readers.dicom.header import parsed
+from aasce.readers.dicom.pixels import stored_frame
 from aasce.readers.limits import MAX_SIDE
 from aasce.types import AasceError, Array
 from aasce.volume import Kind
@@ -171,8 +173,6 @@ def _evenly_spaced(folder: Path, positions: NDArray[np.float64], orientation: ND
 
 def _pixels(folder: Path, header: Any) -> Array:
     """(X, Y) float32 of one slice: HU of CT, rescaled numbers of MR."""
-    import pydicom
-
     file = Path(str(header.filename))
     if header.Modality == "CT" and ("RescaleSlope" not in header or "RescaleIntercept" not in header):
         raise AasceError(
@@ -181,12 +181,14 @@ def _pixels(folder: Path, header: Any) -> Array:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            stored = np.asarray(pydicom.dcmread(file).pixel_array)
-    except Exception as error:  # each decoder has its own exceptions
-        reason = " ".join(str(error).split())[:80]
-        raise AasceError(
-            f"{file}: pixels damaged or not decodable ({reason}); export it uncompressed"
-        ) from error
+            frame = stored_frame(file, parsed(file.read_bytes()), 1)
+    except AasceError:
+        raise
+    except Exception as error:  # pydicom lets every kind of exception out of a damaged header
+        raise AasceError(f"{file}: damaged DICOM header; export the series again") from error
+    if frame.damaged:
+        raise AasceError(f"{file}: pixels damaged; export the series again")
+    stored = frame.pixels
     if stored.ndim != 2:
         raise AasceError(f"{file}: colour or several frames; give the original slices")
     slope, intercept = float(header.get("RescaleSlope", 1)), float(header.get("RescaleIntercept", 0))
