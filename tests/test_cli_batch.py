@@ -130,6 +130,21 @@ def test_files_that_cannot_be_opened(run: Run, tmp_path: Path, monkeypatch: pyte
     assert names() == ["good", "named"]
 
 
+def test_a_large_file_is_looked_at_before_it_is_read(run: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "good.png")
+    for name, begin in (("disk.tif", b"no film"), ("stack.tif", b"II*\0")):
+        with (tmp_path / name).open("wb") as stream:
+            stream.write(begin)
+            stream.truncate(6 * 10**9)  # takes no room on the disk
+    done = run("predict", "disk.tif", "good.png", "stack.tif", *CONSTANT)
+    assert done.code == 2
+    assert done.err.splitlines() == [
+        "disk.tif: no film that can be read; give PNG, JPEG, TIFF or DICOM",
+        "stack.tif: 6.0 GB are too large for a film; export the film alone",
+    ]
+    assert names() == ["disk", "good", "stack"]
+
+
 # --- names of films ---------------------------------------------------------------------------------------
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from aasce import api as members
-from aasce.api import Ensemble, check_device, load, load_ensemble, load_single
+from aasce.api import Ensemble, check_device, load, load_ensemble, load_single, measure, measure_groups
 from aasce.config import dump_settings
-from aasce.ensemble import EnsembleMember, EnsembleSettings
+from aasce.ensemble import EnsembleMember, EnsembleSettings, Measurement
+from aasce.readers import FilmFile
 from aasce.solvers.constant.solver import ConstantSolver
-from aasce.types import AasceError, Radiograph
+from aasce.types import AasceError, Definition, Radiograph
 
 FILM = Radiograph("film", np.zeros((40, 40), np.uint8))
 
@@ -79,3 +80,37 @@ def test_device_that_cannot_be_used(device: str) -> None:
     with pytest.raises(AasceError, match=f"--device {device}: cannot be used") as caught:
         check_device(device)
     assert "\n" not in str(caught.value)
+
+
+class Forgetful:
+    """Has memory for films of up to 1,000 pixels, and for two films at once."""
+
+    def measure(self, films: list[Radiograph], definition: Definition = "challenge") -> list[Measurement]:
+        if len(films) > 2 or any(film.pixels.size > 1000 for film in films):
+            raise RuntimeError("out of memory\nsecond line")
+        return load_single("constant").measure(films, definition)
+
+
+def test_where_memory_is_short_films_are_measured_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sizes = {"a": 20, "b": 60, "c": 21, "d": 22, "e": 23}
+
+    def read(path: Path, film_id: str) -> list[Radiograph]:
+        if film_id == "e":
+            raise MemoryError
+        return [Radiograph(film_id, np.zeros((sizes[film_id], 20), np.uint8))]
+
+    monkeypatch.setattr(members, "read_films", read)
+    files = [FilmFile(tmp_path / name, name) for name in sizes]
+    found = [m for group in measure_groups(files, Forgetful()) for _, _, m in group]
+    assert [m.film_id for m in found] == list(sizes)
+    assert {m.film_id: m.failure for m in found if m.failure} == {
+        "b": "cannot be measured (out of memory); scale it down",
+        "e": "does not fit into memory; measure it alone, or scale it down",
+    }
+
+
+def test_measure_raises_for_a_name_that_stands_for_no_film(tmp_path: Path) -> None:
+    with pytest.raises(AasceError, match="no such film"):
+        measure([tmp_path / "gone.png"], "constant")

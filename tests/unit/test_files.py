@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aasce.files import atomic_write, write_text
+from aasce.files import atomic_write, file_name, write_text
 from aasce.types import AasceError
 
 
@@ -111,3 +111,13 @@ def test_a_device_is_written_to_and_never_replaced() -> None:
     assert Path("/dev/full").is_char_device()
     write_text("/dev/null", "x")
     assert Path("/dev/null").is_char_device()
+
+
+def test_names_too_long_for_a_file_system_are_cut_and_stay_apart(tmp_path: Path) -> None:
+    assert file_name("film", ".jpg") == "film.jpg"
+    long = ["é" * 200 + end for end in "ab"]
+    names = [file_name(name, ".mrk.json") for name in long]
+    assert len(set(names)) == 2
+    for name in names:
+        assert 250 <= len(name.encode()) <= 255
+        (tmp_path / name).write_text("taken")
