@@ -33,8 +33,10 @@ CHECKSUM = "weights_sha256"
 
 BLANK_FILM = "the film is blank (one grey value)"
 UNCLEAR_FLAG = "spine_unclear"
+SECOND_FLAG = "two_spines"
 UNCLEAR_CONFIDENCE = 0.3
-"""Highest confidence in a film on which hardly a spine is seen: about what `vertebra_field` grants at its limit."""
+"""Highest confidence in a film on which hardly a spine is seen, or two: about what `vertebra_field` grants at its
+limit."""
 
 
 class SolverConfig(Settings):
@@ -66,20 +68,23 @@ class Localization:
         orientation: how it lies.
         unclear: whether hardly a frontal spine is seen on it.
         spine: (x0, y0, x1, y1) px of the film set upright, around T1 to L5; None where they are not clearly seen.
+        second: whether another frontal spine is seen beside it, so that nobody knows which one is meant.
     """
 
     orientation: Orientation = Orientation()  # noqa: RUF009  (frozen)
     unclear: bool = False
     spine: NDArray[np.float64] | None = None
+    second: bool = False
 
     @property
     def flags(self) -> tuple[str, ...]:
         """What a reader must know."""
-        return (*self.orientation.flags, *((UNCLEAR_FLAG,) if self.unclear else ()))
+        named = (UNCLEAR_FLAG,) * self.unclear + (SECOND_FLAG,) * self.second
+        return (*self.orientation.flags, *named)
 
     def limited(self, confidence: float) -> float:
-        """A solver's confidence, and no more than a film without a clear spine allows."""
-        return min(confidence, UNCLEAR_CONFIDENCE) if self.unclear else confidence
+        """A solver's confidence, and no more than a film without one clear spine allows."""
+        return min(confidence, UNCLEAR_CONFIDENCE) if self.unclear or self.second else confidence
 
 
 @dataclass(frozen=True, slots=True)

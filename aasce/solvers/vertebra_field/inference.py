@@ -41,6 +41,9 @@ NEGATIVE_COST, TURNED_COST = 10.0, 20.0
 """Difference in gain by which another orientation has to be better: rendered films that end in the chest, which have
 small gains anyway, gain up to 16 more upside down."""
 
+BESIDE = 1.5
+"""Widths of a vertebra by which another spine's vertebrae lie beside the column."""
+
 WIDE = (1.25, 4.0)
 """Films between these multiples of the width of a canvas as high as the film are also passed in parts. The films of the
 challenge and of the whole body are narrower; a film more than twice as wide as high more likely lies on its side."""
@@ -54,11 +57,13 @@ class Found:
         column: corners and `spread` in film px; "from the top" is from the head, also on a rotated film.
         view: film px to canvas px of the pass that measured the column.
         negative: whether bone is dark on the film.
+        second: gain of the best column beside this one, of another spine on the film; 0 where there is none.
     """
 
     column: Column
     view: View
     negative: bool = False
+    second: float = 0.0
 
     @property
     def orientation(self) -> Orientation:
@@ -124,7 +129,8 @@ def _first_pass(module: nn.Module, pixels: Bytes, views: ViewSettings, as_it_lie
     if as_it_lies or _gain(plain) >= CLEAR:
         return plain
     parts = wide_parts(size, views.coarse)
-    best = max((plain, *(_column_on(module, pixels, part, False) for part in parts)), key=_gain)
+    seen = [plain, *(_column_on(module, pixels, part, False) for part in parts)]
+    best = _with_second(max(seen, key=_gain), seen)
     most = _gain(best)
     if most >= CLEAR:
         return best
@@ -142,11 +148,53 @@ def _first_pass(module: nn.Module, pixels: Bytes, views: ViewSettings, as_it_lie
 
 def _column_on(module: nn.Module, pixels: Bytes, canvas: View, negative: bool) -> Found | None:
     """The column on one canvas of a film, in film px."""
-    column = _aimed(_candidates(module, ~pixels if negative else pixels, canvas, mirrored=False))
+    candidates = _candidates(module, ~pixels if negative else pixels, canvas, mirrored=False)
+    column = _aimed(candidates)
     if column is None:
         return None
     corners, spread = canvas.undo(column.corners), column.spread / canvas.scale
-    return Found(replace(column, corners=corners, spread=spread), canvas, negative)
+    return Found(
+        replace(column, corners=corners, spread=spread), canvas, negative, second_gain(candidates, column)
+    )
+
+
+def second_gain(candidates: Candidates, column: Column) -> float:
+    """Gain of the best column of the candidates beside a column, 0 or more.
+
+    Args:
+        candidates: of one canvas.
+        column: chosen from them, in px of the canvas.
+    """
+    beside = is_beside(candidates.corners, column.corners)
+    names = ("corners", "levels", "mass", "spread")
+    other = choose_column(Candidates(*(getattr(candidates, name)[beside] for name in names)))
+    return 0.0 if other is None else max(other.gain, 0.0)
+
+
+def is_beside(corners: Floats, column: Floats) -> NDArray[np.bool_]:
+    """(K,) which vertebrae lie farther aside from a column than those of one spine do.
+
+    Args:
+        corners: (K, 4, 2) px.
+        column: (V, 4, 2) px, from the top.
+    """
+    centre, line = corners.mean(axis=1), column.mean(axis=1)
+    width = float(np.median(np.linalg.norm(column[:, 1] - column[:, 0], axis=1)))
+    order = np.argsort(line[:, 1])
+    aside = np.abs(centre[:, 0] - np.interp(centre[:, 1], line[order, 1], line[order, 0]))
+    return np.asarray(aside > BESIDE * width)
+
+
+def _with_second(best: Found | None, seen: list[Found | None]) -> Found | None:
+    """The best column with the gain of the best one beside it on any of the canvases."""
+    if best is None:
+        return None
+    gains = [best.second]
+    for found in seen:
+        if found is not None:
+            away = is_beside(found.column.corners, best.column.corners).mean() > 0.5
+            gains.append(found.column.gain if away else found.second)
+    return replace(best, second=max(gains))
 
 
 def _gain(found: Found | None) -> float:

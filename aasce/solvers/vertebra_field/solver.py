@@ -24,6 +24,8 @@ from aasce.geometry.spine import leaves_film, set_upright
 from aasce.preprocess.intensity import is_blank
 from aasce.solvers.base import (
     BLANK_FILM,
+    SECOND_FLAG,
+    UNCLEAR_CONFIDENCE,
     UNCLEAR_FLAG,
     FitReport,
     Localization,
@@ -59,6 +61,11 @@ rendered lateral films reach 37 at most."""
 UNCLEAR_FIRST = 28.0
 """The same for the column of the first pass: 161 of these films and 82 films of the whole body reach 38 at least (by
 models not trained on them, 480 of 481), 16 rendered lateral films 19 at most."""
+
+
+SECOND = 15.0
+"""Gain of a column beside the first pass's from which a film shows two spines. One spine leaves 0 beside it (78 films,
+28 of them of the whole body); of 15 pairs of films side by side 14 leave 18 to 83, one 11."""
 
 
 class VertebraFieldSolver(NetworkSolver):
@@ -114,7 +121,7 @@ class VertebraFieldSolver(NetworkSolver):
         spine, rows = _spine_box(film, found)
         if not unclear and spine[3] - spine[1] < FILLED * rows:
             spine, _ = _spine_box(film, refined(self.module, film, found, self.config.views, passes=1))
-        return Localization(orientation, unclear, None if unclear else spine)
+        return Localization(orientation, unclear, None if unclear else spine, found.second >= SECOND)
 
     def _predict_one(self, film: Radiograph) -> SpinePrediction:
         if is_blank(film.pixels):
@@ -150,6 +157,7 @@ class VertebraFieldSolver(NetworkSolver):
         films of the challenge alone, would trust lateral films.
         """
         chance = confidence(expected_tilt_error(found), self.learned.calibration or CALIBRATION)
+        chance = min(chance, UNCLEAR_CONFIDENCE) if found.second >= SECOND else chance
         return min(chance, max(found.column.gain, 0.0) / WHOLE)
 
 
@@ -170,6 +178,8 @@ def _flags(film: Radiograph, found: Found) -> list[str]:
     flags = [*found.orientation.flags]
     if column.gain < UNCLEAR:
         flags.append(UNCLEAR_FLAG)
+    if found.second >= SECOND:
+        flags.append(SECOND_FLAG)
     if len(column.corners) < LEVELS or (column.mass == 0).any():
         flags.append("vertebra_missing")
     if column.evidence < UNSURE:
