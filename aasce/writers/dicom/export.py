@@ -80,21 +80,26 @@ class DicomExport:
         """
         if measurement.angles is None:
             return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of values in the source's header that break a rule
+            objects, faults = self._made(film, measurement)
+        for kind, made in objects.items():
+            _write(folder / "dicom" / f"{film.film_id}-{kind}.dcm", made)
+        if faults:
+            raise AasceError("; ".join(faults))
+
+    def _made(self, film: Radiograph, measurement: Measurement) -> tuple[dict[str, Dataset], list[str]]:
+        """The objects of a film by kind, and why others cannot be made."""
         source = read_source(film, self.stamp, self.numbers)
         source = source or make_film(film, self.stated, self.stamp, self.numbers)
         objects = {"film": source.header} if source.made else {}
         faults = []
         for kind in dict.fromkeys(self.kinds):
             try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # of values in the source's header that break a rule
-                    objects[kind] = KINDS[kind](source, film, measurement)
+                objects[kind] = KINDS[kind](source, film, measurement)
             except AasceError as error:
                 faults.append(str(error))
-        for kind, made in objects.items():
-            _write(folder / "dicom" / f"{film.film_id}-{kind}.dcm", made)
-        if faults:
-            raise AasceError("; ".join(faults))
+        return objects, faults
 
     def close(self, folder: Path, measured: Sequence[tuple[FilmFacts, Measurement]]) -> None:
         """Nothing is left to write."""
