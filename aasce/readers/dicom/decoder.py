@@ -106,7 +106,7 @@ def decode(frame: bytes, syntax: str, options: dict[str, Any]) -> tuple[Any, boo
     failed: Exception = NotImplementedError("; ".join(decoder.missing_dependencies) or "no decoder")
     refused = False
     options = {**options, "number_of_frames": 1, "pixel_keyword": "PixelData"}
-    for plugin in sorted(decoder.available_plugins, key=PREFERRED.index):
+    for plugin in (name for name in PREFERRED if name in decoder.available_plugins):
         try:
             return decoder.as_array(encapsulate([frame]), decoding_plugin=plugin, **options)[0], refused
         except Exception as error:

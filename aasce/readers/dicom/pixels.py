@@ -90,29 +90,28 @@ def _uncompressed(path: Path, dataset: Any, frame: int) -> Array:
         raise AasceError(
             f"{path}: holds {surplus} bytes of pixels more than its rows, columns and frames make; export it again"
         )
-    if dataset.get("SamplesPerPixel", 1) == 1 or dataset.PhotometricInterpretation == "RGB":
-        return np.asarray(pixel_array(dataset, index=frame - 1))
-    return np.asarray(pixel_array(dataset, index=frame - 1, raw=False))
+    return np.asarray(pixel_array(dataset, index=frame - 1))
 
 
 def _stream(path: Path, dataset: Any, frame: int) -> bytes:
     """The compressed bytes of one frame."""
-    from pydicom.encaps import generate_frames
+    from pydicom.encaps import get_frame
 
     frames = frame_count(dataset)
-    rle = dataset.file_meta.TransferSyntaxUID == _RLE
-    held = sum(rle or part.startswith(_STARTS) for part in fragments(dataset.PixelData))
-    if held > frames:
-        raise AasceError(f"{path}: holds {held} frames but states {frames} (NumberOfFrames); export it again")
-    for number, stream in enumerate(generate_frames(dataset.PixelData, number_of_frames=frames), 1):
-        if number == frame:
-            stated, held = (int(dataset.Rows), int(dataset.Columns)), stream_size(stream)
-            if held is not None and held != stated:
-                raise AasceError(
-                    f"{path}: states {stated[1]}x{stated[0]} px but holds {held[1]}x{held[0]}; export it again"
-                )
-            return stream
-    raise AasceError(f"{path}: states {frames} frames but holds fewer; export it again")
+    if frame == 1:  # asked once a file: it walks through all of it
+        rle = dataset.file_meta.TransferSyntaxUID == _RLE
+        held = sum(rle or part.startswith(_STARTS) for part in fragments(dataset.PixelData))
+        if held not in (0, frames):  # 0: of a kind whose begin is not known here
+            raise AasceError(
+                f"{path}: holds {held} frames but states {frames} (NumberOfFrames); export it again"
+            )
+    stream = get_frame(dataset.PixelData, frame - 1, number_of_frames=frames)
+    stated, found = (int(dataset.Rows), int(dataset.Columns)), stream_size(stream)
+    if found is not None and found != stated:
+        raise AasceError(
+            f"{path}: states {stated[1]}x{stated[0]} px but holds {found[1]}x{found[0]}; export it again"
+        )
+    return bytes(stream)
 
 
 def fragments(pixel_data: bytes) -> Iterator[bytes]:

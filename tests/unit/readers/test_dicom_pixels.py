@@ -27,7 +27,7 @@ from pydicom.uid import (
 )
 
 from aasce.readers import read_film
-from aasce.readers.dicom import read_dicom
+from aasce.readers.dicom import read_dicom, read_frames
 from aasce.readers.dicom.pixels import fragments, stream_size
 from aasce.readers.dicom.worker import WORKER, Worker
 from aasce.types import AasceError, Radiograph
@@ -224,7 +224,9 @@ def test_compressed_frames_that_the_header_does_not_know_are_refused(tmp_path: P
         with pytest.raises(AasceError, match="states 96x78 px but holds 96x128"):
             read_film(write(tmp_path, dataset))
     few = packed(film(FLAT, 8, NumberOfFrames=3), JPEGBaseline8Bit, stream, stream)
-    with pytest.raises(AasceError, match="states 3 frames but holds fewer"):
+    with pytest.raises(AasceError, match="holds 2 frames but states 3"):
+        read_frames(Path("few"), "few", saved(few))
+    with pytest.raises(AasceError, match="damaged or cut short"):
         read_dicom(Path("few"), "few", saved(few), frame=3)
 
 
