@@ -51,11 +51,20 @@ def entry(k: int, picture: Path, thumbnail: Path) -> Entry:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of 500 films with overlays of some 45 kB each, as of real films."""
-    folder = tmp_path_factory.mktemp("report")
+    return written(tmp_path_factory.mktemp("report"), 52, (40_000, 60_000))
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with coarse overlays, which is opened for every test."""
+    return written(tmp_path_factory.mktemp("light"), 1, (1_000, 10_000))
+
+
+def written(folder: Path, quality: int, size: tuple[int, int]) -> Path:
     grain = np.random.default_rng(0).normal(110, 14, (800, 384)).clip(0, 255).astype(np.uint8)
-    Image.fromarray(grain).convert("RGB").save(folder / "p.jpg", quality=52)
+    Image.fromarray(grain).convert("RGB").save(folder / "p.jpg", quality=quality)
     Image.fromarray(grain[:96, :46]).convert("RGB").save(folder / "t.jpg", quality=70)
-    assert 40_000 < (folder / "p.jpg").stat().st_size < 60_000
+    assert size[0] < (folder / "p.jpg").stat().st_size < size[1]
     entries = [entry(k, folder / "p.jpg", folder / "t.jpg") for k in range(FILMS)]
     write_html(folder / "report.html", sorted(entries, key=lambda film: film.rank))
     return folder / "report.html"
@@ -97,8 +106,8 @@ def processor_seconds(browser: Any) -> float:
 
 
 @pytest.fixture
-def opened(browser: Any, page: Path) -> Iterator[Any]:
-    browser.get(page.as_uri())
+def opened(browser: Any, light: Path) -> Iterator[Any]:
+    browser.get(light.as_uri())
     yield browser
     assert browser.get_log("browser") == []
 
