@@ -15,6 +15,7 @@ from aasce.ensemble import EnsembleSettings, Measurement, combine, with_angles
 from aasce.readers import FilmFile, film_name, list_films, read_films
 from aasce.solvers.base import Solver
 from aasce.solvers.registry import DEFAULT_SOLVER
+from aasce.solvers.shared.screened import screened
 from aasce.types import AasceError, Definition, FilmFacts, Radiograph, SpinePrediction
 from aasce.weights import load_solver, released
 
@@ -59,7 +60,7 @@ class Ensemble:
 
     def measure(self, films: Sequence[Radiograph], definition: Definition = "challenge") -> list[Measurement]:
         """Weighted mean of the members' angles, film by film; see `aasce.ensemble.combine`."""
-        predictions = zip(*(solver.predict(films) for solver in self.solvers), strict=True)
+        predictions = zip(*(_predicted(solver, films) for solver in self.solvers), strict=True)
         return [
             combine(of_one_film, self.weights, definition, self.names, self.max_disagreement_deg)
             for of_one_film in predictions
@@ -89,10 +90,16 @@ class Single:
 
         Released weights are named by their own name: one solver may have several.
         """
-        predictions = self.solvers[0].predict(films)
+        predictions = _predicted(self.solvers[0], films)
         if self.names[0] in released():
             predictions = [replace(prediction, solver=self.names[0]) for prediction in predictions]
         return [with_angles(prediction, definition) for prediction in predictions]
+
+
+def _predicted(solver: Solver, films: Sequence[Radiograph]) -> list[SpinePrediction]:
+    """A solver's predictions, with little confidence in those of pictures that are no radiographs."""
+    found = zip(films, solver.predict(films), strict=True)
+    return [screened(film, prediction) for film, prediction in found]
 
 
 def load(name_or_folder: str | Path, device: str = "cpu") -> Solver | Ensemble:
