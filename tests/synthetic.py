@@ -106,3 +106,17 @@ def write_repeated(root: Path) -> Path:
         "sunhl-1th-03-Feb-2017-9 A AP.jpg": exported_anew(first, spine),
     }
     return write_films(root, films)
+
+
+def write_unnamed(root: Path, columns: Sequence[Floats], size: tuple[int, int] = (240, 100)) -> Path:
+    """Writes drawn films in the layout of Spinal-AI2024, 000001.jpg and so on; returns the set's folder."""
+    folder = root / "spinal_ai2024"
+    (folder / "films").mkdir(parents=True)
+    rows = ["name,width,height,vertebrae,corners"]
+    for number, corners in enumerate(columns, start=1):
+        name = f"{number:06d}.jpg"
+        Image.fromarray(drawn_film(corners, size, seed=number)).save(folder / "films" / name, quality=95)
+        numbers = " ".join(f"{value:.3f}" for value in corners.ravel())
+        rows.append(f"{name},{size[1]},{size[0]},{len(corners)},{numbers}")
+    (folder / "corners.csv").write_text("\n".join(rows) + "\n")
+    return folder

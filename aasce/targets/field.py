@@ -7,6 +7,7 @@ inside the vertebra's outline; it votes for that vertebra's centre and four corn
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -40,6 +41,10 @@ ROOM = 0.65
 """Smallest distance between two detected vertebrae, as a share of the expected one, for another to be interpolated
 between them."""
 
+BEYOND = 4.0
+"""Steps between vertebrae beyond an unnamed column within which there may be further vertebrae of T1 to L5: the first
+labelled one is T3 at the lowest on the films looked at, the last one L4 at the highest."""
+
 UNSURE = -1.3
 """Mean log-probability of a column's levels below which the names of its vertebrae are uncertain."""
 
@@ -69,6 +74,36 @@ def encode_members(landmarks: Array, size: tuple[int, int]) -> NDArray[np.int8]:
     for index, polygon in enumerate(outline):
         cv2.fillConvexPoly(members, np.round(polygon * 16).astype(np.int32), index, shift=4)
     return members.astype(np.int8)
+
+
+def encode_taught(landmarks: Array, size: tuple[int, int], ends: int, margin: float) -> NDArray[np.bool_]:
+    """Where a label without names of levels says whether a cell lies on a vertebra T1 to L5.
+
+    It does inside the inner vertebrae, and away from the column. It does not at the ends, where T1 and L5 lie
+    anywhere within a few vertebrae, between the boxes, which cover the bodies roughly, and beside them.
+
+    Args:
+        landmarks: (V, 4, 2) canvas px, TL, TR, BL, BR, V more than twice `ends`.
+        size: (H, W) of the canvas, multiples of STRIDE.
+        ends: vertebrae at either end that may not be of T1 to L5.
+        margin: width of the unknown on either side, as a share of a vertebra's width.
+
+    Returns:
+        (H / STRIDE, W / STRIDE), the cells whose objectness is known.
+    """
+    points = as_float(landmarks)
+    sides = np.stack([points[:, [0, 2]].mean(axis=1), points[:, [1, 3]].mean(axis=1)], axis=1)  # (V, 2, 2)
+    across = sides[:, 1] - sides[:, 0]
+    sides = sides + margin * np.stack([-across, across], axis=1)
+    above, below = sides[0] - sides[1], sides[-1] - sides[-2]
+    column = np.concatenate([sides[:1] + BEYOND * above, sides, sides[-1:] + BEYOND * below])
+    band = np.full((size[0] // STRIDE, size[1] // STRIDE), -1, dtype=np.int16)
+    for index, (upper, lower) in enumerate(itertools.pairwise(column)):
+        quad = (np.stack([upper[0], upper[1], lower[1], lower[0]]) - (STRIDE - 1) / 2) / STRIDE
+        cv2.fillConvexPoly(band, np.round(quad * 16).astype(np.int32), index, shift=4)
+    members = encode_members(points, size)
+    inner = (members >= ends) & (members < len(points) - ends)
+    return np.asarray(inner | ((band < 0) & (members < 0)), np.bool_)
 
 
 @dataclass(frozen=True, slots=True)

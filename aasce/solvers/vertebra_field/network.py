@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
@@ -16,6 +18,31 @@ UNIT = 16.0
 """Canvas px that a vote channel of 1 stands for."""
 
 CHANNELS = {"objectness": 1, "levels": LEVELS, "centre": 2, "corners": 8, "weight": 4, "spread": 4}
+
+
+NO_LEVEL = -1
+"""Level of a vertebra whose name nobody knows."""
+
+
+class Known(NamedTuple):
+    """What is known of the films of a batch beside outlines and corners, and how much it counts.
+
+    Attributes:
+        levels: (B, V) int64, index into T1..L5 or `NO_LEVEL`.
+        trust: (B, V, 4) factors of votes, corners, tilt and spread; 0 teaches nothing.
+        taught: (B, H/4, W/4) factor of objectness; 0 where nobody knows whether there is a vertebra.
+    """
+
+    levels: Tensor
+    trust: Tensor
+    taught: Tensor
+
+    @classmethod
+    def everything(cls, members: Tensor, corners: Tensor) -> Known:
+        """All vertebrae named from T1, every label trusted."""
+        films, count = corners.shape[:2]
+        levels = torch.arange(count, device=corners.device).expand(films, count)
+        return cls(levels, corners.new_ones(films, count, 4), corners.new_ones(members.shape))
 
 
 class Sum(nn.Module):
@@ -67,9 +94,12 @@ class VertebraFieldNet(nn.Module):
         return dict(zip(CHANNELS, out.split(list(CHANNELS.values()), dim=1), strict=True))
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Losses of a batch: image (B, 1, H, W) uint8, members (B, H/4, W/4) int8, corners (B, 17, 4, 2) px."""
+        """Losses of a batch: image (B, 1, H, W) uint8, members (B, H/4, W/4) int8, corners (B, V, 4, 2) px, and the
+        fields of `Known`."""
         image = (batch["image"].float() - 127.5) / 64.0
-        return field_losses(self.maps(image), batch["members"].long(), batch["corners"].float(), self.loss)
+        known = Known(batch["levels"].long(), batch["trust"].float(), batch["taught"].float())
+        members, corners = batch["members"].long(), batch["corners"].float()
+        return field_losses(self.maps(image), members, corners, self.loss, known)
 
 
 def centres_of_cells(maps: Tensor) -> Tensor:
@@ -82,27 +112,39 @@ def centres_of_cells(maps: Tensor) -> Tensor:
 
 
 def field_losses(
-    maps: dict[str, Tensor], members: Tensor, corners: Tensor, weights: LossSettings
+    maps: dict[str, Tensor],
+    members: Tensor,
+    corners: Tensor,
+    weights: LossSettings,
+    known: Known | None = None,
 ) -> dict[str, Tensor]:
     """The terms of the loss.
 
     Every cell is taught objectness, level and votes; beyond that the weighted mean of a vertebra's votes, which
-    is what becomes a landmark, is taught corner positions and the direction of the midline.
+    is what becomes a landmark, is taught corner positions and the direction of the midline. What a film does not
+    know is not taught.
+
+    Args:
+        maps: raw, see `VertebraFieldNet.maps`.
+        members: (B, H/4, W/4) index of the cell's vertebra, -1 for none.
+        corners: (B, V, 4, 2) canvas px.
+        weights: of the terms.
+        known: what the labels know; None for everything.
     """
+    known = Known.everything(members, corners) if known is None else known
     inside = members >= 0
-    terms: dict[str, Tensor] = {"objectness": _objectness(maps["objectness"][:, 0], inside)}
+    terms: dict[str, Tensor] = {"objectness": _objectness(maps["objectness"][:, 0], inside, known.taught)}
     b, r, c = inside.nonzero(as_tuple=True)
     vertebra = members[b, r, c]
     truth = corners[b, vertebra]  # (N, 4, 2)
-    size = _size(truth)
     cell = centres_of_cells(maps["centre"])[r, c]
     picked = {name: maps[name][b, :, r, c] for name in ("levels", "centre", "corners")}
-    terms["level"] = F.cross_entropy(picked["levels"], vertebra, label_smoothing=0.05)
+    terms["level"] = _level(picked["levels"], known.levels[b, vertebra])
     votes = picked["corners"].view(-1, 4, 2) * UNIT + cell[:, None]
     centre = picked["centre"] * UNIT + cell
     off = (votes - truth).abs().mean((1, 2)) + (centre - truth.mean(1)).abs().mean(1)
-    terms["votes"] = (off / size).mean()
-    terms |= _aggregated(maps, corners)
+    terms["votes"] = _mean(off / _size(truth), known.trust[b, vertebra, 0])
+    terms |= _aggregated(maps, corners, known.trust)
     terms["loss"] = (
         weights.objectness * terms["objectness"]
         + weights.level * terms["level"]
@@ -114,13 +156,30 @@ def field_losses(
     return terms
 
 
-def _objectness(logit: Tensor, inside: Tensor) -> Tensor:
+def _mean(values: Tensor, trust: Tensor) -> Tensor:
+    """Mean of values times factors over those whose factor is not 0; 0 where there are none.
+
+    Not divided by the sum of the factors: a batch of little-trusted labels alone would count like any other.
+    """
+    mean: Tensor = (values * trust).sum() / (trust > 0).sum().clamp(min=1)
+    return mean
+
+
+def _level(logits: Tensor, levels: Tensor) -> Tensor:
+    """Cross-entropy over the cells of named vertebrae; 0 where there are none."""
+    named = levels != NO_LEVEL
+    off = F.cross_entropy(logits[named], levels[named], label_smoothing=0.05, reduction="sum")
+    return off / named.sum().clamp(min=1)
+
+
+def _objectness(logit: Tensor, inside: Tensor, taught: Tensor) -> Tensor:
     target = inside.float()
     chance = logit.sigmoid()
     # Not segmentation_models_pytorch's DiceLoss, which is 0 for a batch without a vertebra.
-    dice: Tensor = 1 - (2 * (chance * target).sum() + 1) / (chance.sum() + target.sum() + 1)
-    cross: Tensor = F.binary_cross_entropy_with_logits(logit, target)
-    return 2 * cross + dice
+    both, either = (chance * target * taught).sum(), ((chance + target) * taught).sum()
+    dice: Tensor = 1 - (2 * both + 1) / (either + 1)
+    cross = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
+    return 2 * _mean(cross, taught) + dice
 
 
 def _size(quads: Tensor) -> Tensor:
@@ -145,13 +204,13 @@ def _voters(maps: dict[str, Tensor], corners: Tensor) -> tuple[Tensor, Tensor, T
     return b[near], r[near], c[near], vertebra[near]
 
 
-def _aggregated(maps: dict[str, Tensor], corners: Tensor) -> dict[str, Tensor]:
-    """Losses of the vertebrae's weighted mean corners; corners (B, 17, 4, 2) canvas px."""
+def _aggregated(maps: dict[str, Tensor], corners: Tensor, trust: Tensor) -> dict[str, Tensor]:
+    """Losses of the vertebrae's weighted mean corners; corners (B, V, 4, 2) canvas px, trust (B, V, 4)."""
     b, r, c, vertebra = _voters(maps, corners)
     cell = centres_of_cells(maps["centre"])[r, c]
     votes = maps["corners"][b, :, r, c].view(-1, 4, 2) * UNIT + cell[:, None]
     score = maps["weight"][b, :, r, c] + F.logsigmoid(maps["objectness"][b, 0, r, c])[:, None]
-    group, groups = b * LEVELS + vertebra, len(corners) * LEVELS
+    group, groups = b * corners.shape[1] + vertebra, corners.shape[0] * corners.shape[1]
     # The largest weight of a vertebra's own cells stands for 1, so that none of them vanishes in 32 bits.
     top = torch.full((groups, 4), -1e4, device=score.device)
     top.scatter_reduce_(0, group[:, None].expand_as(score), score.detach(), "amax")
@@ -168,13 +227,13 @@ def _aggregated(maps: dict[str, Tensor], corners: Tensor) -> dict[str, Tensor]:
     lengths = u.norm(dim=1).clamp(min=1) * v.norm(dim=1).clamp(min=1)
     sine = (u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / lengths
     likelihood = error.detach() * (-log_spread).exp() + log_spread
-    terms = {
-        "corners": error / _size(goal)[:, None],
-        "tilt": sine.abs(),
-        "spread": likelihood,
+    _, by_corner, by_tilt, by_spread = trust.flatten(0, 1)[seen].unbind(1)
+    # Early on nothing may be found: then these are 0.
+    return {
+        "corners": _mean(error.mean(1) / _size(goal), by_corner),
+        "tilt": _mean(sine.abs(), by_tilt),
+        "spread": _mean(likelihood.mean(1), by_spread),
     }
-    # Early on nothing may be found, and the mean of nothing is no number.
-    return {name: values.sum() / max(values.numel(), 1) for name, values in terms.items()}
 
 
 def _sum(values: Tensor, group: Tensor, groups: int) -> Tensor:

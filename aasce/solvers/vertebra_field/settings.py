@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from aasce.config import Count, Degrees, Range, Settings, Share, Size, Weight
 from aasce.solvers.base import SolverConfig
@@ -77,6 +77,76 @@ class BackgroundSettings(Settings):
     sample_share: Share = 0.5
 
 
+class TrustSettings(Settings):
+    """How much the labels of a source count: factors of the terms of the loss on its films.
+
+    Attributes:
+        objectness, votes, corners, tilt, spread: of the terms of `LossSettings`. Where spread is 0, the network does
+            not learn from these labels how large its errors are.
+    """
+
+    objectness: Weight = 1.0
+    votes: Weight = 1.0
+    corners: Weight = 1.0
+    tilt: Weight = 1.0
+    spread: Weight = 1.0
+
+
+class RenderedSettings(Settings):
+    """Rendered films as a source of samples: exact labels, every level named.
+
+    Attributes:
+        folder: of films rendered beforehand (`aasce synth`), a path or a name below AASCE_DATA; null for none.
+        share: of the samples that are drawn from this folder.
+        trust: in its labels, and in those of films rendered anew for every epoch (`rendered`).
+    """
+
+    folder: str | None = None
+    share: Share = 0.0
+    trust: TrustSettings = TrustSettings()
+
+
+class SpinalAiSettings(Settings):
+    """Films of Spinal-AI2024 as a source of samples: loose labels, no level named; see `datasets.spinal_ai2024`.
+
+    Attributes:
+        folder: of the set, a path or a name below AASCE_DATA; read only where `share` is above 0.
+        share: of the samples that are drawn from it.
+        part: "other" leaves out every second film, which are there to measure on; "all" takes them too.
+        ends: labelled vertebrae at either end of a film that teach nothing: it is not known whether they are of T1 to
+            L5.
+        margin: width on either side of the column, as a share of a vertebra's, where objectness is not taught, since
+            the boxes are narrower than the bodies.
+        trust: in its labels.
+    """
+
+    folder: str = "spinal_ai2024"
+    share: Share = 0.0
+    part: Literal["other", "all"] = "other"
+    ends: int = Field(default=2, ge=0, le=4)
+    margin: Share = 0.4
+    trust: TrustSettings = TrustSettings(objectness=0.5, votes=0.5, corners=0.25, tilt=0.5, spread=0.0)
+
+
+class SourcesSettings(Settings):
+    """Films beside those of the data set. What their shares leave is drawn from the data set and from `rendered`.
+
+    Attributes:
+        rendered, spinal_ai2024: one group each. The seed and the number of the epoch decide which films are drawn.
+    """
+
+    rendered: RenderedSettings = RenderedSettings()
+    spinal_ai2024: SpinalAiSettings = SpinalAiSettings()
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.rendered.share + self.spinal_ai2024.share > 1:
+            raise ValueError("the shares of the sources are more than 1 together; lower one")
+        if self.rendered.share > 0 and self.rendered.folder is None:
+            raise ValueError("rendered.share asks for rendered films; name their folder, or set it to 0")
+        return self
+
+
 class LossSettings(Settings):
     """Weights of the terms of the loss, see `network.field_losses`."""
 
@@ -98,6 +168,7 @@ class VertebraFieldConfig(SolverConfig):
             the whole vertebra, which turns nothing. 0 measures the corners themselves.
         backgrounds: null for plain borders.
         rendered: films rendered anew for every epoch, beside those of the data set.
+        sources: further films.
     """
 
     network: NetworkSettings = NetworkSettings()
@@ -109,6 +180,7 @@ class VertebraFieldConfig(SolverConfig):
     corner_sd_share: Annotated[float, Field(ge=0, le=10)] = 0.35
     backgrounds: BackgroundSettings | None = None
     rendered: int = Field(default=0, ge=0, le=1_000_000)
+    sources: SourcesSettings = SourcesSettings()
 
     @classmethod
     def tiny(cls) -> Self:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,86 +11,44 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from aasce.datasets import FilmSet, data_root, unlabelled_films
+from aasce.datasets import FilmSet
 from aasce.geometry.cobb import cobb_angles, tilt_error, tilts
 from aasce.geometry.spine import order_vertebrae, repair_corners
 from aasce.preprocess.augment import intensity_pipeline, mirror_landmarks, reseed
 from aasce.preprocess.crop import View, linear_view, similarity, spine_view
-from aasce.preprocess.intensity import Bytes, clahe, to_uint8
+from aasce.preprocess.intensity import Bytes, clahe
 from aasce.scoring.metrics import film_smape
 from aasce.solvers.shared.film_task import Batch, FilmTask
 from aasce.solvers.shared.rendered import RenderedFilms
-from aasce.solvers.vertebra_field.settings import BackgroundSettings, VertebraFieldConfig
-from aasce.targets.field import LEVELS, encode_members
+from aasce.solvers.vertebra_field.films import (
+    FieldSample,
+    field_sample,
+    load_backgrounds,
+    load_pools,
+    load_samples,
+    mixed_order,
+)
+from aasce.solvers.vertebra_field.network import NO_LEVEL
+from aasce.solvers.vertebra_field.settings import TrustSettings, VertebraFieldConfig
+from aasce.targets.field import LEVELS, encode_members, encode_taught
 from aasce.types import Array, Radiograph
 
 Floats = NDArray[np.float64]
 FindLandmarks = Callable[[nn.Module, Radiograph], Floats | None]
 """A network's landmarks (V, 4, 2) px of a film; None if it finds no spine."""
 
-KEPT_SPACING = 50.0
-"""px between vertebra centres of films kept in memory: more than on any canvas, so few that 481 films fit."""
-
 TRUNK = (0.17, 0.86)
 """Rows of a film of the whole body, as shares of its height, that a labelled film placed into it covers. A film of the
 challenge is cropped just above T1 and below L5, which lie at 0.14-0.25 and 0.80-0.87 on films of the whole body."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldSample:
-    """A labelled film kept in memory.
-
-    Attributes:
-        pixels: (H, W) uint8.
-        landmarks: (17, 4, 2) px, from the top, corners in order.
-    """
-
-    pixels: Bytes
-    landmarks: Floats
+FULL_TRUST = TrustSettings()
+"""In the labels of the data set itself."""
 
 
 def prepare_image(canvas: Bytes) -> Bytes:
     """The network's input, in training and after: a canvas (H, W) with local contrast evened out."""
     return clahe(canvas, clip=2.0, tiles=8)
-
-
-def load_samples(films: FilmSet) -> list[FieldSample]:
-    """Reads labelled films once, see `field_sample`; films without landmarks are left out."""
-    labelled = ((i, film.landmarks) for i, film in enumerate(films) if film.landmarks is not None)
-    return [field_sample(films.radiograph(index), landmarks) for index, landmarks in labelled]
-
-
-def field_sample(film: Radiograph, landmarks: Floats) -> FieldSample:
-    """A film reduced to `KEPT_SPACING`, order of vertebrae and corners repaired.
-
-    Args:
-        film: as read.
-        landmarks: (17, 4, 2) px of the film.
-    """
-    landmarks = repair_corners(order_vertebrae(landmarks))
-    pixels = to_uint8(film.pixels)
-    steps = np.linalg.norm(np.diff(landmarks.mean(axis=1), axis=0), axis=1)
-    scale = min(1.0, KEPT_SPACING / float(steps.mean()))
-    height, width = pixels.shape
-    size = (round(height * scale), round(width * scale))
-    ratio = np.array([size[1] / width, size[0] / height])
-    small = cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_AREA)
-    return FieldSample(np.asarray(small, np.uint8), (landmarks + 0.5) * ratio - 0.5)
-
-
-def load_backgrounds(settings: BackgroundSettings | None, data: Path | None = None) -> list[Bytes]:
-    """Films of the whole body into which labelled films are placed; the last ones of their folder by name.
-
-    Args:
-        settings: which films; None for no films.
-        data: folder of the data set; None takes the one that AASCE_DATA names.
-    """
-    if settings is None:
-        return []
-    path = Path(settings.folder).expanduser()
-    films = unlabelled_films(path if path.is_absolute() else data_root(data) / path)
-    first = round(len(films) * (1 - settings.film_share))
-    return [to_uint8(films.radiograph(i).pixels) for i in range(first, len(films))]
 
 
 class FieldSampler:
@@ -119,7 +76,8 @@ class FieldSampler:
             rng: source of every draw.
 
         Returns:
-            "image" (1, H, W) uint8, "members" (H/4, W/4) int8, "corners" (17, 4, 2) float32 canvas px.
+            "image" (1, H, W) uint8 and what is known of it, see `network.Known`: "members" (H/4, W/4) int8, "corners"
+            (V, 4, 2) float32 canvas px, "levels" (V,) int8, "trust" (V, 4) float32, "taught" (H/4, W/4) float32.
         """
         sample = self.samples[index]
         view = self._fine_view(sample, rng) if fine else self._coarse_view(sample, rng)
@@ -131,8 +89,31 @@ class FieldSampler:
             landmarks = mirror_landmarks(landmarks, image.shape[1])
         reseed(self.intensity, rng)
         image = prepare_image(self.intensity(image=image)["image"])
-        members = encode_members(landmarks, view.size)
-        return {"image": image[None], "members": members, "corners": landmarks.astype(np.float32)}
+        return {"image": image[None], **self._targets(sample, landmarks, view.size)}
+
+    def _targets(self, sample: FieldSample, landmarks: Floats, size: tuple[int, int]) -> dict[str, Array]:
+        """What the film's label teaches on the canvas."""
+        trust = self._trust(sample)
+        members, count = encode_members(landmarks, size), len(landmarks)
+        taught = np.ones(members.shape, np.bool_)
+        levels = np.arange(count, dtype=np.int8)
+        factors = np.array([trust.votes, trust.corners, trust.tilt, trust.spread], np.float32)
+        weights = np.tile(factors, (count, 1))
+        if not sample.named:
+            unnamed = self.config.sources.spinal_ai2024
+            taught = encode_taught(landmarks, size, unnamed.ends, unnamed.margin)
+            levels[:] = NO_LEVEL
+            weights[: unnamed.ends] = weights[count - unnamed.ends :] = 0.0
+        return {
+            "members": members, "corners": landmarks.astype(np.float32), "levels": levels, "trust": weights,
+            "taught": np.float32(trust.objectness) * taught,
+        }  # fmt: skip
+
+    def _trust(self, sample: FieldSample) -> TrustSettings:
+        sources = self.config.sources
+        if sample.source == "rendered":
+            return sources.rendered.trust
+        return sources.spinal_ai2024.trust if sample.source == "spinal_ai2024" else FULL_TRUST
 
     def _fine_view(self, sample: FieldSample, rng: np.random.Generator) -> View:
         """The spine upright, then rotated about the canvas's middle and shifted."""
@@ -163,7 +144,8 @@ class FieldSampler:
 
     def _rendered(self, sample: FieldSample, view: View, rng: np.random.Generator) -> Bytes:
         """The film on the canvas, with a plain border or placed into a film of the whole body."""
-        settings = self.config.backgrounds
+        # An unnamed film shows neck and pelvis itself.
+        settings = self.config.backgrounds if sample.named else None
         if settings is None or not self.backgrounds or rng.random() > settings.sample_share:
             border = 0 if rng.random() < 0.7 else int(rng.integers(0, 200))
             return np.asarray(view.render(sample.pixels, border), np.uint8)
@@ -205,6 +187,16 @@ def _matched(back: Array, front: Array, cover: NDArray[np.float32]) -> NDArray[n
     )
 
 
+PADDING = {"corners": -1e4, "levels": NO_LEVEL, "trust": 0.0}
+"""What fills up a film with fewer vertebrae than others of its batch: far off, without a level, never taught."""
+
+
+def _padded(values: Array, count: int, value: float) -> Array:
+    """(V, ...) with further rows up to `count`."""
+    more = np.full((count - len(values), *values.shape[1:]), value, values.dtype)
+    return np.concatenate([values, more])
+
+
 class FieldTask(FilmTask):
     """`trainer.Task` of this solver.
 
@@ -228,20 +220,37 @@ class FieldTask(FilmTask):
         backgrounds = load_backgrounds(config.backgrounds, data)
         self.labelled = load_samples(train)
         self.rendered = RenderedFilms(config.rendered, config.seed) if config.rendered else None
-        self.sampler = FieldSampler(config, self.labelled, backgrounds)
+        self.pools = load_pools(config.sources, data)
+        self.sampler = FieldSampler(config, self._samples([]), backgrounds)
         super().__init__(len(self.labelled) + config.rendered, config.batch, (config.seed,))
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Batches of an epoch, from the labelled films and those rendered for this epoch."""
+        """Batches of an epoch: from the labelled films, those rendered for this epoch and the further sources."""
         if self.rendered is not None:
-            new = [field_sample(film.radiograph, film.landmarks) for film in self.rendered.take(epoch)]
-            self.sampler.samples = [*self.labelled, *new]
-        yield from super().batches(epoch)
+            new = self.rendered.take(epoch)
+            self.sampler.samples = self._samples(
+                [field_sample(film.radiograph, film.landmarks, "rendered") for film in new]
+            )
+        if not self.pools:
+            yield from super().batches(epoch)
+            return
+        shares = [pool.share for pool in self.pools]
+        films = [self.films, *(len(pool.samples) for pool in self.pools)]
+        size = (self.steps(), self.batch)
+        rng = np.random.default_rng((*self.stream, epoch, len(films)))
+        for chosen in mixed_order(films, [1 - sum(shares), *shares], size, self.stream, epoch):
+            yield self.draw_batch(chosen, rng)
+
+    def _samples(self, rendered: list[FieldSample]) -> list[FieldSample]:
+        """Those of the data set and of this epoch, then those of each further source."""
+        return [*self.labelled, *rendered, *(sample for pool in self.pools for sample in pool.samples)]
 
     def draw_batch(self, chosen: Sequence[int], rng: np.random.Generator) -> Batch:
         """See `FieldSampler.draw`; all films of a batch are on the same canvas."""
         fine = bool(rng.random() < self.config.augment.fine_share)
         drawn = [self.sampler.draw(index, fine, rng) for index in chosen]
+        count = max(len(d["corners"]) for d in drawn)
+        drawn = [d | {key: _padded(d[key], count, value) for key, value in PADDING.items()} for d in drawn]
         return {key: torch.from_numpy(np.stack([d[key] for d in drawn])) for key in drawn[0]}
 
     def validate(self, module: nn.Module) -> dict[str, float]:

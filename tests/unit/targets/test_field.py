@@ -13,6 +13,7 @@ from aasce.targets.field import (
     cell_centres,
     choose_column,
     encode_members,
+    encode_taught,
     gather_votes,
 )
 from tests.conftest import straight_spine
@@ -160,3 +161,17 @@ def test_no_vertebra_is_squeezed_in_where_levels_contradict_each_other() -> None
     assert whole is not None
     assert whole.evidence == pytest.approx(-0.1)
     assert whole.gain > column.gain
+
+
+def test_a_column_without_names_says_nothing_of_its_ends_and_its_surroundings() -> None:
+    """Boxes of 60 x 40 px every 50 px from y = 60 to 610, at x = 200; with a margin of half a box 120 px are unsure."""
+    taught = encode_taught(straight_spine(12), SIZE, ends=2, margin=0.5)
+
+    def at(x: float, y: float) -> bool:
+        return bool(taught[round((y - 1.5) / STRIDE), round((x - 1.5) / STRIDE)])
+
+    inner, disc, beside, aside = at(200, 310), at(200, 335), at(245, 310), at(280, 310)
+    assert (inner, disc, beside, aside) == (True, False, False, True)
+    assert [at(200, 60 + 50 * v) for v in (0, 1, 2, 9, 10, 11)] == [False, False, True, True, False, False]
+    # Four steps below the last one, at y = 610, there may be further vertebrae; beyond there are none.
+    assert [at(200, 640), at(200, 800), at(200, 830)] == [False, False, True]

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from aasce.geometry.cobb import tilts
+from aasce.solvers.vertebra_field.films import FieldSample
 from aasce.solvers.vertebra_field.inference import merge_candidates
 from aasce.solvers.vertebra_field.network import (
     UNIT,
@@ -17,7 +18,7 @@ from aasce.solvers.vertebra_field.network import (
 )
 from aasce.solvers.vertebra_field.settings import AugmentSettings, BackgroundSettings, LossSettings
 from aasce.solvers.vertebra_field.solver import VertebraFieldSolver
-from aasce.solvers.vertebra_field.task import FieldSample, FieldSampler
+from aasce.solvers.vertebra_field.task import FieldSampler
 from aasce.targets.field import (
     LEVELS,
     STRIDE,
