@@ -274,7 +274,7 @@ def test_text_names_angle_and_end_vertebrae(written: Written) -> None:
         for a in state.GraphicAnnotationSequence
         for t in a.get("TextObjectSequence", ())
     ]
-    assert texts[0] == "an1 41.0 deg, T5 to L1"
+    assert texts[0] == "an1 41.0 deg, T5-L1"
 
 
 def test_secondary_capture_is_the_overlay(written: Written) -> None:

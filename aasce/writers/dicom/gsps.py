@@ -122,22 +122,29 @@ def _angle(source: Source, measurement: Measurement, curve: Curve) -> tuple[list
     if found is None:
         return [], []
     lines = np.concatenate([found.lines, found.perpendiculars])
-    text = f"an{curve.number} {curve.degrees:.1f} deg, {curve.upper} to {curve.lower}"
-    drawn = as_drawn(source, prediction, lines)
-    return [_polyline(line) for line in drawn], [
-        _text(source, text, placed(source, prediction, found.vertex))
-    ]
+    text = f"an{curve.number} {curve.degrees:.1f} deg, {curve.upper}-{curve.lower}"
+    tip, beside = placed(source, prediction, found.vertex + np.array([[0.0, 0.0], [found.side, 0.0]]))
+    texts = [_text(source, text, tip, float(beside[0] - tip[0]))]
+    return [_polyline(line) for line in as_drawn(source, prediction, lines)], texts
 
 
-def _text(source: Source, text: str, place: Floats) -> Any:
-    """A text beside `place`, in a box of a fortieth of the image's rows, moved onto the image."""
+def _text(source: Source, text: str, place: Floats, away: float) -> Any:
+    """A text at `place`, in a box of a fiftieth of the image's rows, moved onto the image.
+
+    Args:
+        source: of the film.
+        text: ASCII.
+        place: (2,) column and row.
+        away: negative where the spine lies right of `place`, so that the text goes to the left; 0 for a text across.
+    """
     import highdicom as hd
 
     rows, columns = source.grid
-    height = rows / 40
+    height = rows / 50
     width = min(float(columns), 0.6 * height * len(text))
     x, y = (float(v) for v in np.clip(place, 0, [columns, rows]))
-    left, top = min(x, columns - width), min(max(y - height / 2, 0.0), rows - height)
+    left = x - width if away < -0.1 else x if away > 0.1 else x - width / 2
+    left, top = min(max(left, 0.0), columns - width), min(max(y - height / 2, 0.0), rows - height)
     return hd.pr.TextObject(
         text,
         "PIXEL",
