@@ -30,7 +30,7 @@ def with_frame(dataset: Any, frame: int) -> Any:
     import pydicom
 
     one = pydicom.Dataset({tag: dataset.get_item(tag) for tag in dataset.keys() if tag not in _LEFT_OUT})  # noqa: SIM118
-    one.file_meta = dataset.file_meta
+    one.file_meta = getattr(dataset, "file_meta", None) or pydicom.dataset.FileMetaDataset()
     for groups in (*own, *shared):
         for keyword in _GROUPS:
             for item in list(groups.get(keyword) or ())[:1]:
