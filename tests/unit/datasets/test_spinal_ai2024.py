@@ -38,7 +38,7 @@ def test_films_of_the_challenge_name_their_levels(tmp_path: Path) -> None:
 
 
 def test_damaged_labels_are_left_out_each_with_its_reason(tmp_path: Path) -> None:
-    off = SPINE + [100.0, 0.0]
+    off = SPINE + np.array([100.0, 0.0])
     twice = SPINE.copy()
     twice[6] = twice[5] + 1.0
     root = write_unnamed(tmp_path, [SPINE] * 7 + [off, twice])
