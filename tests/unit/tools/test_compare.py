@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,14 +15,14 @@ import pytest
 
 from aasce.config import load_settings
 from aasce.datasets import read_challenge
-from aasce.evaluation.benchmark import Benchmark
+from aasce.evaluation.benchmark import Benchmark, fold_plan
 from aasce.evaluation.split import Split
 from aasce.scoring import smape
 from aasce.solvers.registry import SOLVERS, solver_class
 from aasce.types import AasceError
 from tests.synthetic import bent_spine, write_challenge
-from tools.compare import Comparison, ComparisonRun, Side, candidate_of, compare
-from tools.comparisons import COMPARISONS, comparison_of
+from tools.compare import Comparison, ComparisonRun, Side, candidate_of, compare, plan_of_side
+from tools.comparisons import COMPARISONS, comparison_of, with_starts
 
 STUB = """
 from dataclasses import replace
@@ -183,13 +184,41 @@ def test_every_comparison_has_settings_that_its_solver_knows(first_fold: Compari
     assert comparison.solver in SOLVERS
     cls = solver_class(comparison.solver)
     candidates = [candidate_of(comparison, side, first_fold) for side in comparison.sides]
-    assert len({candidate.config.model_dump_json() for candidate in candidates}) == len(candidates) >= 2
+    differ = zip(candidates, comparison.sides, strict=True)
+    ways = {(candidate.config.model_dump_json(), side.start, side.films) for candidate, side in differ}
+    assert len(ways) == len(candidates) >= 2
     assert len({candidate.name for candidate in candidates}) == len(candidates)
     for side in comparison.sides:
         load_settings(cls.Config, None, [*comparison.budget, *side.settings])
         for other in (side.weights_of, side.shares[0] if side.shares else None):
             assert other is None or comparison.side(other).weights_of is None
         assert side.weights_of != side.name
+
+
+def test_a_side_has_its_own_start_and_share_of_the_films(first_fold: ComparisonRun, stub: str) -> None:
+    """Of the three films outside the fold a third is one; films of a study are never parted."""
+    candidate = candidate_of(Comparison(stub, "", sides(), ()), sides()[0], first_fold)
+    whole = fold_plan(first_fold.benchmark, candidate, first_fold.held, first_fold.out)
+    plan = plan_of_side(Side("few", (), start="weights", films=1 / 3), whole)
+    assert (len(whole.parts.train), len(plan.parts.train)) == (3, 1)
+    assert plan.parts.held is whole.parts.held
+    assert (plan.start, plan.facts["train_films"], plan.facts["start"]) == ("weights", 1, "weights")
+    assert plan_of_side(Side("all", ()), whole) == whole
+
+
+def test_fewer_films_are_trained_on_in_as_many_steps(first_fold: ComparisonRun) -> None:
+    comparison = replace(comparison_of("vertebra_field_films"), budget=("train.epochs=6",))
+    epochs: list[Any] = [candidate_of(comparison, side, first_fold).config for side in comparison.sides]
+    assert [config.train.epochs for config in epochs] == [24, 12, 6, 24, 12, 6]
+    assert {config.loss.tilt for config in epochs} == {14.0}  # of the YAML, not of the class
+
+
+def test_a_side_can_begin_from_other_weights() -> None:
+    comparison = with_starts(comparison_of("vertebra_field_starts"), ["all together=runs/a=b"])
+    assert comparison.side("all together").start == "runs/a=b"
+    assert comparison.side("rendered start").start == "vertebra_field_rendered"
+    with pytest.raises(AasceError, match=r"--start together: write SIDE=WEIGHTS with one of the sides from"):
+        with_starts(comparison, ["together=runs/a"])
 
 
 def test_an_unknown_comparison_is_answered_with_the_nearest() -> None:
