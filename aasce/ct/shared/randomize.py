@@ -33,6 +33,7 @@ class RandomizeSettings(Settings):
         noise_hu: largest standard deviation of the noise; it is drawn between 3 and this.
         contrast: share of samples with contrast agent in heart and vessels.
         metal: share of the samples with metal in them that have its streaks.
+        osteoporotic: share of samples whose marrow is drawn as dark as soft tissue, whatever the age.
     """
 
     wide: Share = 0.2
@@ -40,6 +41,7 @@ class RandomizeSettings(Settings):
     noise_hu: Weight = 90.0
     contrast: Share = 0.4
     metal: Share = 0.8
+    osteoporotic: Share = 0.25
 
 
 _SOFT: dict[str, tuple[float, float]] = {
@@ -122,7 +124,7 @@ def draw_greys(rng: np.random.Generator, age: float, settings: RandomizeSettings
         age: years; bone is less dense in the old.
         settings: see `RandomizeSettings`.
     """
-    kinds = _physical(rng, age, rng.random() < settings.contrast)
+    kinds = _physical(rng, age, settings)
     if rng.random() < settings.wide:
         kinds = _wide(rng, kinds)
     own = rng.standard_normal(len(STRUCTURES))
@@ -137,8 +139,9 @@ def draw_greys(rng: np.random.Generator, age: float, settings: RandomizeSettings
     return Greys(*(np.asarray(v, np.float32) for v in (value, fine, coarse, skew, streaks)))
 
 
-def _physical(rng: np.random.Generator, age: float, contrast: bool) -> dict[str, float]:
+def _physical(rng: np.random.Generator, age: float, settings: RandomizeSettings) -> dict[str, float]:
     """HU by kind; "arch" is what the arch's marrow has more than the body's."""
+    contrast = rng.random() < settings.contrast
     kinds = {kind: float(rng.uniform(*limits)) for kind, limits in _SOFT.items()}
     muscle = kinds["muscle"]
     kinds["psoas"] = muscle + float(rng.normal(0, 5))
@@ -151,6 +154,8 @@ def _physical(rng: np.random.Generator, age: float, contrast: bool) -> dict[str,
         np.exp(rng.normal(0, 0.3))
     )
     marrow = float(np.clip(density, 30, 420))
+    if rng.random() < settings.osteoporotic:  # of old patients the marrow is as dark as the muscles
+        marrow = float(rng.uniform(-40, 110))
     # A cortex of half a millimetre, drawn one voxel wide, has a share of dense bone's 1200 to 1800 HU.
     cortex = marrow + float(rng.uniform(60, 600))
     margin = marrow + float(rng.uniform(0.0, 0.5)) * (cortex - marrow)

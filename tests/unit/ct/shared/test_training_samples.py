@@ -89,7 +89,7 @@ def test_a_sample_beside_the_body_is_air(scan: PhantomTrainingScan) -> None:
 
 
 def test_grey_values_keep_the_order_of_tissues() -> None:
-    settings = RandomizeSettings(wide=0.0)
+    settings = RandomizeSettings(wide=0.0, osteoporotic=0.0)
     kinds = np.array([structure.kind for structure in STRUCTURES])
     for seed in range(20):
         value = draw_greys(np.random.default_rng(seed), 40.0, settings).value
@@ -97,6 +97,21 @@ def test_grey_values_keep_the_order_of_tissues() -> None:
             kind: value[kinds == kind].mean() for kind in ("lung", "deep fat", "muscle", "marrow", "cortex")
         }
         assert list(mean.values()) == sorted(mean.values())
+
+
+def test_marrow_of_the_old_is_as_dark_as_muscle_within_a_bright_cortex() -> None:
+    kinds = np.array([structure.kind for structure in STRUCTURES])
+    found = []
+    for seed in range(20):
+        value = draw_greys(
+            np.random.default_rng(seed), 40.0, RandomizeSettings(wide=0.0, osteoporotic=1.0)
+        ).value
+        bodies = np.array([structure.part == "body" for structure in STRUCTURES])
+        marrow, cortex = (value[(kinds == kind) & bodies].mean() for kind in ("marrow", "cortex"))
+        assert cortex > marrow + 50
+        found.append(marrow - value[kinds == "muscle"].mean())
+    assert min(found) < -20
+    assert max(found) < 110
 
 
 def test_packed_phantoms_are_read_back_with_further_fields_of_view(tmp_path: Path) -> None:
