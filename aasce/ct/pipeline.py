@@ -23,11 +23,13 @@ from aasce.volume import Volume
 Floats = NDArray[np.float64]
 
 UPSIDE_DOWN, METAL, CUT, THICK = "upside_down", "metal", "vertebra_cut", "thick_slices"
+LEVELS_UNSURE = "levels_unsure"
 FLAGS: Mapping[str, str] = {
     UPSIDE_DOWN: "the labels run from foot to head: the scan's affine, or the centroids' order, is upside down",
     METAL: "metal beside the spine; masks and heights near it are less sure",
     CUT: "the scan's border cuts a vertebra; it has no heights, and its volume is that of the part in view",
     THICK: "slices over 4 mm apart; tilts and heights are less sure",
+    LEVELS_UNSURE: "the vertebrae were found with little confidence; do not rely on their names",
 }
 """Flags of a scan and what they say."""
 
@@ -40,7 +42,7 @@ HALF_BODY_MM = 10.0
 """A centroid nearer than this to the scan's border belongs to a vertebra that is cut."""
 MOST_LABELS = 64
 UNSURE = 0.3
-"""Mean confidence of the centroids below which the scan is read upside down, too."""
+"""Mean confidence of the centroids below which names are unsure, and the scan is read upside down, too."""
 
 
 def check_scan(scan: Volume, name: str) -> tuple[str, ...]:
@@ -105,7 +107,7 @@ def read(
     found = _passed(scan, methods, found)
     if start is None and methods and (found.failure is not None or _unsure(found)):
         turned = _passed(_upside_down(scan), methods[:2], VertebraSet(found.scan_id))
-        if turned.failure is None and _weight(turned) > 1.5 * _weight(found):
+        if turned.failure is None and not _unsure(turned) and _weight(turned) > 1.5 * _weight(found):
             flags = (*flags, UPSIDE_DOWN)
     if found.failure is None and not len(found.labels) and found.centerline is None:
         found = found.with_(failure="no vertebra in view")
@@ -142,6 +144,8 @@ def spine_flags(scan: Volume, found: VertebraSet) -> tuple[str, ...]:
         flags.append(METAL)
     if cut_vertebrae(scan, found):
         flags.append(CUT)
+    if _unsure(found):
+        flags.append(LEVELS_UNSURE)
     return tuple(flags)
 
 

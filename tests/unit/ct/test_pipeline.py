@@ -11,6 +11,7 @@ import pytest
 from aasce.ct.base import VertebraSet, vertebra_set
 from aasce.ct.pipeline import (
     CUT,
+    LEVELS_UNSURE,
     METAL,
     THICK,
     UPSIDE_DOWN,
@@ -134,6 +135,15 @@ def test_an_upside_down_affine_is_named_where_nothing_is_found(
     method = Upright()
     method.answer = {"failure": "no spine seen"}
     assert UPSIDE_DOWN not in read(scan, "a.nii", (method,)).flags
+
+
+def test_little_confidence_is_flagged_and_proves_no_fault_of_the_affine(
+    scan: Volume, places: dict[int, np.ndarray]
+) -> None:
+    doubtful = labelled(places) | {"confidence": np.full(len(places), 0.2)}
+    assert LEVELS_UNSURE in read(scan, "a.nii", (Known(**doubtful),)).flags
+    assert LEVELS_UNSURE not in read(scan, "a.nii", (Known(**labelled(places)),)).flags
+    assert UPSIDE_DOWN not in read(scan, "a.nii", (Upright(**doubtful),)).flags
 
 
 def test_a_mirrored_affine_is_no_fault(scan: Volume, places: dict[int, np.ndarray]) -> None:
