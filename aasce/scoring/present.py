@@ -14,6 +14,7 @@ from aasce.types import AasceError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from rich.console import Group
     from rich.table import Table
 
@@ -107,6 +108,25 @@ def _three(angles: tuple[float, ...]) -> str:
     return " ".join(f"{value:.1f}" for value in angles)
 
 
+def new_figure(path: Path | str, size: tuple[float, float]) -> tuple[str, Figure]:
+    """A figure to draw on, and the format that a file name asks for.
+
+    Args:
+        path: of the file to be; its suffix (.png, .pdf, .svg, .jpg) is the format.
+        size: width and height in inches.
+
+    Raises:
+        AasceError: the suffix is no figure format.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise AasceError(f"{path}: is no figure format; end the name with one of {', '.join(FORMATS)}")
+    # The figure object draws with Agg by itself: no pyplot, no display, no global state.
+    from matplotlib.figure import Figure
+
+    return suffix[1:], Figure(figsize=size, layout="constrained")
+
+
 def save_score_figure(score: Score, path: Path | str) -> None:
     """Draws each angle as a scatter plot and as a Bland-Altman plot.
 
@@ -117,13 +137,7 @@ def save_score_figure(score: Score, path: Path | str) -> None:
     Raises:
         AasceError: the suffix is no figure format, or the file cannot be written.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
-        raise AasceError(f"{path}: is no figure format; end the name with one of {', '.join(FORMATS)}")
-    # The figure object draws with Agg by itself: no pyplot, no display, no global state.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 7.5), layout="constrained")
+    kind, figure = new_figure(path, (12, 7.5))
     axes = figure.subplots(2, 3)
     for j, (name, agreement) in enumerate(score.by_angle[:3]):
         _scatter(axes[0, j], score.truth[:, j], score.predicted[:, j], name, agreement)
@@ -133,7 +147,7 @@ def save_score_figure(score: Score, path: Path | str) -> None:
         f"median of the truth for every film {score.truth_median_smape:.2f}"
     )
     with atomic_write(path) as temporary:
-        figure.savefig(temporary, format=suffix[1:], dpi=150)
+        figure.savefig(temporary, format=kind, dpi=150)
 
 
 def _scatter(axes: Axes, truth: Floats, predicted: Floats, name: str, agreement: Agreement) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aasce.files import atomic_write
-from aasce.scoring.present import DOTS, FORMATS
+from aasce.scoring.present import DOTS, new_figure
 from aasce.scoring.reader_study import GRADES, AngleStudy, ReaderPair, ReaderStudy
 from aasce.scoring.reliability import Estimate
-from aasce.types import AasceError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,13 +128,7 @@ def save_study_figure(study: ReaderStudy, path: Path | str) -> None:
     Raises:
         AasceError: the suffix is no figure format, or the file cannot be written.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
-        raise AasceError(f"{path}: is no figure format; end the name with one of {', '.join(FORMATS)}")
-    # The figure object draws with Agg by itself: no pyplot, no display, no global state.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(16, 8), layout="constrained")
+    kind, figure = new_figure(path, (16, 8))
     axes = figure.subplots(2, len(study.angles))
     for j, angle in enumerate(study.angles):
         _scatter(axes[0, j], study, j)
@@ -146,7 +139,7 @@ def save_study_figure(study: ReaderStudy, path: Path | str) -> None:
     if len(study.angles[0].pairs) > 1:
         axes[0, 0].legend(fontsize="small")
     with atomic_write(path) as temporary:
-        figure.savefig(temporary, format=suffix[1:], dpi=120)
+        figure.savefig(temporary, format=kind, dpi=120)
 
 
 def _scatter(axes: Axes, study: ReaderStudy, j: int) -> None:
