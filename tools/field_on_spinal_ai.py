@@ -13,6 +13,7 @@ each. The labels name no level and go beyond T1 to L5 on two films of five, so t
   the largest recall that 17 vertebrae a film can have);
 - tilts are compared where vertebrae are one, all of them and without the two at either end of the label.
 
+Labels are as released, which lie a few px lower and farther right than the bodies, unless --aligned moves them.
 A film without a prediction counts as one with no vertebra found.
 """
 
@@ -179,11 +180,15 @@ def main(
     weights: Annotated[str, typer.Argument(help="released name, run folder or hub address")],
     data: Annotated[Path | None, typer.Option(help="folder of the set or above it; else AASCE_DATA")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for films.csv and summary.csv")] = None,
+    aligned: Annotated[
+        bool,
+        typer.Option("--aligned", help="labels moved onto the bodies, see datasets.spinal_ai2024.OFFSET"),
+    ] = False,
     films: Annotated[int | None, typer.Option(min=1, help="only the first so many of them")] = None,
     device: str = "auto",
 ) -> None:
     """Prints the figures of every second film and writes them with those of each film below --out."""
-    held = read_spinal_ai2024(data_root(data), "held_out")
+    held = read_spinal_ai2024(data_root(data), "held_out", aligned)
     solver = load_single(weights, device).solvers[0]
     scores = scores_of(solver, held.films[:films])
     table = summary(scores)

@@ -123,7 +123,7 @@ def load_pools(settings: SourcesSettings, data: Path | None = None) -> list[Pool
         pools.append(Pool(load_samples(read_challenge(path), "rendered"), rendered.share))
     if generated.share > 0:
         path = _present(generated.folder, data, "spinal_ai2024", generated.share)
-        films = read_spinal_ai2024(path, generated.part).films
+        films = read_spinal_ai2024(path, generated.part, generated.aligned).films
         pools.append(Pool(load_samples(films, "spinal_ai2024"), generated.share))
     if not all(pool.samples for pool in pools):
         raise AasceError("a source of films holds none that can be used; set its share to 0")

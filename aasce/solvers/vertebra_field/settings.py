@@ -113,6 +113,7 @@ class SpinalAiSettings(Settings):
         folder: of the set, a path or a name below AASCE_DATA; read only where `share` is above 0.
         share: of the samples that are drawn from it.
         part: "other" leaves out every second film, which are there to measure on; "all" takes them too.
+        aligned: move the labels, which lie a few px lower and farther right than the bodies, onto these.
         ends: labelled vertebrae at either end of a film that teach nothing: it is not known whether they are of T1 to
             L5.
         margin: width on either side of the column, as a share of a vertebra's, where objectness is not taught, since
@@ -123,6 +124,7 @@ class SpinalAiSettings(Settings):
     folder: str = "spinal_ai2024"
     share: Share = 0.0
     part: Literal["other", "all"] = "other"
+    aligned: bool = True
     ends: int = Field(default=2, ge=0, le=4)
     margin: Share = 0.4
     trust: TrustSettings = TrustSettings(objectness=0.5, votes=0.5, corners=0.25, tilt=0.5, spread=0.0)

@@ -32,6 +32,13 @@ def test_corners_are_put_in_order_and_no_level_is_named(tmp_path: Path) -> None:
     assert found.films.studies == [film.film_id for film in found.films]
 
 
+def test_aligned_labels_are_moved_up_and_to_the_left(tmp_path: Path) -> None:
+    root = write_unnamed(tmp_path, [SPINE])
+    (film,) = read_spinal_ai2024(root, aligned=True).films
+    assert film.landmarks is not None
+    np.testing.assert_allclose(film.landmarks, SPINE - np.array([4.4, 5.4]), atol=1e-3)
+
+
 def test_films_of_the_challenge_name_their_levels(tmp_path: Path) -> None:
     films = read_challenge(write_challenge(tmp_path, [bent_spine(10.0)]))
     assert names_levels(films[0])
