@@ -188,15 +188,16 @@ def test_leftovers_of_dead_runs_are_removed_and_a_living_ones_stay(tmp_path: Pat
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_signals_interrupt_as_a_key_does_unless_they_are_ignored(name: str) -> None:
     number = getattr(signal, name)
-    with interruptible(), pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(number)
-    assert signal.getsignal(number) == signal.SIG_DFL
-    signal.signal(number, signal.SIG_IGN)  # as `nohup` does
+    before = signal.signal(number, signal.SIG_DFL)  # whatever the tests were started by
     try:
+        with interruptible(), pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+        assert signal.getsignal(number) == signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN)  # as `nohup` does
         with interruptible():
             os.kill(os.getpid(), number)
     finally:
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, before)
 
 
 def test_a_killed_process_goes_on(films: tuple[FilmFile, ...], tmp_path: Path) -> None:

@@ -143,9 +143,14 @@ def keys_of(value: Any, path: str = "") -> Iterator[str]:
 
 
 def test_every_key_is_documented_and_every_documented_key_is_written(tmp_path: Path) -> None:
-    write_records(tmp_path / "predictions.json", [(facts(), ensemble())])
+    film = facts()
+    patient = {"patient_id": "7", "patient_name": "", "study_date": ""}
+    write_records(tmp_path / "predictions.json", [(film, ensemble())], {film.film_id: patient})
     content = json.loads((tmp_path / "predictions.json").read_text("utf-8"))
-    written = {key for key in keys_of(content) if not key.startswith("films[].regressed.")}
+    assert content["films"][0].pop("patient") == patient  # with --identify alone
+    written = {key for key in keys_of(content) if not key.startswith("films[].regressed.")} | {
+        "films[].patient"
+    }
     section = PAGE.read_text("utf-8").split("## predictions.json")[1]
     documented = set(re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)) - {"films[].regressed"}
     assert written == documented
