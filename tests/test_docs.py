@@ -114,5 +114,6 @@ def test_every_page_is_in_the_navigation() -> None:
 
 def test_every_card_is_on_the_site() -> None:
     text = (PAGES / "weights.md").read_text("utf-8")
-    cards = sorted(path.parent.name for path in (ROOT / "aasce" / "weights").glob("*/card.md"))
-    assert sorted(re.findall(r'--8<-- "aasce/weights/(\w+)/card.md', text)) == cards
+    home = ROOT / "aasce" / "weights"
+    cards = sorted(path.parent.relative_to(home).as_posix() for path in home.glob("**/card.md"))
+    assert sorted(re.findall(r'--8<-- "aasce/weights/([\w/]+)/card.md', text)) == cards

@@ -6,7 +6,8 @@ of the centroid as input, a sigmoid and cross-entropy, probabilities brought bac
 Departures: the heatmap is a Gaussian about the centroid and not cut from step 2's heatmaps, so that any centroids do;
 soft Dice beside the cross-entropy (`mask.dice`); the U-Net works on cells of 2x2x2 voxels, whose values become channels
 (`network.unshuffle`), with group norm (`network.norm`); of each vertebra the largest connected part is kept
-(`mask.largest_part`). Where two vertebrae claim a voxel, the higher probability wins.
+(`mask.largest_part`). Where two vertebrae claim a voxel, the higher probability wins. The released weights work at
+1.5 mm (96x96x64 voxels); their probabilities are brought to the scan's grid linearly.
 """
 
 from __future__ import annotations
