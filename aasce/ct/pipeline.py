@@ -41,8 +41,11 @@ LEAST_MM = 15.0
 HALF_BODY_MM = 10.0
 """A centroid nearer than this to the scan's border belongs to a vertebra that is cut."""
 MOST_LABELS = 64
-UNSURE = 0.3
-"""Mean confidence of the centroids below which names are unsure, and the scan is read upside down, too."""
+UNSURE = 0.6
+"""Mean confidence of the centroids below which names are unsure, and the scan is read upside down, too.
+
+Of phantom scans with most vertebrae right it is 0.64 or more, of two patients' scans read wrongly 0.23 and 0.55.
+"""
 
 
 def check_scan(scan: Volume, name: str) -> tuple[str, ...]:
