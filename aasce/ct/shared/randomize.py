@@ -41,7 +41,7 @@ class RandomizeSettings(Settings):
     noise_hu: Weight = 90.0
     contrast: Share = 0.4
     metal: Share = 0.8
-    osteoporotic: Share = 0.25
+    osteoporotic: Share = 0.45
 
 
 _SOFT: dict[str, tuple[float, float]] = {
@@ -58,7 +58,7 @@ _SOFT: dict[str, tuple[float, float]] = {
     "vena cava": (25, 60),
     "canal": (0, 45),
     "brain": (20, 45),
-    "disc": (50, 130),
+    "disc": (50, 150),
     "costal cartilage": (60, 160),
     "lung vessels": (-300, 60),
 }
@@ -154,10 +154,11 @@ def _physical(rng: np.random.Generator, age: float, settings: RandomizeSettings)
         np.exp(rng.normal(0, 0.3))
     )
     marrow = float(np.clip(density, 30, 420))
-    if rng.random() < settings.osteoporotic:  # of old patients the marrow is as dark as the muscles
-        marrow = float(rng.uniform(-40, 110))
+    old = rng.random() < settings.osteoporotic
+    if old:  # the marrow is as dark as the muscles, and discs with their endplates are brighter than bodies
+        marrow = float(rng.uniform(-40, 140))
     # A cortex of half a millimetre, drawn one voxel wide, has a share of dense bone's 1200 to 1800 HU.
-    cortex = marrow + float(rng.uniform(60, 600))
+    cortex = marrow + float(rng.uniform(60, 700 if old else 600))
     margin = marrow + float(rng.uniform(0.0, 0.5)) * (cortex - marrow)
     kinds |= {"marrow": marrow, "margin": margin, "cortex": cortex, "arch": float(rng.uniform(20, 350))}
     kinds |= {

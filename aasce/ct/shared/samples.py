@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aasce.ct.base import Grid, TrainingScan
+from aasce.ct.shared.grids import block_means
 from aasce.ct.shared.labelled import LabelledScan
 from aasce.ct.shared.lookup import Bounds, indices, looked_up, reach
 from aasce.ct.shared.randomize import AIR_HU, Greys, RandomizeSettings, draw_greys, textured
@@ -22,6 +23,9 @@ from aasce.phantom.person import POPULATIONS, draw_person
 from aasce.phantom.scan_map import FINE_MM, StructureMap, structure_map
 from aasce.phantom.scan_structures import IS_METAL, VERSE_OF
 from aasce.types import AasceError, Array
+
+COARSE_MM = 2.0
+"""mm per voxel from which a grid is too coarse for a sample of single points."""
 
 __all__ = ["LabelledScan", "PhantomTrainingScan", "draw_structures", "pack_phantoms", "read_scan_set"]
 
@@ -65,7 +69,20 @@ class PhantomTrainingScan:
         return replace(self, field_of_view=view, suffix=suffix)
 
     def sample(self, grid: Grid, rng: np.random.Generator, shift: Array | None = None) -> tuple[Array, Array]:
-        """See `TrainingScan.sample`."""
+        """See `TrainingScan.sample`.
+
+        Of a grid of `COARSE_MM` or more, voxels of half the size are drawn and averaged, as a scan's are when a method
+        reads it on such a grid: single points would show thin cortex and noise as speckles that no scan has.
+        """
+        if np.linalg.norm(grid.affine[:3, :3], axis=0).min() < COARSE_MM:
+            return self._drawn(grid, rng, shift)
+        finer = shift
+        if shift is not None:
+            finer = shift.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+        value, labels = self._drawn(_halved(grid), rng, finer)
+        return block_means(value, (2, 2, 2)), np.ascontiguousarray(labels[1::2, 1::2, 1::2])
+
+    def _drawn(self, grid: Grid, rng: np.random.Generator, shift: Array | None) -> tuple[Array, Array]:
         spacing = np.linalg.norm(grid.affine[:3, :3], axis=0)
         bounds, wanted = self.bounds, reach(grid, shift)
         box = np.stack([np.maximum(wanted[0], bounds[0]), np.minimum(wanted[1], bounds[1])])
@@ -91,6 +108,15 @@ def _averaged(data: Array, index: list[Array], step: Array, greys: Greys, width:
     for corner in product((-width, width), repeat=3):
         total = total + greys.value[looked_up(data, index, step @ np.array(corner))]
     return np.asarray(total / np.float32(8), np.float32)
+
+
+def _halved(grid: Grid) -> Grid:
+    """The same box in voxels of half the size along each axis."""
+    affine = grid.affine.copy()
+    affine[:3, :3] /= 2
+    affine[:3, 3] -= affine[:3, :3].sum(axis=1) / 2
+    x, y, z = grid.shape
+    return Grid((2 * x, 2 * y, 2 * z), affine)
 
 
 def _across(grid: Grid, rng: np.random.Generator) -> int:
