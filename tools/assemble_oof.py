@@ -4,6 +4,7 @@
 other weights (`aasce train --fold K --start RUN`).
 
 python -m tools.assemble_oof runs/seg4reg-fold0 runs/seg4reg-fold1 --out submissions/oof-seg4reg
+python -m tools.assemble_oof runs/vertebra_field-fold? --out submissions/oof-vertebra_field --landmarks
 aasce score submissions/oof-seg4reg/preds.csv $AASCE_DATA/aasce19/labels/training/angles.csv --partial
 """
 
@@ -20,9 +21,12 @@ from aasce.evaluation.held_out import merge
 def main(
     runs: Annotated[list[Path], typer.Argument(help="run folders of the folds")],
     out: Annotated[Path, typer.Option(help="folder of preds.csv and manifest.json")],
+    landmarks: Annotated[
+        bool, typer.Option("--landmarks", help="predictions.json too, for the clinical definition")
+    ] = False,
 ) -> None:
-    """Writes preds.csv and manifest.json."""
-    merge(runs, out)
+    """Writes preds.csv and manifest.json, which keeps each film's flags and, by fold, its confidence."""
+    merge(runs, out, landmarks)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Predictions of films that a model has not seen: the one way they are made, and the one format they have.
 
 preds.csv is the challenge's table. manifest.json holds the solver with its settings, the split,
-which films failed or are flagged, and how long a film took; its "folds" holds an entry for each model. Both lie in the
-run folder of a single model, and in a folder of their own (submissions/oof-SOLVER) when several are put together.
+which films failed or are flagged, and how long a film took; its "folds" holds an entry for each model, with its
+confidence in each film. Both lie in the run folder of a single model, and in a folder of their own
+(submissions/oof-SOLVER) when several are put together.
 The manifest is written last, so that its presence says that the predictions are whole.
 """
 
@@ -31,7 +32,7 @@ from aasce.weights import UNSEEN_LOCALIZER, load_solver, weights_size
 from aasce.writers import provenance, submission_rows, write_submission
 
 PREDICTIONS, MANIFEST, LANDMARKS = "preds.csv", "manifest.json", "predictions.json"
-"""LANDMARKS is for tools that study errors; it stays in the run folder."""
+"""LANDMARKS is for tools that study errors; it stays in the run folder unless `merge` is asked to keep it."""
 
 MeasuredFilm = tuple[Radiograph | None, Measurement]
 Watch = Callable[[Iterator[MeasuredFilm], Sequence[Path]], Iterable[MeasuredFilm]]
@@ -69,7 +70,10 @@ def predict_held_out(plan: RunPlan, threads: int = THREADS, watch: Watch = unwat
     _write_landmarks(path / LANDMARKS, measured)
     seconds = [round(value, 5) for value in timed.seconds]
     facts = _facts(plan, solver, measured) | {"threads": threads, "seconds_a_film": seconds_a_film(seconds)}
-    _write_json(path / MANIFEST, facts | {"folds": [_fold_facts(plan, median, seconds)]})
+    sure = {m.film_id: round(float(m.prediction.confidence), 6) for m in measured}
+    rule = solver.learned.calibration or solver.prior
+    fold = _fold_facts(plan, median, seconds) | {"confidence": sure, "calibration": rule}
+    _write_json(path / MANIFEST, facts | {"folds": [fold]})
 
 
 def median_angles(films: FilmSet) -> NDArray[np.float64]:
@@ -123,6 +127,7 @@ def _landmarks(measured: Measurement) -> dict[str, Any]:
         "landmarks": np.round(np.asarray(seen.landmarks), 3).tolist(),
         "landmark_confidence": None if sure is None else np.asarray(sure).tolist(),
         "first_level": seen.first_level,
+        "turns": seen.orientation.turns,
     }
 
 
@@ -197,6 +202,23 @@ def read_rows(folder: Path) -> dict[str, NDArray[np.float64]]:
     return dict(zip(*read_angles_csv(folder / PREDICTIONS), strict=True))
 
 
+def read_held_landmarks(folder: Path) -> dict[str, dict[str, Any]]:
+    """Film to its landmarks ((V, 4, 2) px as lists), `first_level`, and `turns` (0 in folders from before it was kept).
+
+    Raises:
+        AasceError: the folder holds no landmarks, or they cannot be read.
+    """
+    path = folder / LANDMARKS
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): {"turns": 0, **row} for name, row in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise AasceError(
+            f"{path}: cannot be read ({reason}); name run folders of folds whose solver finds landmarks"
+        ) from error
+
+
 SHARED = (
     "solver",
     "settings",
@@ -211,11 +233,17 @@ SHARED = (
 """What is the same for every fold of one solver."""
 
 
-def merge(folders: Sequence[Path], out: Path) -> None:
+def merge(folders: Sequence[Path], out: Path, landmarks: bool = False) -> None:
     """Puts the held-out predictions of several models of one solver together, in the same format.
 
+    Args:
+        folders: of the models.
+        out: folder of the whole.
+        landmarks: keep the films' landmarks too, without the networks' confidence in each.
+
     Raises:
-        AasceError: they are of different solvers, settings or labels, or a film is in two of them.
+        AasceError: they are of different solvers, settings or labels, a film is in two of them, or landmarks are
+            wanted that a folder lacks.
     """
     facts = [read_facts(folder) for folder in folders]
     rows: dict[str, Any] = {}
@@ -233,6 +261,13 @@ def merge(folders: Sequence[Path], out: Path) -> None:
     folds = [fold for its in facts for fold in its["folds"]]
     seconds = [value for fold in folds for value in fold["seconds"]]
     write_submission(out / PREDICTIONS, rows)
+    if landmarks:
+        found = {name: row for folder in folders for name, row in read_held_landmarks(folder).items()}
+        lines = [
+            f"{json.dumps(name)}: {json.dumps(row | {'landmark_confidence': None})}"
+            for name, row in found.items()
+        ]
+        write_text(out / LANDMARKS, "{\n" + ",\n".join(lines) + "\n}\n")
     body = {
         **{key: facts[0][key] for key in SHARED},
         "films": len(rows),

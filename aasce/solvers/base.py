@@ -136,6 +136,8 @@ class Solver(ABC):
         Learned: what training learns besides weights.
         needs_localizer: whether films have to be localized before the method can measure them.
         can_localize: whether `localize` looks at the film.
+        prior: (offset, slope) of the confidence's logistic rule while `learned` has no calibration; None without such
+            a rule.
         config: the settings in use.
         learned: what training learned, read and written with the weights.
         training: how the weights came about (films, epochs, commit, ...), as its folder says; {} before.
@@ -147,6 +149,7 @@ class Solver(ABC):
     Learned: ClassVar[type[LearnedState]] = LearnedState
     needs_localizer: ClassVar[bool] = False
     can_localize: ClassVar[bool] = False
+    prior: ClassVar[tuple[float, float] | None] = None
     config: Any
     learned: Any = LearnedState()
     training: Mapping[str, Any] = {}

@@ -74,6 +74,7 @@ class VertebraFieldSolver(NetworkSolver):
     name: ClassVar[str] = "vertebra_field"
     Config: ClassVar[type[VertebraFieldConfig]] = VertebraFieldConfig
     can_localize: ClassVar[bool] = True
+    prior: ClassVar[tuple[float, float]] = CALIBRATION
 
     def __init__(self, config: VertebraFieldConfig | None = None, device: str = "cpu") -> None:
         self.config = config or VertebraFieldConfig()
@@ -156,7 +157,7 @@ class VertebraFieldSolver(NetworkSolver):
         By the logistic rule fitted to validation films, limited by the column's gain: the rule, which is fitted to
         films of the challenge alone, would trust lateral films.
         """
-        chance = confidence(expected_tilt_error(found), self.learned.calibration or CALIBRATION)
+        chance = confidence(expected_tilt_error(found), self.learned.calibration or self.prior)
         chance = min(chance, UNCLEAR_CONFIDENCE) if found.second >= SECOND else chance
         return min(chance, max(found.column.gain, 0.0) / WHOLE)
 

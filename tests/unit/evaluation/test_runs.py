@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aasce.datasets import read_challenge
-from aasce.evaluation.held_out import is_predicted, merge, predict_held_out, read_rows
+from aasce.evaluation.held_out import is_predicted, merge, predict_held_out, read_held_landmarks, read_rows
 from aasce.evaluation.runs import RunPlan, fit_run, is_trained
 from aasce.evaluation.split import Split
 from aasce.scoring import read_angles_csv
@@ -118,7 +118,13 @@ def test_landmarks_are_kept_in_the_run_folder(
     row = next(iter(kept.values()))
     assert np.array(row["landmarks"]).shape == (16, 4, 2)
     assert (row["landmarks"][0][0], row["landmark_confidence"][0][0]) == ([1.235, 1.235], 0.987654321)
-    assert row["first_level"] == 1
+    assert (row["first_level"], row["turns"]) == (1, 0)
+    merge([tmp_path / "run"], tmp_path / "oof", landmarks=True)
+    found = read_held_landmarks(tmp_path / "oof")
+    assert found == {name: {**row, "landmark_confidence": None} for name, row in kept.items()}
+    merge([tmp_path / "run"], tmp_path / "without")
+    with pytest.raises(AasceError, match=r"predictions.json: cannot be read .* name run folders"):
+        read_held_landmarks(tmp_path / "without")
 
 
 def test_predictions_made_otherwise_are_refused(data: Path, tmp_path: Path) -> None:
@@ -152,6 +158,11 @@ def test_folds_are_put_together_in_the_format_of_one(folders: list[Path], tmp_pa
     assert merged.keys() == first.keys()
     assert merged["films"] == 4
     assert [fold["split"]["held"] for fold in merged["folds"]] == [[0], [1]]
+    sure = {name: chance for fold in merged["folds"] for name, chance in fold["confidence"].items()}
+    assert sure.keys() == read_rows(tmp_path / "oof").keys()
+    chances = [ConstantSolver.load(folder).confidence for folder in folders]
+    assert [set(fold["confidence"].values()) for fold in merged["folds"]] == [{chance} for chance in chances]
+    assert [fold["calibration"] for fold in merged["folds"]] == [None, None]
     seconds = [value for fold in merged["folds"] for value in fold["seconds"]]
     assert merged["seconds_a_film"] == np.median(seconds)
     rows = [read_rows(folder) for folder in (*folders, tmp_path / "oof")]
