@@ -10,6 +10,7 @@ from aasce.config import Count, Degrees, Range, Settings, Share, Size, Weight
 from aasce.solvers.base import SolverConfig
 from aasce.solvers.shared.encoders import EncoderSettings
 from aasce.solvers.shared.trainer import TrainSettings
+from aasce.xray.worn import KINDS, HardwareKind
 
 
 class NetworkSettings(Settings):
@@ -43,6 +44,19 @@ class ViewSettings(Settings):
     passes: Literal[1, 2, 4] = 4
 
 
+class HardwareSettings(Settings):
+    """Metal drawn through the X-ray over training films; see `aasce.xray.hardware`. Labels stay those of the film.
+
+    Attributes:
+        share: of the samples that get metal.
+        kinds: of metal, equally often: implants ("posterior" rods on screws and hooks, "single_rods" that grow or are
+            Harrington's, "anterior", "cages", "clips") and what is worn ("brace", "leads", "belongings").
+    """
+
+    share: Share = 0.0
+    kinds: Annotated[tuple[HardwareKind, ...], Field(min_length=1)] = KINDS
+
+
 class AugmentSettings(Settings):
     """How training samples differ from the film.
 
@@ -52,6 +66,7 @@ class AugmentSettings(Settings):
         rotation, scale, shift: spread (one standard deviation) in degrees, log units and fine px.
         stretch: spread of the log ratio of the axes.
         intensity: strength of the grey-value pipeline.
+        hardware: implants and other metal, drawn over the film.
     """
 
     fine_share: Share = 0.65
@@ -61,6 +76,7 @@ class AugmentSettings(Settings):
     shift: Weight = 12.0
     stretch: Share = 0.05
     intensity: float = Field(default=1.0, ge=0, le=5)
+    hardware: HardwareSettings = HardwareSettings()
 
 
 class BackgroundSettings(Settings):

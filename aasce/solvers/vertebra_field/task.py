@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -32,6 +33,7 @@ from aasce.solvers.vertebra_field.network import NO_LEVEL
 from aasce.solvers.vertebra_field.settings import TrustSettings, VertebraFieldConfig
 from aasce.targets.field import LEVELS, encode_members, encode_taught
 from aasce.types import Array, Radiograph
+from aasce.xray.hardware import with_hardware
 
 Floats = NDArray[np.float64]
 FindLandmarks = Callable[[nn.Module, Radiograph], Floats | None]
@@ -79,7 +81,7 @@ class FieldSampler:
             "image" (1, H, W) uint8 and what is known of it, see `network.Known`: "members" (H/4, W/4) int8, "corners"
             (V, 4, 2) float32 canvas px, "levels" (V,) int8, "trust" (V, 4) float32, "taught" (H/4, W/4) float32.
         """
-        sample = self.samples[index]
+        sample = self._implanted(self.samples[index], rng)
         view = self._fine_view(sample, rng) if fine else self._coarse_view(sample, rng)
         view = self._stretched(view, rng)
         image = self._rendered(sample, view, rng)
@@ -90,6 +92,15 @@ class FieldSampler:
         reseed(self.intensity, rng)
         image = prepare_image(self.intensity(image=image)["image"])
         return {"image": image[None], **self._targets(sample, landmarks, view.size)}
+
+    def _implanted(self, sample: FieldSample, rng: np.random.Generator) -> FieldSample:
+        """The sample, with metal on its spine where the settings ask for it."""
+        settings = self.config.augment.hardware
+        if (
+            settings.share == 0 or rng.random() >= settings.share
+        ):  # without a share, nothing is drawn from `rng`
+            return sample
+        return replace(sample, pixels=with_hardware(sample.pixels, sample.landmarks, rng, settings.kinds))
 
     def _targets(self, sample: FieldSample, landmarks: Floats, size: tuple[int, int]) -> dict[str, Array]:
         """What the film's label teaches on the canvas."""
