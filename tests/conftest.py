@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from tests.commandline import data, film, run
 
+# Tests are to give the same bits with and without ONNX Runtime; those of the engine turn it on.
+os.environ["AASCE_FAST"] = "0"
+
 __all__ = ["aasce_data", "data", "film", "run", "straight_spine"]
 
 

@@ -33,6 +33,7 @@ from aasce.evaluation.leaderboard import (
 )
 from aasce.evaluation.runs import RunPlan, fit_run, is_trained
 from aasce.evaluation.timing import TimedSolver, limited_threads, machine_is_busy, seconds_a_film
+from aasce.solvers.base import engines_of
 from aasce.solvers.registry import SOLVERS, solver_class
 from aasce.types import AasceError
 from aasce.weights import load_solver, released
@@ -135,9 +136,8 @@ def _with_seconds(held: HeldOut, shared: FilmSet, films: int, threads: int) -> H
     with limited_threads(threads):
         for index in range(min(films, len(shared))):
             timed.measure([shared.radiograph(index)])
-    return replace(
-        held, facts={**held.facts, "seconds_a_film": seconds_a_film(timed.seconds), "threads": threads}
-    )
+    facts = {"seconds_a_film": seconds_a_film(timed.seconds), "threads": threads}
+    return replace(held, facts={**held.facts, **facts, "engine": engines_of(timed.solver)})
 
 
 def solver_names(given: Sequence[str]) -> list[str]:

@@ -25,6 +25,7 @@ from aasce.files import file_name
 from aasce.readers import FilmFile, list_films
 from aasce.readers.identity import identity
 from aasce.readers.listing import Listing
+from aasce.solvers.base import engines_of
 from aasce.solvers.registry import DEFAULT_SOLVER
 from aasce.types import AasceError, Definition, FilmFacts, Radiograph
 from aasce.weights import load_solver
@@ -282,8 +283,10 @@ def write_tables(
         write_records(folder / "predictions.json", rows, patients)
     pairs = zip(measurer.names, measurer.solvers, strict=True)
     settings = {member: solver.config.model_dump(mode="json") for member, solver in pairs}
+    engines = dict(zip(measurer.names, map(engines_of, measurer.solvers), strict=True))
+    notes = {"files": made, "engines": engines}
     manifest = Manifest.of(
-        measured, measurer.names, measurer.weights, options.definition, median, settings, {"files": made}
+        measured, measurer.names, measurer.weights, options.definition, median, settings, notes
     )
     write_manifest(folder / "manifest.json", manifest)
 

@@ -26,7 +26,7 @@ from aasce.evaluation.runs import RunPlan
 from aasce.evaluation.timing import THREADS, TimedSolver, limited_threads, seconds_a_film
 from aasce.files import write_text
 from aasce.scoring import read_angles_csv
-from aasce.solvers.base import Solver, read_state
+from aasce.solvers.base import Solver, engines_of, read_state
 from aasce.types import AasceError, Radiograph
 from aasce.weights import UNSEEN_LOCALIZER, load_solver, weights_size
 from aasce.writers import provenance, submission_rows, write_submission
@@ -93,6 +93,7 @@ def _facts(plan: RunPlan, solver: Solver, measured: Sequence[Measurement]) -> di
         "failures": {m.film_id: m.failure for m in measured if m.failure is not None},
         "flags": {m.film_id: list(m.prediction.flags) for m in measured if m.prediction.flags},
         "processors": os.cpu_count(),
+        "engine": engines_of(solver),
         "parameters": size.parameters,
         "weights_mb": size.megabytes,
         "remark": f"films localized by {UNSEEN_LOCALIZER}" if solver.needs_localizer else "",
@@ -274,6 +275,7 @@ def merge(folders: Sequence[Path], out: Path, landmarks: bool = False) -> None:
         "failures": {name: why for its in facts for name, why in its["failures"].items()},
         "flags": {name: flags for its in facts for name, flags in its["flags"].items()},
         "seconds_a_film": seconds_a_film(seconds),
+        "engine": ", ".join(dict.fromkeys(its["engine"] for its in facts if its.get("engine"))),
         "folds": folds,
     }
     _write_json(out / MANIFEST, body)

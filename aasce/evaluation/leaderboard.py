@@ -1,8 +1,9 @@
 """Folders of held-out predictions to one table of solvers. Only files are scored; no network is loaded.
 
 A folder holds preds.csv (`name,an1,an2,an3`, each film predicted by a model that saw none of its patient's) and
-manifest.json, of which "solver" is needed; "failures" (film to reason), "labels", "seconds_a_film" with "threads",
-"parameters", "weights_mb", "remark" and, of each fold, the "seconds" of its training are shown where they are there.
+manifest.json, of which "solver" is needed; "failures" (film to reason), "labels", "seconds_a_film" with "threads" and
+"engine", "parameters", "weights_mb", "remark" and, of each fold, the "seconds" of its training are shown where they are
+there.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ COLUMNS: dict[str, str] = {
     "mae_an3": "float64",
     "seconds": "float64",
     "threads": "Int64",
+    "engine": "str",
     "train_minutes": "float64",
     "parameters": "float64",
     "weights_mb": "float64",
@@ -76,6 +78,7 @@ COLUMNS: dict[str, str] = {
 }
 """Of the leaderboard, with their types: SMAPE in percent with its 95 % interval, errors in degrees; a missing value is
 unknown. "seconds" is the median time that one film takes, reading its file left out, on a CPU with "threads" threads;
+"engine" is the library that computed the networks (empty where none is told);
 "train_minutes" is the mean time that the training of one fold took; "parameters" are millions of learned numbers,
 "weights_mb" 10^6 bytes of the file; "published" are the paper's figures and "measured_on" the films of each, parted by
 "; "; "remark" is what a reader must know."""
@@ -194,6 +197,7 @@ def _row(held: HeldOut, shared: FilmSet) -> dict[str, Any]:
         "mae_an3": result.an3.mae,
         "seconds": held.facts.get("seconds_a_film"),
         "threads": held.facts.get("threads"),
+        "engine": str(held.facts.get("engine", "")),
         "train_minutes": _train_minutes(held.facts),
         "parameters": None if parameters is None else parameters / 1e6,
         "weights_mb": megabytes,
@@ -255,6 +259,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
             "an2": f"{row.mae_an2:.2f}°",
             "an3": f"{row.mae_an3:.2f}°",
             "s a film (threads)": _seconds(row),
+            "engine": row.engine or "-",
             "min to train": _number(row.train_minutes, 0),
             "M parameters": _number(row.parameters, 2),
             "weights, MB": _number(row.weights_mb, 1),

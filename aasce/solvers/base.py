@@ -184,9 +184,20 @@ class Solver(ABC):
         """
         raise AasceError(f"--start {folder}: {self.name} has no weights to go on from; leave --start out")
 
+    @property
+    def engine(self) -> str:
+        """Library that computes its networks, with its version; "" for a method without any."""
+        return ""
+
     def localized(self, film: Radiograph) -> Localization:
         """What this solver's localizer says of a film."""
         return Localization() if self.localizer is None else self.localizer.localize(film)
+
+
+def engines_of(solver: Solver) -> str:
+    """Libraries that compute the networks of a solver and of its localizer, with their versions."""
+    used = [each.engine for each in (solver, solver.localizer) if each is not None and each.engine]
+    return ", ".join(dict.fromkeys(used))
 
 
 def failed(film: Radiograph, solver: str, reason: str, found: Localization | None = None) -> SpinePrediction:

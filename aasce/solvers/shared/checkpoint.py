@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from safetensors import SafetensorError
@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from aasce.solvers.base import WEIGHTS_FILE, Solver, note_weights, read_config, restore, write_run
+from aasce.solvers.shared.fast import engine_name, settle
 from aasce.types import AasceError
 
 
@@ -56,11 +57,18 @@ class NetworkSolver(Solver):
 
     Attributes:
         module: all networks, under the names that their weights are saved by.
+        fast: whether its passes are made by `shared.fast.run`.
         continues: whether training goes on from the weights of another run.
     """
 
+    fast: ClassVar[bool] = False
     module: Any
     continues: bool = False
+
+    @property
+    def engine(self) -> str:
+        """See `Solver`."""
+        return engine_name(self.module)
 
     def start_from(self, folder: Path) -> None:
         """Takes the weights of another run, and what it learned until training learns it again."""
@@ -81,4 +89,6 @@ class NetworkSolver(Solver):
         solver: Self = make(read_config(folder, cls.Config), device)
         restore(solver, folder)
         load_weights(solver.module, folder)
+        if cls.fast:
+            settle(solver.module)
         return solver

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from aasce.config import Count, Positive, Settings, Share
 from aasce.solvers.base import FitReport, RunFolder
+from aasce.solvers.shared.fast import unsettle
 from aasce.solvers.shared.pretrained import estimate_norms, has_norms_of_photographs
 from aasce.types import AasceError
 
@@ -212,6 +213,7 @@ class Trainer:
 
     def __init__(self, task: Task, settings: TrainSettings, run: RunFolder, seed: int) -> None:
         self.task, self.settings, self.run, self.seed = task, settings, run, seed
+        unsettle(task.module)
         device = resolve_device(run.device)
         self.fabric = make_fabric(device, settings.precision)
         # Decayed weights first: the order in which checkpoints hold them.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from aasce.geometry.spine import quarter_turns
 from aasce.preprocess.augment import mirror_landmarks
 from aasce.preprocess.crop import View, letterbox, similarity, spine_view
 from aasce.preprocess.intensity import Bytes, standardize, to_uint8
+from aasce.solvers.shared.fast import run_each
 from aasce.solvers.vertebra_field.network import VertebraFieldNet, to_field
 from aasce.solvers.vertebra_field.settings import ViewSettings
 from aasce.solvers.vertebra_field.task import prepare_image
@@ -102,13 +104,13 @@ def refined(
     if first.negative:
         pixels = ~pixels
     view = spine_view(whole_column(first.column), views.fine, views.spacing)
-    candidates = []
-    for mirrored, scale in PASSES[: views.passes if passes is None else passes]:
-        zoomed = view.then(similarity(_middle(view.size), scale, 0.0, view.size))
-        found = _candidates(module, pixels, zoomed, mirrored)
-        candidates.append(
-            replace(found, corners=view.apply(zoomed.undo(found.corners)), spread=found.spread / scale)
-        )
+    ways = PASSES[: views.passes if passes is None else passes]
+    zooms = [view.then(similarity(_middle(view.size), scale, 0.0, view.size)) for _, scale in ways]
+    each = _candidates(module, pixels, [(zoom, way[0]) for zoom, way in zip(zooms, ways, strict=True)])
+    candidates = [
+        replace(found, corners=view.apply(zoom.undo(found.corners)), spread=found.spread / scale)
+        for found, zoom, (_, scale) in zip(each, zooms, ways, strict=True)
+    ]
     fine = choose_column(merge_candidates(candidates), room=ROOM)
     if fine is None:
         return first
@@ -148,7 +150,7 @@ def _first_pass(module: nn.Module, pixels: Bytes, views: ViewSettings, as_it_lie
 
 def _column_on(module: nn.Module, pixels: Bytes, canvas: View, negative: bool) -> Found | None:
     """The column on one canvas of a film, in film px."""
-    candidates = _candidates(module, ~pixels if negative else pixels, canvas, mirrored=False)
+    (candidates,) = _candidates(module, ~pixels if negative else pixels, [(canvas, False)])
     column = _aimed(candidates)
     if column is None:
         return None
@@ -238,18 +240,35 @@ def _aimed(candidates: Candidates) -> Column | None:
 
 
 @torch.inference_mode()
-def _candidates(module: nn.Module, pixels: Bytes, view: View, mirrored: bool) -> Candidates:
-    """Candidates on one canvas, in px of the unmirrored canvas."""
+def _candidates(module: nn.Module, pixels: Bytes, ways: Sequence[tuple[View, bool]]) -> list[Candidates]:
+    """Candidates on each of several canvases of one size, in px of the unmirrored canvas.
+
+    Args:
+        module: the network.
+        pixels: (H, W) of the film.
+        ways: film to canvas, and whether the canvas is passed mirrored.
+    """
     assert isinstance(module, VertebraFieldNet)
+    device = next(module.parameters()).device
+    inputs = [_input(pixels, view, mirrored).to(device) for view, mirrored in ways]
+    maps = run_each(module, inputs, "maps")
+    return [_decoded(found, *way) for found, way in zip(maps, ways, strict=True)]
+
+
+def _input(pixels: Bytes, view: View, mirrored: bool) -> Tensor:
+    """(1, 1, H, W) the network's input."""
     canvas = prepare_image(np.asarray(view.render(pixels), np.uint8))
     if mirrored:
         canvas = np.ascontiguousarray(canvas[:, ::-1])
-    device = next(module.parameters()).device
-    tensor = torch.from_numpy(standardize(canvas))[None, None].to(device)
-    found = gather_votes(to_field(module.maps(tensor), 0))
+    return torch.from_numpy(standardize(canvas))[None, None]
+
+
+def _decoded(maps: dict[str, Tensor], view: View, mirrored: bool) -> Candidates:
+    """Candidates of one canvas's maps, mirrored back."""
+    found = gather_votes(to_field(maps, 0))
     if not mirrored:
         return found
-    flipped = mirror_landmarks(found.corners, canvas.shape[1])
+    flipped = mirror_landmarks(found.corners, view.size[1])
     return replace(found, corners=flipped, spread=found.spread[:, [1, 0, 3, 2]])
 
 

@@ -74,6 +74,7 @@ class VertebraFieldSolver(NetworkSolver):
     name: ClassVar[str] = "vertebra_field"
     Config: ClassVar[type[VertebraFieldConfig]] = VertebraFieldConfig
     can_localize: ClassVar[bool] = True
+    fast: ClassVar[bool] = True
     prior: ClassVar[tuple[float, float]] = CALIBRATION
 
     def __init__(self, config: VertebraFieldConfig | None = None, device: str = "cpu") -> None:
