@@ -12,12 +12,14 @@ import numpy as np
 
 from aasce.config import load_settings
 from aasce.ensemble import EnsembleSettings, Measurement, combine, with_angles
+from aasce.ensemble.intervals import read_intervals, with_intervals
 from aasce.readers import FilmFile, film_name, list_films, read_films
-from aasce.solvers.base import Solver
+from aasce.scoring.conformal import COVERAGE, IntervalRule, checked_coverage
+from aasce.solvers.base import Solver, read_state
 from aasce.solvers.registry import DEFAULT_SOLVER
 from aasce.solvers.shared.screened import screened
 from aasce.types import AasceError, Definition, FilmFacts, Radiograph, SpinePrediction
-from aasce.weights import load_solver, released
+from aasce.weights import load_solver, released, resolve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +52,8 @@ class Ensemble:
         solvers: one a member.
         weights: one a member, 0 or more.
         max_disagreement_deg: see `aasce.ensemble.EnsembleSettings`.
+        intervals: rules that stand beside the YAML; without any the angles have no intervals.
+        coverage: share of films that an interval is to cover.
     """
 
     name: ClassVar[str] = "ensemble"
@@ -57,14 +61,17 @@ class Ensemble:
     solvers: tuple[Solver, ...]
     weights: tuple[float, ...]
     max_disagreement_deg: float
+    intervals: tuple[IntervalRule, ...] = ()
+    coverage: float = COVERAGE
 
     def measure(self, films: Sequence[Radiograph], definition: Definition = "challenge") -> list[Measurement]:
         """Weighted mean of the members' angles, film by film; see `aasce.ensemble.combine`."""
         predictions = zip(*(_predicted(solver, films) for solver in self.solvers), strict=True)
-        return [
+        combined = (
             combine(of_one_film, self.weights, definition, self.names, self.max_disagreement_deg)
             for of_one_film in predictions
-        ]
+        )
+        return [with_intervals(measurement, self.intervals, self.coverage) for measurement in combined]
 
     def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:
         """The combined predictions; `angles` holds the mean by the challenge's definition."""
@@ -79,11 +86,19 @@ class Single:
         names: its released name or run folder.
         solvers: itself.
         weights: 1.
+        coverage: share of films that an interval is to cover.
     """
 
     names: tuple[str]
     solvers: tuple[Solver]
     weights: tuple[float] = (1.0,)
+    coverage: float = COVERAGE
+
+    @property
+    def intervals(self) -> tuple[IntervalRule, ...]:
+        """Rules that are kept with the weights; without any the angles have no intervals."""
+        found: tuple[IntervalRule, ...] = self.solvers[0].learned.intervals
+        return found
 
     def measure(self, films: Sequence[Radiograph], definition: Definition = "challenge") -> list[Measurement]:
         """Angles of each film's prediction.
@@ -93,7 +108,8 @@ class Single:
         predictions = _predicted(self.solvers[0], films)
         if self.names[0] in released():
             predictions = [replace(prediction, solver=self.names[0]) for prediction in predictions]
-        return [with_angles(prediction, definition) for prediction in predictions]
+        measured = (with_angles(prediction, definition) for prediction in predictions)
+        return [with_intervals(measurement, self.intervals, self.coverage) for measurement in measured]
 
 
 def _predicted(solver: Solver, films: Sequence[Radiograph]) -> list[SpinePrediction]:
@@ -118,23 +134,26 @@ def load(name_or_folder: str | Path, device: str = "cpu") -> Solver | Ensemble:
     return load_solver(name_or_folder, device)
 
 
-def load_single(name: str, device: str = "cpu") -> Single:
+def load_single(name: str, device: str = "cpu", coverage: float = COVERAGE) -> Single:
     """One solver by name or folder, ready to measure."""
     check_device(device)
-    return Single((name,), (load_solver(name, device),))
+    return Single((name,), (load_solver(name, device),), coverage=coverage)
 
 
-def load_ensemble(path: Path | None, device: str = "cpu") -> Ensemble:
+def load_ensemble(path: Path | None, device: str = "cpu", coverage: float = COVERAGE) -> Ensemble:
     """The members that a YAML names (None for the kit's own), ready to measure.
 
     Raises:
-        AasceError: the settings are wrong, a member's weights cannot be found, or there is no such device.
+        AasceError: the settings are wrong, a member's weights cannot be found, its intervals were fitted to another
+            ensemble, or there is no such device.
     """
-    settings = load_settings(EnsembleSettings, path or DEFAULT_ENSEMBLE)
+    source = path or DEFAULT_ENSEMBLE
+    settings = load_settings(EnsembleSettings, source)
     check_device(device)
     names = tuple(member.solver for member in settings.members)
+    rules = read_intervals(source, settings, {name: read_state(resolve(name)).checksum for name in names})
     solvers = tuple(load_solver(name, device) for name in names)
-    return Ensemble(names, solvers, settings.weights, settings.max_disagreement_deg)
+    return Ensemble(names, solvers, settings.weights, settings.max_disagreement_deg, rules, coverage)
 
 
 def measure(
@@ -142,6 +161,7 @@ def measure(
     solver: str | Path = DEFAULT_SOLVER,
     definition: Definition = "challenge",
     device: str = "cpu",
+    coverage: float = COVERAGE,
 ) -> pd.DataFrame:
     """Measures films from disk.
 
@@ -150,22 +170,26 @@ def measure(
         solver: see `load`.
         definition: of the angles, see `aasce.geometry.cobb`.
         device: see `load`.
+        coverage: share of films that the intervals are to cover, from 0.5 to 0.99.
 
     Returns:
-        One row a film in the columns of predictions.csv: angles in degrees, end vertebrae, apices, confidence, flags,
-        and the `failure` of a film that could not be read or measured.
+        One row a film in the columns of predictions.csv: angles with their intervals in degrees, end vertebrae, apices,
+        confidence, flags, and the `failure` of a film that could not be read or measured.
 
     Raises:
-        AasceError: a name stands for no film, or the solver cannot be loaded or gives angles of another definition.
+        AasceError: a name stands for no film, the solver cannot be loaded or gives angles of another definition, or
+            the coverage is not from 0.5 to 0.99.
     """
     from aasce.writers.tables import predictions_frame
 
+    checked_coverage(coverage)
     named = [films] if isinstance(films, (str, Path)) else list(films)
     listing = list_films([Path(name) for name in named])
     if listing.problems:
         raise AasceError(listing.problems[0])
     one = str(solver) != Ensemble.name
-    measurer: Measurer = load_single(str(solver), device) if one else load_ensemble(None, device)
+    measurer: Measurer
+    measurer = load_single(str(solver), device, coverage) if one else load_ensemble(None, device, coverage)
     facts: dict[str, FilmFacts] = {}
     measured: list[Measurement] = []
     for group in measure_groups(listing.files, measurer, definition):

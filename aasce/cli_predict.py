@@ -48,6 +48,7 @@ def predict(
     ] = Path("aasce-out"),
     overlay: Annotated[bool, typer.Option("--overlay", help="An overlay of each film.")] = False,
     definition: Annotated[Definition, typer.Option(help="Rule of the angles.")] = Definition.challenge,
+    coverage: Annotated[float, typer.Option(help="Share of films that the intervals cover.")] = 0.9,
     device: Device = "cpu",
     formats: Annotated[
         list[str] | None, typer.Option("--format", metavar="NAME", help="Landmarks too, for other programs.")
@@ -72,13 +73,14 @@ def predict(
 
     stated = StatedStudy(patient_id, patient_name, study_date)
     options = PredictOptions(
-        out, definition.value, overlay, _words(formats), _words(dicom), report, identify, resume, stated
-    )
+        out, definition.value, overlay, _words(formats), _words(dicom), report, identify, resume, stated,
+        coverage,
+    )  # fmt: skip
     options.exports()  # a wrong name is told before anything is read or loaded
     listing = films_of(films or [])
     for line in (*listing.skipped, *listing.problems):
         print(line, file=sys.stderr)
-    outcome = run(listing.files, choose_measurer(solver, ensemble, device), options)
+    outcome = run(listing.files, choose_measurer(solver, ensemble, device, coverage), options)
     show(angle_table(outcome.measurements))
     print(summary(outcome))
     if outcome.failures or outcome.faults or listing.problems:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -77,3 +78,9 @@ def write_text(path: Path | str, text: str) -> None:
     """
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def short_lists(text: str) -> str:
+    """Indented JSON with each list of numbers in one line."""
+    # A line end inside a JSON text is escaped, so that this meets no text, only the lists that `indent` broke.
+    return re.sub(r"\[\n[^\[\]{}\"]*\]", lambda m: re.sub(r"\n\s*", " ", m[0][1:-1]).strip().join("[]"), text)

@@ -25,13 +25,14 @@ from aasce.files import file_name
 from aasce.readers import FilmFile, list_films
 from aasce.readers.identity import identity
 from aasce.readers.listing import Listing
+from aasce.scoring.conformal import COVERAGE, checked_coverage
 from aasce.solvers.base import engines_of
 from aasce.solvers.registry import DEFAULT_SOLVER
 from aasce.types import AasceError, Definition, FilmFacts, Radiograph
 from aasce.weights import load_solver
 from aasce.writers import Manifest, submission_rows, write_manifest, write_predictions, write_submission
 from aasce.writers.dicom import StatedStudy
-from aasce.writers.overlay import draw_overlay, save_overlay
+from aasce.writers.overlay import draw_measured, save_overlay
 from aasce.writers.records import write_records
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class PredictOptions:
         identify: tables, predictions.json and pages may say who the patient is.
         resume: go on with an interrupted run in `out`.
         stated: patient and study of films that are no DICOM, for their DICOM objects.
+        coverage: share of films that the intervals of the angles are to cover, from 0.5 to 0.99.
     """
 
     out: Path
@@ -64,6 +66,7 @@ class PredictOptions:
     identify: bool = False
     resume: bool = False
     stated: StatedStudy = field(default_factory=StatedStudy)
+    coverage: float = COVERAGE
 
     @property
     def single(self) -> bool:
@@ -79,8 +82,9 @@ class PredictOptions:
         """The further outputs.
 
         Raises:
-            AasceError: a name is unknown, or `out` is no folder.
+            AasceError: a name is unknown, `out` is no folder, or no interval can have this coverage.
         """
+        checked_coverage(self.coverage)
         if self.single and (self.formats or self.dicom or self.report):
             raise AasceError(f"{self.out}: --format, --dicom and --report need a folder; name one with --out")
         if self.stated != StatedStudy() and not self.dicom:
@@ -107,22 +111,25 @@ class Outcome:
     faults: int = 0
 
 
-def choose_measurer(solver: str | None, ensemble: str | None, device: str) -> Single | Ensemble:
+def choose_measurer(
+    solver: str | None, ensemble: str | None, device: str, coverage: float = COVERAGE
+) -> Single | Ensemble:
     """Loads the solver or the ensemble that is to measure.
 
     Args:
         solver: released name or run folder, None for the default solver.
         ensemble: YAML of members, "" for the kit's own ensemble, None for a single solver.
         device: see `aasce.load`.
+        coverage: share of films that the intervals are to cover.
 
     Raises:
         AasceError: both are named, weights cannot be found, or there is no such device.
     """
     if ensemble is None:
-        return load_single(solver or DEFAULT_SOLVER, device)
+        return load_single(solver or DEFAULT_SOLVER, device, coverage)
     if solver is not None:
         raise AasceError("--solver and --ensemble exclude each other; leave one out")
-    return load_ensemble(Path(ensemble) if ensemble else None, device)
+    return load_ensemble(Path(ensemble) if ensemble else None, device, coverage)
 
 
 def films_of(patterns: Sequence[str | Path]) -> Listing:
@@ -180,6 +187,7 @@ def call_of(
         "options": asked,
         "solvers": list(measurer.names),
         "weights": list(measurer.weights),
+        "intervals": [rule.model_dump(mode="json") for rule in measurer.intervals],
         "training": [dict(solver.training) for solver in measurer.solvers],
         "settings": [solver.config.model_dump(mode="json") for solver in measurer.solvers],
         "films": [[str(file.path), file.film_id, *_stamp(file.path)] for file in files],
@@ -222,7 +230,7 @@ def write_outputs(
     faults = 0
     if overlay:
         with told() as failed:
-            drawn = draw_overlay(film, measurement.prediction, measurement.angles)
+            drawn = draw_measured(film, measurement)
             save_overlay(folder / "overlays" / file_name(film.film_id, ".jpg"), drawn)
         faults += bool(failed)
     for export in exports:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.spine import set_upright
+from aasce.scoring.conformal import NO_INTERVALS, Intervals
 from aasce.types import AasceError, CobbAngles, Definition, SpinePrediction
 
 Floats = NDArray[np.float64]
@@ -21,11 +22,19 @@ DISAGREES = "its major angle differs too much from the others'"
 
 @dataclass(frozen=True, slots=True)
 class MemberShare:
-    """What a member of an ensemble gave to one film: its renormalised weight, or why it gave none."""
+    """What a member of an ensemble gave to one film: its renormalised weight, or why it gave none.
+
+    Attributes:
+        solver: name of the member.
+        weight: renormalised, 0 for a member that is left out.
+        failure: why it is left out, None where it counts.
+        degrees: an1 to an3 as it measured them; None where it failed.
+    """
 
     solver: str
     weight: float
     failure: str | None = None
+    degrees: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +45,15 @@ class Measurement:
         prediction: of the solver; its `failure` covers the measuring too.
         angles: None exactly when `prediction.failure` says why.
         members: of an ensemble, each member's share; empty for a single solver.
+        intervals: (low, high) degrees around each angle, None without one; see `aasce.scoring.conformal`.
+        coverage: share of films on which such an interval covers the angle; None without intervals.
     """
 
     prediction: SpinePrediction
     angles: CobbAngles | None
     members: tuple[MemberShare, ...] = ()
+    intervals: Intervals = NO_INTERVALS
+    coverage: float | None = None
 
     @property
     def film_id(self) -> str:
@@ -49,6 +62,15 @@ class Measurement:
     @property
     def failure(self) -> str | None:
         return self.prediction.failure
+
+    @property
+    def spread(self) -> Floats:
+        """(3,) degrees: standard deviation among the members that measured the film, 0 with fewer than two.
+
+        Members that are left out because they disagree count: that is when the mean is worth least.
+        """
+        known = [share.degrees for share in self.members if share.degrees is not None]
+        return np.std(known, axis=0) if known else np.zeros(3)
 
 
 def with_angles(prediction: SpinePrediction, definition: Definition = "challenge") -> Measurement:
@@ -132,12 +154,19 @@ def combine(
     usable = [0.0 if m.angles is None or off else w for m, w, off in zip(measured, weights, far, strict=True)]
     total = math.fsum(usable)
     shares = tuple(
-        MemberShare(name, w / total if total > 0 else 0.0, DISAGREES if off else m.failure)
+        MemberShare(name, w / total if total > 0 else 0.0, DISAGREES if off else m.failure, _degrees(m))
         for name, w, m, off in zip(names, usable, measured, far, strict=True)
     )
     if total <= 0:
         return _all_failed(predictions, shares)
     return _mean(measured, shares, definition, weights, max_disagreement_deg)
+
+
+def _degrees(measurement: Measurement) -> tuple[float, float, float] | None:
+    if measurement.angles is None:
+        return None
+    an1, an2, an3 = (float(value) for value in measurement.angles.degrees)
+    return an1, an2, an3
 
 
 def _check_members(

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from aasce.config import Settings, dump_settings, load_settings
-from aasce.files import atomic_write, write_text
+from aasce.files import atomic_write, short_lists, write_text
+from aasce.scoring.conformal import IntervalRule
 from aasce.types import AasceError, Array, Orientation, Radiograph, SpinePrediction
 
 if TYPE_CHECKING:
@@ -55,9 +56,11 @@ class LearnedState(Settings):
 
     Attributes:
         calibration: (offset, slope) of the confidence's logistic rule, None while nothing has set it.
+        intervals: rules of the angles' intervals, one a definition at most, fitted to out-of-fold films.
     """
 
     calibration: tuple[float, float] | None = None
+    intervals: tuple[IntervalRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +260,7 @@ def write_state(folder: Path, state: RunState) -> None:
     checksum = weights_checksum(folder)
     if checksum is not None:
         body[CHECKSUM] = checksum
-    write_text(folder / STATE_FILE, json.dumps(body, indent=2, sort_keys=True) + "\n")
+    write_text(folder / STATE_FILE, short_lists(json.dumps(body, indent=2, sort_keys=True)) + "\n")
 
 
 def read_state(folder: Path, solver: str | None = None) -> RunState:

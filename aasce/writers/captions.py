@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from aasce.geometry.description import UNDER, Curve, SpineDescription, level_name
+from aasce.scoring.bootstrap import Interval
+from aasce.scoring.conformal import NO_INTERVALS, Intervals
 from aasce.types import VERTEBRAE, CobbAngles, FilmFacts, Side, SpinePrediction
 from aasce.writers.describe import upright_left
 from aasce.writers.page import AMBER, PALE, WHITE, Colour
@@ -22,6 +24,8 @@ def strip(
     prediction: SpinePrediction,
     angles: CobbAngles | None,
     description: SpineDescription | None,
+    intervals: Intervals = NO_INTERVALS,
+    coverage: float | None = None,
 ) -> list[tuple[str, Colour]]:
     """The lines of text above a film, each with its colour.
 
@@ -30,11 +34,16 @@ def strip(
         prediction: of that film.
         angles: as measured, None where none are shown.
         description: of these angles.
+        intervals: around them, degrees.
+        coverage: of the intervals.
     """
     lines: list[tuple[str, Colour]] = [(facts.film_id, WHITE)]
     if description is not None:
         shifts = description.apex_shift_mm
-        lines += [(curve_line(c, shifts[j]), COLOURS[j]) for j, c in enumerate(description.curves)]
+        lines += [
+            (curve_line(curve, shifts[j], intervals[j]), COLOURS[j])
+            for j, curve in enumerate(description.curves)
+        ]
     lines += [(warning, AMBER) for warning in _warnings(prediction)]
     if description is not None:
         left = upright_left(facts, prediction.orientation.turns)
@@ -45,6 +54,7 @@ def strip(
     about = [prediction.solver or "unnamed solver"]
     if angles is not None:
         about.append(f"{angles.definition} definition")
+        about += [] if coverage is None else [f"{interval_words(coverage)} in brackets"]
     if prediction.failure is None:
         about.append(f"confidence {prediction.confidence:.2f}")
     lines.append((" · ".join(about), PALE))
@@ -65,9 +75,9 @@ def title(curve: Curve) -> str:
     return f"{SHORT.get(curve.region, '')} {curve.degrees:.1f}°".strip()
 
 
-def curve_line(curve: Curve, apex_shift_mm: float | None) -> str:
+def curve_line(curve: Curve, apex_shift_mm: float | None, interval: Interval | None = None) -> str:
     """All that is said of one curve in one line."""
-    parts = [f"{curve.region or f'an{curve.number}'} {curve.degrees:.1f}°"]
+    parts = [f"{curve.region or f'an{curve.number}'} {curve.degrees:.1f}°{bracket(interval)}"]
     if curve.upper and curve.upper != curve.lower:
         parts.append(f"{curve.upper}–{curve.lower}")
     if curve.severity == UNDER:
@@ -78,6 +88,16 @@ def curve_line(curve: Curve, apex_shift_mm: float | None) -> str:
     if curve.side:
         parts.append(f"convex {curve.side}")
     return " · ".join([*parts, curve.severity])
+
+
+def bracket(interval: Interval | None) -> str:
+    """As " (37.9 to 46.2)" to stand behind an angle; nothing without an interval."""
+    return "" if interval is None else f" ({interval[0]:.1f} to {interval[1]:.1f})"
+
+
+def interval_words(coverage: float) -> str:
+    """As "90 % intervals"."""
+    return f"{100 * coverage:g} % intervals"
 
 
 def balance_line(description: SpineDescription, first_level: int, patient_left: Side | None) -> str:

@@ -16,6 +16,7 @@ from aasce.files import atomic_write
 from aasce.geometry.description import UNDER, Curve, level_name
 from aasce.geometry.spine import turn_points, turned_size
 from aasce.preprocess.orientation import map_as_read, upright_film
+from aasce.scoring.conformal import NO_INTERVALS, Intervals
 from aasce.types import AasceError, CobbAngles, Orientation, Radiograph, Side, SpinePrediction, as_float
 from aasce.writers.captions import COLOURS, strip, title, vertebra_label
 from aasce.writers.construction import Construction, construct
@@ -36,7 +37,19 @@ RED: Colour = (255, 110, 95)
 SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 
-def draw_overlay(film: Radiograph, prediction: SpinePrediction, angles: CobbAngles | None) -> Pixels:
+def draw_measured(film: Radiograph, measurement: Measurement) -> Pixels:
+    """`draw_overlay` of a measured film, with the intervals of its angles."""
+    m = measurement
+    return draw_overlay(film, m.prediction, m.angles, m.intervals, m.coverage)
+
+
+def draw_overlay(
+    film: Radiograph,
+    prediction: SpinePrediction,
+    angles: CobbAngles | None,
+    intervals: Intervals = NO_INTERVALS,
+    coverage: float | None = None,
+) -> Pixels:
     """Film, numbered vertebrae, the lines and text of the three Cobb angles, confidence and flags.
 
     The overlay is not the film's size: films over 1600 rows are shrunk and small ones enlarged, a dark margin
@@ -50,6 +63,8 @@ def draw_overlay(film: Radiograph, prediction: SpinePrediction, angles: CobbAngl
         film: as read.
         prediction: of that film.
         angles: as measured, None to draw the vertebrae only.
+        intervals: around the angles, degrees; written behind them.
+        coverage: of the intervals.
 
     Returns:
         (H', W', 3) uint8 RGB, H' at most 1600.
@@ -58,7 +73,7 @@ def draw_overlay(film: Radiograph, prediction: SpinePrediction, angles: CobbAngl
     if prediction.failure is not None:
         angles = None
     description = description_of(facts, Measurement(prediction, angles))
-    lines = strip(facts, prediction, angles, description)
+    lines = strip(facts, prediction, angles, description, intervals, coverage)
     film = upright_film(film, Orientation(turns))
     prediction = _upright(prediction)
     points = prediction.landmarks

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,12 @@ import numpy as np
 
 from aasce import __version__
 from aasce.ensemble.combine import Measurement, MemberShare
-from aasce.files import write_text
+from aasce.files import short_lists, write_text
 from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.description import level_name
 from aasce.geometry.spine import set_upright
 from aasce.readers.landmarks.records import VERSION, angles_of, facts_of, prediction_of
+from aasce.scoring.conformal import NO_INTERVALS, Intervals
 from aasce.types import CORNERS, Array, CobbAngles, Definition, FilmFacts, SpinePrediction
 from aasce.writers.describe import description_of
 
@@ -59,12 +59,8 @@ def pretty(content: Mapping[str, Any]) -> str:
 
     A file name that is no UTF-8 stays readable: its odd bytes are written as JSON's escapes.
     """
-    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
-    # A line end inside a JSON text is escaped, so that this meets no text, only the lists that `indent` broke.
-    joined = re.sub(
-        r"\[\n[^\[\]{}\"]*\]", lambda m: re.sub(r"\n\s*", " ", m[0][1:-1]).strip().join("[]"), text
-    )
-    return joined.encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
+    text = short_lists(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False))
+    return text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
 
 
 def film_record(facts: FilmFacts, measurement: Measurement, *, whole_path: bool = False) -> dict[str, Any]:
@@ -90,14 +86,20 @@ def film_record(facts: FilmFacts, measurement: Measurement, *, whole_path: bool 
         "orientation": {"turns": int(p.orientation.turns), "negative": bool(p.orientation.negative)},
         "definition": None if measurement.angles is None else measurement.angles.definition,
         "angles": _both(measurement),
-        "interval": None,
+        "interval": _interval(measurement),
+        "coverage": measurement.coverage,
         "description": _description(facts, measurement),
         "confidence": float(p.confidence),
         "flags": list(p.flags),
         "failure": p.failure,
         "solver": p.solver,
         "members": [
-            {"solver": share.solver, "weight": float(share.weight), "failure": share.failure}
+            {
+                "solver": share.solver,
+                "weight": float(share.weight),
+                "failure": share.failure,
+                "degrees": None if share.degrees is None else list(share.degrees),
+            }
             for share in measurement.members
         ],
         "first_level": level_name(p.first_level, 0),
@@ -117,12 +119,32 @@ def read_record(record: Mapping[str, Any]) -> tuple[FilmFacts, Measurement]:
     try:
         definition = record["definition"]
         angles = None if definition is None else record["angles"][definition]
-        members = tuple(
-            MemberShare(str(m["solver"]), float(m["weight"]), m["failure"]) for m in record["members"]
-        )
+        members = tuple(_member(m) for m in record["members"])
+        intervals, coverage = _intervals(record["interval"]), record["coverage"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"key {error} is missing or of another kind") from None
-    return facts, Measurement(prediction, angles_of(angles, prediction.first_level), members)
+    own = angles_of(angles, prediction.first_level)
+    return facts, Measurement(prediction, own, members, intervals, coverage)
+
+
+def _member(member: Mapping[str, Any]) -> MemberShare:
+    degrees = member["degrees"]
+    an1, an2, an3 = (None,) * 3 if degrees is None else map(float, degrees)
+    known = None if an1 is None or an2 is None or an3 is None else (an1, an2, an3)
+    return MemberShare(str(member["solver"]), float(member["weight"]), member["failure"], known)
+
+
+def _interval(measurement: Measurement) -> list[list[float] | None] | None:
+    """[low, high] of each angle, None for an angle without; None where no angle has one."""
+    found = [None if one is None else [float(end) for end in one] for one in measurement.intervals]
+    return found if any(found) else None
+
+
+def _intervals(written: Sequence[Sequence[float] | None] | None) -> Intervals:
+    if written is None:
+        return NO_INTERVALS
+    an1, an2, an3 = (None if one is None else (float(one[0]), float(one[1])) for one in written)
+    return an1, an2, an3
 
 
 def _both(measurement: Measurement) -> dict[str, Any]:

@@ -26,8 +26,13 @@ DEGREES = HEADER[1:]
 LEVELS: tuple[str, ...] = tuple(f"{what}{j}" for j in (1, 2, 3) for what in ("upper", "lower", "apex"))
 """upper1 and lower1 are the end vertebrae of an1, apex1 its apical vertebra or disc ("T11-12"), and so on."""
 
+BOUNDS: tuple[str, ...] = tuple(f"an{j}_{end}" for j in (1, 2, 3) for end in ("low", "high"))
+"""Ends of each angle's interval, degrees, which covers the angle on the share of films that `coverage` says."""
+
 COLUMNS: tuple[str, ...] = (
     *HEADER,
+    *BOUNDS,
+    "coverage",
     "confidence",
     *LEVELS,
     "flags",
@@ -82,7 +87,8 @@ def predictions_frame(
 ) -> pd.DataFrame:
     """One row a film, in the order given, in the columns of predictions.csv.
 
-    Angles are degrees, NaN for a film that failed; `failure` then says why. The end vertebrae and the apex of each
+    Angles are degrees, NaN for a film that failed; `failure` then says why. Ends of intervals are NaN where there is
+    none. The end vertebrae and the apex of each
     angle are given by name ("T5"), "" where unknown. Flags are parted by ";".
 
     Args:
@@ -96,7 +102,7 @@ def predictions_frame(
 
     known = facts or {}
     rows = [_full_row(m, known.get(m.film_id)) for m in measurements]
-    kinds = dict.fromkeys((*DEGREES, "confidence", *NUMBERS), np.float64)
+    kinds = dict.fromkeys((*DEGREES, *BOUNDS, "coverage", "confidence", *NUMBERS), np.float64)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds)
 
 
@@ -154,6 +160,8 @@ def _full_row(m: Measurement, facts: FilmFacts | None) -> tuple[object, ...]:
     return (
         p.film_id,
         *(_checked(m.film_id, m.angles.degrees) if m.angles is not None else (np.nan,) * 3),
+        *(end for interval in m.intervals for end in interval or (np.nan, np.nan)),
+        np.nan if m.coverage is None else m.coverage,
         p.confidence,
         *_levels(description),
         ";".join(p.flags),

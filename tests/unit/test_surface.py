@@ -27,7 +27,9 @@ def test_each_name_is_a_documented_function(name: str) -> None:
 def test_arguments_are_fixed() -> None:
     assert list(inspect.signature(aasce.cobb_angles).parameters) == ["landmarks", "height", "definition"]
     assert list(inspect.signature(aasce.load).parameters) == ["name_or_folder", "device"]
-    assert list(inspect.signature(aasce.measure).parameters) == ["films", "solver", "definition", "device"]
+    assert list(inspect.signature(aasce.measure).parameters) == [
+        "films", "solver", "definition", "device", "coverage",
+    ]  # fmt: skip
     assert next(iter(inspect.signature(aasce.read_film).parameters)) == "path"
     assert list(inspect.signature(aasce.read_scan).parameters) == ["path", "kind"]
 

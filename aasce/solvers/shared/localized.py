@@ -144,6 +144,6 @@ class LocalizedSolver(NetworkSolver, Generic[R]):
         angles, true = np.stack([degrees for degrees, _ in scores]), np.stack(labels)
         right = np.abs(angles[:, 0] - true[:, 0]) <= CLOSE
         rule = fit_confidence(np.array([uncertainty for _, uncertainty in scores]), right, self.prior)
-        self.learned = self.learned.model_copy(update={"calibration": rule})
+        self.learned = self.learned.model_copy(update={"calibration": rule, "intervals": ()})
         smape = float(film_smape(angles, true).mean())
         return {"validation_smape": smape, "validation_failed": count - len(scores)}

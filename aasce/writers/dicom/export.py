@@ -27,7 +27,7 @@ Make = Callable[[Source, Radiograph, Measurement], "Dataset"]
 def _report(source: Source, film: Radiograph, measurement: Measurement) -> Dataset:
     description = description_of(film.facts, measurement)
     assert description is not None
-    return make_report(source, measurement, description)
+    return make_report(source, measurement, description, measurement.intervals)
 
 
 def _presentation(source: Source, film: Radiograph, measurement: Measurement) -> Dataset:

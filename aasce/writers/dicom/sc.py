@@ -11,7 +11,7 @@ from aasce.ensemble.combine import Measurement
 from aasce.types import Radiograph
 from aasce.writers.dicom.source import Source, Stamp, StatedStudy, context_of, finish
 from aasce.writers.dicom.sr import MAKER, NAME
-from aasce.writers.overlay import draw_overlay
+from aasce.writers.overlay import draw_measured
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -31,7 +31,7 @@ def make_capture(source: Source, film: Radiograph, measurement: Measurement) -> 
     from pydicom.sr.codedict import codes
 
     series, number = source.series("sc")
-    overlay = draw_overlay(film, measurement.prediction, measurement.angles)
+    overlay = draw_measured(film, measurement)
     made = _image(overlay, "RGB", source.header.StudyInstanceUID, series, 9103, source.uid("sc"), number)
     made.ConversionType = "WSD"
     made.DerivationDescription = f"Cobb angles drawn by {NAME} {__version__}"

@@ -9,7 +9,9 @@ from pathlib import Path
 from aasce.ensemble.combine import Measurement
 from aasce.geometry.description import Curve, SpineDescription
 from aasce.readers.identity import Identity
+from aasce.scoring.bootstrap import Interval
 from aasce.types import FilmFacts
+from aasce.writers.captions import bracket, interval_words
 from aasce.writers.describe import description_of
 
 
@@ -26,6 +28,8 @@ class Entry:
         severity: of the largest curve, "" for a film that failed.
         pattern: the curves of 10 degrees or more in words.
         curves: a line for each measured curve.
+        intervals: of an1 to an3 as text, "37.9 to 46.2", "" where there is none; empty for a film that failed.
+        coverage: of the intervals as text, "90 % intervals", "" without any.
         balance: tilt and shift of T1, height of the trunk, a line each where known.
         confidence: in [0, 1].
         solver: that measured it.
@@ -47,6 +51,14 @@ class Entry:
     identity: Identity = ()
     picture: Path | None = None
     thumbnail: Path | None = None
+    intervals: tuple[str, ...] = ()
+    coverage: str = ""
+
+    @property
+    def major_interval(self) -> str:
+        """Interval of the largest angle, "" where there is none."""
+        found = dict(zip(self.degrees, self.intervals, strict=False))
+        return found.get(max(self.degrees), "") if self.degrees else ""
 
     @property
     def major(self) -> float | None:
@@ -78,19 +90,23 @@ def entry_of(
         definition="" if angles is None else angles.definition,
         severity="" if largest is None else largest.severity,
         pattern="" if found is None else found.pattern,
-        curves=() if found is None else tuple(curve_words(curve) for curve in found.curves),
+        curves=()
+        if found is None
+        else tuple(curve_words(c, i) for c, i in zip(found.curves, measurement.intervals, strict=True)),
         balance=() if found is None else tuple(balance_words(found, facts)),
         confidence=float(prediction.confidence),
         solver=prediction.solver,
         identity=identity,
         picture=picture,
         thumbnail=thumbnail,
+        intervals=() if angles is None else tuple(bracket(one).strip(" ()") for one in measurement.intervals),
+        coverage="" if measurement.coverage is None else interval_words(measurement.coverage),
     )
 
 
-def curve_words(curve: Curve) -> str:
-    """As "an1 41.3°, T6 to L1, apex T9, main thoracic, convex right, severe"."""
-    parts = [f"an{curve.number} {curve.degrees:.1f}°"]
+def curve_words(curve: Curve, interval: Interval | None = None) -> str:
+    """As "an1 41.3° (37.9 to 46.2), T6 to L1, apex T9, main thoracic, convex right, severe"."""
+    parts = [f"an{curve.number} {curve.degrees:.1f}°{bracket(interval)}"]
     if curve.upper and curve.upper != curve.lower:
         parts.append(f"{curve.upper} to {curve.lower}")
         parts += [f"apex {curve.apex}"] if curve.apex else []

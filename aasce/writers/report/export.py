@@ -18,7 +18,7 @@ from aasce.files import atomic_write, write_text
 from aasce.preprocess.orientation import upright_film
 from aasce.readers.identity import identity_of
 from aasce.types import FilmFacts, Orientation, Radiograph
-from aasce.writers.overlay import draw_overlay
+from aasce.writers.overlay import draw_measured
 from aasce.writers.page import windowed
 from aasce.writers.report.entries import Entry, entry_of
 from aasce.writers.report.html import write_html
@@ -45,7 +45,7 @@ class Report:
     def add(self, folder: Path, film: Radiograph, measurement: Measurement) -> None:
         """Draws the film's overlay, so that its pixels need not be kept; see `aasce.commands.exports.Export`."""
         key = folder / PIECES / _key(film.film_id)
-        overlay = draw_overlay(film, measurement.prediction, measurement.angles)
+        overlay = draw_measured(film, measurement)
         _save(key.with_suffix(".jpg"), _shrunk(overlay, PICTURE_ROWS))
         upright = upright_film(film, Orientation(measurement.prediction.orientation.turns))
         columns = max(1, round(upright.width * THUMBNAIL_ROWS / upright.height))

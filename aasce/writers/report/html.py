@@ -79,6 +79,7 @@ def write_html(path: Path, entries: Sequence[Entry]) -> None:
         tallest=TALLEST,
         step=STEP,
         definitions=", ".join(sorted({entry.definition for entry in entries if entry.definition})),
+        coverages=", ".join(sorted({entry.coverage for entry in entries if entry.coverage})),
         identified=any(entry.identity for entry in entries),
         version=__version__,
     )

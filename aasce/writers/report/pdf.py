@@ -111,7 +111,10 @@ def _lines(entry: Entry) -> list[Line]:
     if entry.failure:
         lines += [("Not measured", 12, True), (entry.failure, 10, False)]
     else:
-        lines += [(f"Major angle {entry.major:.1f}°", 14, True), (f"Severity: {entry.severity}", 10, False)]
+        lines += [(f"Major angle {entry.major:.1f}°", 14, True)]
+        if entry.major_interval:
+            lines += [(f"{entry.coverage}: {entry.major_interval}", 10, False)]
+        lines += [(f"Severity: {entry.severity}", 10, False)]
         lines += [(f"Pattern: {entry.pattern}", 10, False), ("Curves", 12, True)]
         lines += [(line, 10, False) for line in (*entry.curves, *entry.balance)]
         lines += [(f"Angles by the {entry.definition} definition", 9, False)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -17,12 +18,13 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from aasce.api import load_single
+from aasce.api import Single, load_single
 from aasce.commands import predict as prediction
 from aasce.commands.journal import Run, interruptible, open_run
 from aasce.commands.predict import Outcome, PredictOptions
 from aasce.commands.staging import JOURNAL, LOCK, OLD, staged
 from aasce.readers import FilmFile, list_films
+from aasce.scoring.conformal import IntervalRule, SeverityGroup
 from aasce.types import AasceError, Radiograph
 
 FILMS = 11
@@ -43,9 +45,21 @@ def films(tmp_path: Path) -> tuple[FilmFile, ...]:
     return list_films([folder]).files
 
 
-def call(films: tuple[FilmFile, ...], out: Path, resume: bool = False) -> Outcome:
+def call(
+    films: tuple[FilmFile, ...], out: Path, resume: bool = False, measurer: Single | None = None
+) -> Outcome:
     options = PredictOptions(out, overlay=True, resume=resume)
-    return prediction.predict(films, load_single("constant"), options)
+    return prediction.predict(films, measurer or load_single("constant"), options)
+
+
+def with_intervals() -> Single:
+    """A solver whose angles have intervals of 1/3 degrees to either side, but for an3."""
+    solver = load_single("constant").solvers[0]
+    scores, scale = ((1 / 3,) * 9, (1 / 3,) * 9, ()), (0.0, 0.0, 0.0)
+    groups = (SeverityGroup(below=None, scores=scores),)
+    rule = IntervalRule(definition="challenge", films=9, scales=(scale, scale, scale), groups=groups)
+    solver.learned = solver.learned.model_copy(update={"intervals": (rule,)})
+    return Single(("constant",), (solver,))
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -74,22 +88,27 @@ def test_a_call_that_goes_on_ends_as_one_that_was_never_cut_off(
     capsys: pytest.CaptureFixture[str],
     after: int,
 ) -> None:
-    whole = call(films, tmp_path / "whole")
+    whole = call(films, tmp_path / "whole", measurer=with_intervals())
     with monkeypatch.context() as patch:
         patch.setattr(prediction, "save_overlay", stopping(after, KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            call(films, tmp_path / "cut")
+            call(films, tmp_path / "cut", measurer=with_intervals())
     assert [path.name for path in (tmp_path / "cut").iterdir()] == [JOURNAL]
     kept = 4 if after < 7 else 8  # whole groups; one film of the second cannot be drawn
     line = f"{tmp_path / 'cut'}: interrupted, {kept} of {FILMS} films are kept; the same command with --resume goes on"
     assert capsys.readouterr().err.splitlines()[-1] == line
     read: list[str] = []
     monkeypatch.setattr("aasce.api.read_films", reading(read))
-    again = call(films, tmp_path / "cut", resume=True)
+    again = call(films, tmp_path / "cut", resume=True, measurer=with_intervals())
     assert read == [film.film_id for film in films[kept:]]
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
     assert (again.failures, again.faults) == (whole.failures, whole.faults) == (1, 0)
     assert "same_exposure" in (tmp_path / "cut" / "predictions.csv").read_text()
+    with (tmp_path / "cut" / "predictions.csv").open(newline="") as stream:
+        first = next(csv.DictReader(stream))
+    ends = [float(first[end]) - float(first["an1"]) for end in ("an1_low", "an1_high")]
+    assert ends == pytest.approx([-1 / 3, 1 / 3], abs=2e-4)
+    assert (first["an3_low"], first["an3_high"], first["coverage"]) == ("", "", "0.9000")
 
 
 def reading(read: list[str]) -> Callable[[Path, str], list[Radiograph]]:
@@ -229,7 +248,7 @@ def test_masks_are_not_kept(films: tuple[FilmFile, ...], tmp_path: Path) -> None
     from dataclasses import replace
 
     class Masked:
-        names, weights = ("constant",), (1.0,)
+        names, weights, intervals = ("constant",), (1.0,), ()
 
         def __init__(self) -> None:
             self.one = load_single("constant")

@@ -116,7 +116,11 @@ def test_combine_is_the_weighted_mean() -> None:
     assert degrees_of(result) == pytest.approx([35.0, 15.0, 8.0])
     assert result.prediction.confidence == pytest.approx(0.7)
     assert result.prediction.solver == "ensemble"
-    assert result.members == (MemberShare("a", 0.75), MemberShare("b", 0.25))
+    assert result.members == (
+        MemberShare("a", 0.75, degrees=(40, 20, 10)),
+        MemberShare("b", 0.25, degrees=(20, 0, 2)),
+    )
+    assert result.spread.tolist() == [10, 10, 4]  # (40 - 20) / 2, ...
     assert result.failure is None
 
 

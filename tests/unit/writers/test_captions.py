@@ -50,6 +50,17 @@ def test_curves_are_named_by_their_apex_and_the_flags_follow() -> None:
     assert lines[8] == "sides by PatientOrientation · mm by PixelSpacing"
 
 
+def test_intervals_stand_behind_the_angles() -> None:
+    prediction = SpinePrediction("film 1", (900, 600), spine(), confidence=0.9, solver="s")
+    description = description_of(FACTS, Measurement(prediction, ANGLES))
+    found = strip(FACTS, prediction, ANGLES, description, ((37.9, 46.2), None, (0.0, 9.04)), 0.9)
+    lines = [text for text, _ in found]
+    assert lines[1].startswith("main thoracic 41.2° (37.9 to 46.2) · T6–L1 · apex T10, ")
+    assert "(" not in lines[2]
+    assert lines[3] == "an3 4.0° (0.0 to 9.0) · L1–L5"
+    assert lines[-1].endswith(" definition · 90 % intervals in brackets · confidence 0.90")
+
+
 def test_without_spacing_and_sides_there_are_no_mm_and_the_films_sides() -> None:
     lines = texts(
         replace(FACTS, spacing=None, spacing_source=None, patient_left=None, patient_left_source=None)

@@ -44,7 +44,8 @@ def regressed(degrees: tuple[float, float, float] = (31.25, 10.5, 4.125)) -> Spi
 def ensemble() -> Measurement:
     """Of a solver with landmarks and one that failed."""
     failed = SpinePrediction("film", (448, 192), solver="other", failure="no spine was found")
-    return combine([regressed(), failed], [0.75, 0.25])
+    measured = combine([regressed(), failed], [0.75, 0.25])
+    return replace(measured, intervals=((29.0, 100 / 3), (0.0, 12.5), None), coverage=0.8)
 
 
 def facts() -> FilmFacts:
@@ -105,7 +106,7 @@ def test_a_record_names_levels_and_gives_both_definitions() -> None:
         assert (major["upper"], major["apex"], major["lower"]) == ("T3", "T4", "T5")
         assert major["degrees"] == pytest.approx(25, abs=1e-5)
         assert (angles["definition"], angles["source"]) == (definition, "landmarks")
-    assert record["interval"] is None
+    assert (record["interval"], record["coverage"]) == (None, None)
     assert record["description"]["curves"][0]["severity"] == "moderate"
     assert record["description"]["wedging_deg"] == {"T3": 0.0, "T4": 0.0, "T5": 0.0}
 

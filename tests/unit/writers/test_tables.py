@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,14 +87,22 @@ def test_one_film_twice_is_refused() -> None:
 
 def test_full_table_names_ends_apex_flags_and_failure(tmp_path: Path) -> None:
     films = [lost("z"), film("b", 43.25, 20, 10, flags=("vertebra_missing", "dark"), first_level=1)]
+    films[1] = replace(films[1], intervals=((40.5, 47.0), (0.0, 31.5), None), coverage=0.9)
     write_predictions(tmp_path / "predictions.csv", films)
     with (tmp_path / "predictions.csv").open(newline="") as stream:
         first, second = csv.DictReader(stream)
-    assert list(first)[:18] == [
+    assert list(first)[:25] == [
         "name",
         "an1",
         "an2",
         "an3",
+        "an1_low",
+        "an1_high",
+        "an2_low",
+        "an2_high",
+        "an3_low",
+        "an3_high",
+        "coverage",
         "confidence",
         "upper1",
         "lower1",
@@ -111,6 +120,9 @@ def test_full_table_names_ends_apex_flags_and_failure(tmp_path: Path) -> None:
     ]
     assert first["name"] == "b"
     assert (first["an1"], first["an3"], first["confidence"]) == ("43.2500", "10.0000", "0.875")
+    ends = [first[f"an{j}_{end}"] for j in (1, 2, 3) for end in ("low", "high")]
+    assert ends == ["40.5000", "47.0000", "0.0000", "31.5000", "", ""]
+    assert (first["coverage"], second["coverage"], second["an1_low"]) == ("0.9000", "", "")
     # indices 5, 11 and 8 below T2 are T7, L1 and T10
     assert (first["upper1"], first["lower1"], first["apex1"]) == ("T7", "L1", "T10")
     assert (first["upper3"], first["lower3"], first["apex3"]) == ("L1", "#18", "")

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from aasce.datasets import read_challenge
-from aasce.solvers.base import FitReport, Localization, SolverConfig
+from aasce.scoring.conformal import IntervalRule, SeverityGroup
+from aasce.solvers.base import FitReport, LearnedState, Localization, SolverConfig
 from aasce.solvers.shared.autocrop import film_box
 from aasce.solvers.shared.landmark_solver import LandmarkReading, LandmarkSolver
 from aasce.types import Orientation, Radiograph
@@ -87,9 +88,14 @@ def test_calibration_learns_from_measured_films_only(tmp_path: Path) -> None:
     solver = Given()
     assert solver.calibrate(films) == {}
     assert solver.learned.calibration is None
+    scale, scores = (0.0, 0.0, 0.0), ((1.0,), (1.0,), (1.0,))
+    group = SeverityGroup(below=None, scores=scores)
+    rule = IntervalRule(definition="challenge", films=1, scales=(scale, scale, scale), groups=(group,))
+    solver.learned = LearnedState(intervals=(rule,))
     solver.reading = reading(uncertainty=2.0)
     notes = solver.calibrate(films)
     assert solver.learned.calibration is not None
+    assert solver.learned.intervals == ()  # they were fitted to the confidence as it was
     assert notes["validation_failed"] == 0
     assert 0 < notes["validation_smape"] < 60
     assert solver.calibrate(None) == {}

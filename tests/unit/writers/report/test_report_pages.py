@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import resource
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -146,6 +147,23 @@ def test_bars_of_the_histogram_by_hand() -> None:
     assert [(bar.low, bar.high, bar.count) for bar in bars] == [(0, 5, 2), (5, 10, 1), (10, 15, 3)]
     assert [bar.height for bar in bars] == [80.0, 40.0, 120.0]
     assert histogram([]) == []
+
+
+def test_intervals_stand_by_the_angles(tmp_path: Path) -> None:
+    film, measurement = measured("x", 30.0)
+    known = replace(measurement, intervals=((25.25, 34.75), None, None), coverage=0.95)
+    entry = entry_of(film.facts, known)
+    assert (entry.major_interval, entry.coverage) == ("25.2 to 34.8", "95 % intervals")
+    assert re.match(r"an1 \d+\.\d° \(25\.2 to 34\.8\), T1 to L5", entry.curves[0])
+    write_html(tmp_path / "report.html", [entry, entry_of(film.facts, measurement)])
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "below each its interval (95 % intervals)" in text
+    cells = Page(text).rows[1:]
+    assert cells[0][4].endswith("°25.2 to 34.8")
+    assert (cells[0][5][-1], cells[1][4][-1]) == ("°", "°")
+    write_pdf(tmp_path / "report.pdf", [entry])
+    line = "95 % intervals: 25.2 to 34.8".encode("cp1252").hex().encode()
+    assert line in (tmp_path / "report.pdf").read_bytes()
 
 
 def test_curves_in_words() -> None:
