@@ -27,6 +27,7 @@ class Known:
 
     name = "vertebra_field"
     config = SimpleNamespace(model_dump=lambda mode: {})
+    engine, localizer = "", None
     training: ClassVar[dict[str, str]] = {}
 
     def predict(self, films: Sequence[Radiograph]) -> list[SpinePrediction]:

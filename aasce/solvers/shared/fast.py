@@ -1,8 +1,8 @@
 """Networks on the processor by ONNX Runtime, where `aasce[fast]` is installed; everywhere else by torch.
 
 A network whose weights are final (`settle`) is exported once for every shape of its input, into the user's cache.
-Each process compares it with torch on one fixed input before its first use. Whatever goes wrong (no export, other
-outputs, a disk that cannot be written), torch computes, and one line says so.
+It is kept there only if its outputs for one fixed input are torch's, on this kind of processor. Whatever goes wrong (no
+export, other outputs, a disk that cannot be written), torch computes, and one line says so.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
+import platform
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -160,21 +161,43 @@ def _tell(name: str, error: Exception) -> None:
 
 
 def _make(module: nn.Module, method: str, shape: Shape, threads: int) -> Engine:
-    """The checked engine from the cache; exported anew where there is none, or none that passes the check."""
-    path = cache_folder() / f"{network_key(module, method, shape)}.onnx"
-    example = _fixed_input(shape)
-    with torch.inference_mode():
-        expected = getattr(module, method)(example)
+    """The engine from the cache; exported anew, and checked, where there is none or a damaged one."""
+    path = cache_folder() / f"{network_key(module, method, shape)}.network"
     with suppress(Exception):  # a damaged file raises every kind
-        engine = _checked(_load(path.read_bytes(), expected, threads), example, expected)
+        engine = _load(*_unsealed(path.read_bytes()), threads)
         with suppress(OSError):
             os.utime(path)
         return engine
+    example = torch.from_numpy(np.random.default_rng(0).standard_normal(shape, np.float32))
+    with torch.inference_mode():
+        expected = getattr(module, method)(example)
+    structure = pytree.treespec_dumps(pytree.tree_structure(expected)).encode()
     with atomic_write(path) as temporary:
         _export(module, method, example, temporary)
-        engine = _checked(_load(temporary.read_bytes(), expected, threads), example, expected)
+        exported = temporary.read_bytes()
+        engine = _checked(_load(structure, exported, threads), example, expected)
+        temporary.write_bytes(_sealed(structure, exported))
     _forget_old(path.parent)
     return engine
+
+
+def _sealed(structure: bytes, exported: bytes) -> bytes:
+    """A file of the cache: SHA-256 of the rest, structure of the output as JSON in one line, ONNX."""
+    body = structure + b"\n" + exported
+    return hashlib.sha256(body).digest() + body
+
+
+def _unsealed(content: bytes) -> tuple[bytes, bytes]:
+    """Structure and ONNX of a file of the cache.
+
+    Raises:
+        AasceError: it is damaged.
+    """
+    digest, body = content[:32], content[32:]
+    if hashlib.sha256(body).digest() != digest:
+        raise AasceError("the file is damaged")
+    structure, _, exported = body.partition(b"\n")
+    return structure, exported
 
 
 def cache_folder() -> Path:
@@ -186,13 +209,13 @@ def cache_folder() -> Path:
 
 def _forget_old(folder: Path) -> None:
     with suppress(OSError):
-        entries = sorted(folder.glob("*.onnx"), key=lambda path: path.stat().st_mtime, reverse=True)
+        entries = sorted(folder.glob("*.network"), key=lambda path: path.stat().st_mtime, reverse=True)
         for path in entries[KEPT:]:
             path.unlink(missing_ok=True)
 
 
 def network_key(module: nn.Module, method: str, shape: Shape) -> str:
-    """Hexadecimal digest of all that an exported network depends on: weights, code, input, versions.
+    """Hexadecimal digest of all that an exported network depends on: weights, code, input, versions, processor.
 
     Args:
         module: the network.
@@ -200,18 +223,14 @@ def network_key(module: nn.Module, method: str, shape: Shape) -> str:
         shape: of the input.
     """
     libraries = [version(name) for name in ("torch", "timm", "onnx", "onnxruntime")]
-    digest = hashlib.sha256(repr((method, shape, OPSET, libraries, module)).encode())
+    processor = (platform.machine(), torch.backends.cpu.get_cpu_capability())
+    digest = hashlib.sha256(repr((method, shape, OPSET, libraries, processor, module)).encode())
     with suppress(OSError, TypeError):
         digest.update(inspect.getsource(inspect.getmodule(type(module)) or type(module)).encode())
     for name, value in module.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:40]
-
-
-def _fixed_input(shape: Shape) -> Tensor:
-    """Noise of mean 0 and standard deviation 1, as standardised grey values have."""
-    return torch.from_numpy(np.random.default_rng(0).standard_normal(shape, np.float32))
 
 
 class _Method(nn.Module):
@@ -236,8 +255,8 @@ def _export(module: nn.Module, method: str, example: Tensor, path: Path) -> None
         torch.onnx.export(whole, (example.clone(),), path, dynamo=False, opset_version=OPSET)
 
 
-def _load(exported: bytes, expected: Any, threads: int) -> Engine:
-    """ONNX as a function of images, with the output in the structure of `expected`."""
+def _load(structure: bytes, exported: bytes, threads: int) -> Engine:
+    """ONNX as a function of images."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
@@ -246,11 +265,11 @@ def _load(exported: bytes, expected: Any, threads: int) -> Engine:
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(exported, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    structure = pytree.tree_structure(expected)
+    layout = pytree.treespec_loads(structure.decode())
 
     def engine(images: Tensor) -> Any:
         outputs: list[Array] = session.run(None, {name: images.contiguous().numpy()})
-        return pytree.tree_unflatten([torch.from_numpy(output) for output in outputs], structure)
+        return pytree.tree_unflatten([torch.from_numpy(output) for output in outputs], layout)
 
     return engine
 

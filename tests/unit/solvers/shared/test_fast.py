@@ -74,7 +74,7 @@ def test_outputs_and_their_structure_are_those_of_torch(
     maps(net)
     maps(net, IMAGES[..., :4])
     assert by_runtime(net)
-    assert len(list(cache.glob("*.onnx"))) == 2  # one a shape
+    assert len(list(cache.glob("*.network"))) == 2  # one a shape
     assert capsys.readouterr().err == ""
 
 
@@ -89,7 +89,7 @@ def test_several_images_at_once_are_each_computed_as_alone(
         for image, each in zip(images, found, strict=True):
             torch.testing.assert_close(each["low"], net.maps(image)["low"], atol=1e-5, rtol=1e-5)
     assert by_runtime(net)
-    assert list(cache.glob("*.onnx"))
+    assert list(cache.glob("*.network"))
 
 
 @pytest.mark.parametrize("off", ["switch", "never settled", "trained", "changed"])
@@ -130,23 +130,32 @@ def test_a_runtime_with_wrong_outputs_is_refused(
     assert "other outputs" in said
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "of other weights"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "one bit", "no network"])
 def test_a_broken_entry_is_made_again(cache: Path, damage: str) -> None:
     maps(settled())
-    (entry,) = cache.glob("*.onnx")
+    (entry,) = cache.glob("*.network")
     whole = entry.read_bytes()
-    if damage == "of other weights":
-        other = settled()
-        with torch.no_grad():
-            other.wide.bias += 1
-        fast._export(other, "maps", IMAGES, entry)
-    else:
-        entry.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"")
-    assert entry.read_bytes() != whole
+    broken = bytearray(whole)
+    broken[-200] ^= 1
+    content = {
+        "cut": whole[: len(whole) // 2],
+        "empty": b"",
+        "one bit": bytes(broken),
+        "no network": fast._sealed(b"{}", b"of another program"),
+    }
+    entry.write_bytes(content[damage])
     net = settled()
     maps(net)
     assert by_runtime(net)
     assert entry.read_bytes() == whole
+
+
+def test_an_entry_that_was_checked_is_used_as_it_is(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    maps(settled())
+    monkeypatch.setattr(fast, "_export", lambda *_: pytest.fail("exported twice"))
+    net = settled()
+    maps(net)
+    assert by_runtime(net)
 
 
 def test_a_folder_that_cannot_be_written_leaves_it_to_torch(
@@ -178,10 +187,10 @@ def test_the_cache_keeps_what_was_used_last(cache: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(fast, "KEPT", 2)
     cache.mkdir()
     for age, name in enumerate(("newest", "newer", "old", "oldest")):
-        (cache / f"{name}.onnx").touch()
-        os.utime(cache / f"{name}.onnx", (10.0 - age, 10.0 - age))
+        (cache / f"{name}.network").touch()
+        os.utime(cache / f"{name}.network", (10.0 - age, 10.0 - age))
     maps(settled())
-    left = {path.stem for path in cache.glob("*.onnx")}
+    left = {path.stem for path in cache.glob("*.network")}
     assert len(left) == 2
     assert "newest" in left
 
