@@ -8,6 +8,7 @@ is found without the labels too.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aasce.datasets import FilmSet, data_root, grouped_folds, read_challenge
+from aasce.files import write_text
 from aasce.scoring import Score, read_angles_csv, score
 from aasce.scoring.metrics import film_smape
 
@@ -32,6 +34,8 @@ BASELINE, FITTED = "constant", "constant, fitted on the same films"
 
 def rounded(value: Any) -> Any:
     """Numbers to four decimals: the last bits differ from one machine to the next."""
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
     if isinstance(value, tuple | list):
         return [rounded(part) for part in value]
     return round(float(value), 4) if isinstance(value, float) else value
@@ -113,6 +117,14 @@ def score_submissions(submissions: Path, films: FilmSet) -> dict[str, Any]:
     found[BASELINE] = score_angles(outside, truth, folds)
     found[FITTED] = score_angles(same, truth, folds)
     return found
+
+
+def add_figures(path: Path, name: str, figures: Mapping[Any, Any]) -> None:
+    """Puts the figures of one system into a file of docs/data, in a line of its own beside those of others."""
+    known = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    body = sorted((known | {name: rounded(dict(figures))}).items())
+    lines = [f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in body]
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def digest(path: Path) -> str:

@@ -368,13 +368,16 @@ def table(name: str, sources: Sources) -> str:
     Raises:
         KeyError: there is no such table.
     """
-    if name in TABLES:
-        return TABLES[name](sources)
+    from tools.docs_agreement import clinical_table, intervals_table  # which is made of parts of this module
+
+    tables = TABLES | {"clinical": clinical_table, "intervals": intervals_table}
+    if name in tables:
+        return tables[name](sources)
     file, _, part = name.partition("/")
     if file == "card":
         return card(sources, part)
     if part not in sources.logs.get(file, {}):
         raise KeyError(
-            f"no table {name!r}; there are {', '.join(TABLES)}, card/SYSTEM and FILE/TABLE of docs/data"
+            f"no table {name!r}; there are {', '.join(tables)}, card/SYSTEM and FILE/TABLE of docs/data"
         )
     return log_table(sources.logs[file][part])

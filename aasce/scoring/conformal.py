@@ -207,7 +207,10 @@ def fit_intervals(films: OutOfFold, definition: Definition = "challenge") -> Int
             "intervals are fitted on at least one film with finite angles, confidence and spread"
         )
     scales = tuple(_scale(error[:, j], hard[:, j]) for j in range(3))
-    ratio = np.round(error / expected_error(scales, hard), DECIMALS)
+    ratio = error / expected_error(scales, hard)
+    ratio = (
+        np.ceil(ratio * 10**DECIMALS) / 10**DECIMALS
+    )  # rounded up, so that no film falls out of its own interval
     groups = []
     largest, inner = films.predicted.max(axis=1), 0.0
     for below in joined_edges(largest):
