@@ -15,6 +15,7 @@ import pytest
 from pydicom import dcmread
 
 from aasce import api
+from aasce.solvers.base import LearnedState
 from aasce.types import Radiograph, SpinePrediction
 from tests.commandline import Run
 from tests.dicom.films import double_curve, plain, png
@@ -27,6 +28,7 @@ class Known:
 
     name = "vertebra_field"
     config = SimpleNamespace(model_dump=lambda mode: {})
+    learned = LearnedState()
     engine, localizer = "", None
     training: ClassVar[dict[str, str]] = {}
 

@@ -16,6 +16,7 @@ import pytest
 
 from aasce import api
 from aasce.examples import LANDMARKS, example_films
+from aasce.solvers.base import LearnedState
 from aasce.types import Radiograph, SpinePrediction
 from aasce.writers.comparison import THRESHOLD
 from tests.commandline import Run, rows
@@ -46,6 +47,7 @@ class Known:
 
     name = "vertebra_field"
     config = SimpleNamespace(model_dump=lambda mode: {})
+    learned = LearnedState()
     engine, localizer = "", None
     training: ClassVar[dict[str, str]] = {}
 

@@ -100,7 +100,7 @@ def _unchanged(module: nn.Module) -> Settled | None:
     return None if known is None or known.refused or known.changes != _changes(module) else known
 
 
-def run(module: nn.Module, images: Tensor, method: str = "forward") -> Any:
+def run(module: nn.Module, images: Tensor, method: str = "__call__") -> Any:
     """Output of a network's method for a batch of images.
 
     Args:
@@ -112,7 +112,7 @@ def run(module: nn.Module, images: Tensor, method: str = "forward") -> Any:
     return getattr(module, method)(images) if engine is None else engine(images)
 
 
-def run_each(module: nn.Module, batches: Sequence[Tensor], method: str = "forward") -> list[Any]:
+def run_each(module: nn.Module, batches: Sequence[Tensor], method: str = "__call__") -> list[Any]:
     """Outputs of a network's method for several batches of one shape, as `run` would give them one by one.
 
     By ONNX Runtime they are computed side by side: threads that share one pass wait for each other at every layer.

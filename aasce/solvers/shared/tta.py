@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aasce.preprocess.intensity import Bytes
+from aasce.solvers.shared.fast import run
 from aasce.solvers.shared.samples import to_input
 from aasce.solvers.shared.trainer import native_bf16
 from aasce.types import Array
@@ -28,8 +29,9 @@ def network_pass(
         forward: a method of the network other than its `forward`.
     """
     device = next(net.parameters()).device
+    images = to_input(canvases).to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=fast and native_bf16(device.type)):
-        return (forward or net)(to_input(canvases).to(device))
+        return run(net, images) if forward is None and not fast else (forward or net)(images)
 
 
 def with_mirror(canvas: Array) -> Array:

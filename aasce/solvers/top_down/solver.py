@@ -98,6 +98,7 @@ class TopDownSolver(RegressingSolver):
     name: ClassVar[str] = "top_down"
     Config: ClassVar[type[TopDownConfig]] = TopDownConfig
     Learned: ClassVar[type[TopDownState]] = TopDownState
+    fast: ClassVar[bool] = True
     config: TopDownConfig
     learned: TopDownState
     module: RUNet

@@ -19,6 +19,7 @@ from aasce.commands.predict import PredictOptions, predict
 from aasce.examples import example_films
 from aasce.readers import list_films
 from aasce.solvers.shared import fast
+from aasce.solvers.shared.tta import network_pass
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -34,6 +35,9 @@ class Pair(nn.Module):
         with torch.random.fork_rng():
             torch.manual_seed(3)
             self.wide, self.low = nn.Conv2d(1, 3, 3, padding=1), nn.Conv2d(1, 2, 2, stride=2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.sigmoid(self.wide(images))
 
     def maps(self, images: Tensor) -> dict[str, Tensor]:
         return {"wide": self.wide(images).relu(), "low": self.low(images)}
@@ -90,6 +94,16 @@ def test_several_images_at_once_are_each_computed_as_alone(
             torch.testing.assert_close(each["low"], net.maps(image)["low"], atol=1e-5, rtol=1e-5)
     assert by_runtime(net)
     assert list(cache.glob("*.network"))
+
+
+def test_passes_over_canvases_go_the_same_way(cache: Path) -> None:
+    net = settled()
+    canvases = np.arange(128, dtype=np.uint8).reshape(2, 8, 8)
+    found = network_pass(net, canvases)
+    assert len(list(cache.glob("*.network"))) == 1
+    fast.unsettle(net)
+    torch.testing.assert_close(found, network_pass(net, canvases), atol=1e-6, rtol=1e-5)
+    assert found.shape == (2, 3, 8, 8)
 
 
 @pytest.mark.parametrize("off", ["switch", "never settled", "trained", "changed"])
