@@ -41,6 +41,7 @@ UNSAFE = (
     "vertebra_missing",
     "members_disagree",
     "curve_leaves_film",
+    "hardware",
     "lateral_view",
     "not_a_radiograph",
     "pixels_damaged",
