@@ -14,7 +14,12 @@ NAMES = {"an1": "an1 (the major angle)", "an2": "an2", "an3": "an3"}
 def clinical_table(sources: Sources) -> str:
     """Errors and agreement by both definitions side by side, and end vertebrae; one pair of tables a system."""
     systems = sources.logs.get("clinical", {})
-    return "\n\n".join(_of_system(name, figures) for name, figures in systems.items())
+    return _under("## By both definitions", [_of_system(name, figures) for name, figures in systems.items()])
+
+
+def _under(heading: str, parts: Sequence[str]) -> str:
+    """The parts below a heading; nothing without any."""
+    return "\n\n".join([heading, *parts]) if parts else ""
 
 
 def _of_system(name: str, figures: dict[str, Any]) -> str:
@@ -60,11 +65,12 @@ def _ends(part: dict[str, Any] | None, which: str) -> str:
 def intervals_table(sources: Sources) -> str:
     """What intervals cover out of fold, and the error of flagged films; a table for each system and definition."""
     systems = sources.logs.get("intervals", {})
-    return "\n\n".join(
+    parts = [
         _covered(name, definition, part)
         for name, figures in systems.items()
         for definition, part in figures.items()
-    )
+    ]
+    return _under("## Intervals", parts)
 
 
 def _covered(name: str, definition: str, part: dict[str, Any]) -> str:

@@ -85,7 +85,7 @@ def test_the_severity_is_that_of_the_largest_angle() -> None:
         ((3, 60, 70, 80), [25, 40, math.inf]),
         ((50, 60, 10, 80), [10, 40, math.inf]),  # to the neighbour with fewer films
         ((5, 40, 70, 3), [25, math.inf]),  # 3 to 70, and 5 to 40
-        ((5, 20, 70, 3), [math.inf]),  # 3 to 70, 5 to 20, and 25 to 73
+        ((5, 10, 70, 3), [math.inf]),  # 3 to 70, 5 to 10, and 15 to 73
         ((2, 2, 2, 2), [math.inf]),
     ],
 )
