@@ -268,7 +268,10 @@ def _load(structure: bytes, exported: bytes, threads: int) -> Engine:
     layout = pytree.treespec_loads(structure.decode())
 
     def engine(images: Tensor) -> Any:
-        outputs: list[Array] = session.run(None, {name: images.contiguous().numpy()})
+        try:
+            outputs: list[Array] = session.run(None, {name: images.contiguous().numpy()})
+        except Exception as error:  # its kinds are its own; torch's, as of exhausted memory, is this one
+            raise RuntimeError(str(error)) from error
         return pytree.tree_unflatten([torch.from_numpy(output) for output in outputs], layout)
 
     return engine

@@ -164,6 +164,15 @@ def test_a_broken_entry_is_made_again(cache: Path, damage: str) -> None:
     assert entry.read_bytes() == whole
 
 
+def test_a_pass_that_fails_raises_what_torch_raises(cache: Path) -> None:
+    net = settled()
+    maps(net)
+    (engine,) = fast._settled[net].engines.values()
+    with pytest.raises(RuntimeError, match="dimension"):
+        engine(IMAGES[..., :4])
+    assert by_runtime(net)
+
+
 def test_an_entry_that_was_checked_is_used_as_it_is(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     maps(settled())
     monkeypatch.setattr(fast, "_export", lambda *_: pytest.fail("exported twice"))
