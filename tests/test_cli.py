@@ -74,7 +74,7 @@ def test_ensemble_may_stand_without_a_value(
     measurer = prediction.choose_measurer("constant", None, "cpu")
     monkeypatch.setattr(prediction, "choose_measurer", lambda *given: asked.append(given) or measurer)
     assert run("predict", *words).code == 0
-    assert asked == [(None, chosen, "cpu")]
+    assert asked == [(None, chosen, "cpu", 0.9)]
 
 
 def test_solver_and_ensemble_exclude_each_other(run: Run, film: Path) -> None:
