@@ -38,7 +38,7 @@ from aasce.readers.films import read_film
 from aasce.solvers.base import Solver
 from aasce.solvers.vertebra_field.settings import VertebraFieldConfig
 from aasce.types import AasceError, Array
-from aasce.writers import write_csv
+from tools.film_tables import show
 
 Floats = NDArray[np.float64]
 Unit = Literal["height", "step"]
@@ -193,11 +193,7 @@ def main(
     scores = scores_of(solver, held.films[:films])
     table = summary(scores)
     typer.echo(f"{weights}: {seen(solver)}; {len(held.left_out)} films left out for their labels")
-    typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        write_csv(out / "films.csv", pd.DataFrame([asdict(score) for score in scores]), "%.6g")
-        write_csv(out / "summary.csv", table, "%.6g")
+    show(table, scores, out, 3)
 
 
 if __name__ == "__main__":

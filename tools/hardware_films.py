@@ -29,7 +29,7 @@ from aasce.scoring.metrics import film_smape
 from aasce.solvers.base import read_state
 from aasce.types import AasceError, Array, Radiograph
 from aasce.weights import UNSEEN_LOCALIZER, load_solver, released, resolve
-from aasce.writers import write_csv
+from tools.film_tables import show
 from tools.hardware_shapes import KINDS, painted
 
 WRONG = 10.0
@@ -146,11 +146,7 @@ def main(
     typer.echo(
         f"{weights}: {'has not seen' if unseen else 'has seen'} these {len(chosen)} films of fold {fold}"
     )
-    typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        write_csv(out / "films.csv", pd.DataFrame([asdict(one) for one in results]), "%.6g")
-        write_csv(out / "summary.csv", table, "%.6g")
+    show(table, results, out, 2)
 
 
 if __name__ == "__main__":
