@@ -140,7 +140,7 @@ def draw_greys(rng: np.random.Generator, age: float, settings: RandomizeSettings
 
 
 def _physical(rng: np.random.Generator, age: float, settings: RandomizeSettings) -> dict[str, float]:
-    """HU by kind; "arch" is what the arch's marrow has more than the body's."""
+    """HU by kind; "arch" is what the arch's marrow has more than the body's, "uneven" how far levels differ."""
     contrast = rng.random() < settings.contrast
     kinds = {kind: float(rng.uniform(*limits)) for kind, limits in _SOFT.items()}
     muscle = kinds["muscle"]
@@ -157,10 +157,13 @@ def _physical(rng: np.random.Generator, age: float, settings: RandomizeSettings)
     old = rng.random() < settings.osteoporotic
     if old:  # the marrow is as dark as the muscles, and discs with their endplates are brighter than bodies
         marrow = float(rng.uniform(-40, 140))
+        kinds["disc"] = float(rng.uniform(50, 220))  # they are worn, and lie between sclerotic endplates
     # A cortex of half a millimetre, drawn one voxel wide, has a share of dense bone's 1200 to 1800 HU.
     cortex = marrow + float(rng.uniform(60, 700 if old else 600))
     margin = marrow + float(rng.uniform(0.0, 0.5)) * (cortex - marrow)
     kinds |= {"marrow": marrow, "margin": margin, "cortex": cortex, "arch": float(rng.uniform(20, 350))}
+    # A worn or fractured vertebra is denser than its neighbours.
+    kinds["uneven"] = float(rng.uniform(0, 60)) if old else 0.08 * marrow
     kinds |= {
         "rib marrow": marrow * float(rng.uniform(0.4, 1.2)),
         "rib cortex": marrow + float(rng.uniform(150, 800)),
@@ -191,16 +194,18 @@ def _wide(rng: np.random.Generator, kinds: dict[str, float]) -> dict[str, float]
         kind: marrow + float(rng.uniform(-80, 150)) for kind in _BONE if kind.endswith(("marrow", "margin"))
     }
     wide |= {kind: marrow + float(rng.uniform(-50, 900)) for kind in _BONE if kind.endswith("cortex")}
-    return wide | {"metal": kinds["metal"], "table": kinds["table"], "arch": float(rng.uniform(-50, 400))}
+    kept = {name: kinds[name] for name in ("metal", "table", "uneven")}
+    return wide | kept | {"arch": float(rng.uniform(-50, 400))}
 
 
 def _of_structure(kind: str, part: str, kinds: dict[str, float], own: float) -> float:
     """HU of one structure; levels differ a little from each other."""
     value = kinds[kind]
     if kind in ("marrow", "margin", "cortex"):
-        value = value * (1 + 0.08 * own) + (kinds["arch"] if part == "arch" else 0.0)
+        spread = 0.08 * value if kind == "cortex" else kinds["uneven"]
+        value += spread * own + (kinds["arch"] if part == "arch" else 0.0)
     if kind == "disc":
-        value += 10 * own
+        value += max(10.0, 0.5 * kinds["uneven"]) * own
     return value
 
 
