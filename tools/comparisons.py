@@ -257,10 +257,16 @@ COMPARISONS: dict[str, Comparison] = {
         "Zhong et al., table 1 (hidden test)",
         (
             Side("local stage", ("refine=false",), "26.45", weights_of="curve refine"),
-            Side("curve refine", ("refine=true",), "24.80"),
+            Side("curve refine", ("refine=true", "curve.share=1.0"), "24.80"),
+            Side(
+                "curve refine by 0.3 of the angle",
+                ("refine=true", "curve.share=0.3"),
+                "",
+                weights_of="curve refine",
+            ),
             Side(
                 "every endplate on the curve's normal",
-                ("refine=true", "curve.unusual=0.0"),
+                ("refine=true", "curve.unusual=0.0", "curve.share=1.0"),
                 "as in the paper",
                 weights_of="curve refine",
             ),
