@@ -42,7 +42,7 @@ class LossWeights(Settings):
     image: Weight = 1.0
     edge: Weight = 0.03
     normal: Weight = 0.5
-    overlap: Weight = 0.02
+    overlap: Weight = 0.01
     variance: Weight = 0.01
 
 
