@@ -9,7 +9,8 @@ choice of the sequence. Departures, each a setting: the network works on cells o
 channels, and its heatmaps have 4 mm (`network.unshuffle`), read to fractions of a cell; group norm (`network.norm`);
 AdamW; squared errors weigh more at a vertebra (`heatmap.focus`), and a cross-entropy tells the levels apart
 (`heatmap.naming`); the first sacral vertebra has a heatmap, too (`labels`), which helps to count from below; a vertebra
-of which no maximum fits may be left out (`sequence.skipped`). The released weights work at 3 mm with a U-Net of five
+of which no maximum fits may be left out (`sequence.skipped`), and the sequence may begin and end anywhere
+(`sequence.ends`). The released weights work at 3 mm with a U-Net of five
 scales, at a fifth of the work a step: on a CPU more steps are worth more than sharpness.
 """
 

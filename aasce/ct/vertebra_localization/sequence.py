@@ -47,7 +47,7 @@ def first_and_last(candidates: Sequence[Candidate], reach: float) -> tuple[int, 
 
 
 def best_sequence(candidates: Sequence[Candidate], settings: SequenceSettings) -> list[Candidate]:
-    """The sequence from the first to the last visible vertebra with the largest sum of values.
+    """The sequence with the largest sum of values, from the first to the last visible vertebra (`settings.ends`).
 
     Each level occurs once at most. Where no maximum of a level fits, the level is left out at the price
     `settings.skipped`, and the limits of the distance hold for as many steps as were taken.
@@ -61,10 +61,15 @@ def best_sequence(candidates: Sequence[Candidate], settings: SequenceSettings) -
     """
     if not candidates:
         return []
-    first, last = first_and_last(candidates, settings.distance[0] / 2)
+    bound = settings.ends == "outermost"
+    levels = [c.level for c in candidates]
+    first, last = (
+        first_and_last(candidates, settings.distance[0] / 2) if bound else (min(levels), max(levels))
+    )
     chosen = sorted((c for c in candidates if first <= c.level <= last), key=lambda c: c.level)
     allowed = _allowed(chosen, settings)
-    best = np.array([c.value - settings.skipped * (c.level - first) for c in chosen])
+    missing = settings.skipped if bound else 0.0
+    best = np.array([c.value - missing * (c.level - first) for c in chosen])
     before = np.full(len(chosen), -1)
     for k, candidate in enumerate(chosen):
         for j in np.flatnonzero(allowed[:, k]).tolist():
@@ -72,7 +77,7 @@ def best_sequence(candidates: Sequence[Candidate], settings: SequenceSettings) -
             value = best[j] + candidate.value - settings.skipped * gap
             if value > best[k]:
                 best[k], before[k] = value, j
-    ends = best - settings.skipped * np.array([last - c.level for c in chosen])
+    ends = best - missing * np.array([last - c.level for c in chosen])
     k = int(np.argmax(ends))
     found = []
     while k >= 0:

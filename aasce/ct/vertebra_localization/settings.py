@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -59,12 +59,15 @@ class SequenceSettings(Settings):
         candidates: maxima that are kept of each heatmap, at most.
         distance: mm between consecutive vertebrae, least and largest.
         skipped: what a vertebra left out within the sequence costs, in heights of a heatmap.
+        ends: "outermost": the sequence reaches from the topmost to the lowest maximum, as in the paper; "best": it may
+            begin and end anywhere, so that a false maximum in the skull does not name it.
     """
 
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.2
     candidates: Count = 4
     distance: Range = (12.5, 50.0)
     skipped: Weight = 0.5
+    ends: Literal["outermost", "best"] = "outermost"
 
 
 class VertebraLocalizationConfig(SolverConfig):

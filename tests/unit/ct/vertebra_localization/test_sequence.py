@@ -78,3 +78,11 @@ def test_a_shifted_copy_of_lower_values_does_not_move_the_names() -> None:
     """Each place answers in the next heatmap, too, as neighbours look alike."""
     copies = [at(level + 1, -25.0 * level, value=0.5) for level in range(5)]
     assert chosen(*COLUMN, *copies) == WHOLE
+
+
+def test_a_false_maximum_above_the_column_names_it_unless_the_ends_are_free() -> None:
+    """In the skull, 75 mm above level 0, level 3 seems to lie: from there on nothing above it counts."""
+    candidates = [*COLUMN, at(3, 75.0, value=0.3)]
+    assert [c.level for c in best_sequence(candidates, SETTINGS)] == [3, 4]
+    free = best_sequence(candidates, SequenceSettings(skipped=0.5, ends="best"))
+    assert [(c.level, float(c.place[2])) for c in free] == WHOLE
