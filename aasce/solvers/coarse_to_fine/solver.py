@@ -15,7 +15,8 @@ Assessment, CSI 2019, LNCS 11963, pp. 101-106. Taken from the paper:
 
 Departures, each a setting where it can be one (the paper's choices are in configs/solvers/paper): the crop of a film of
 the whole body comes from the kit's localizer (`crop`); the refine turns an endplate by 0.3 of the angle
-(`curve.share`), as all of it makes the angles worse; A and B have one output, whose background is 1 less it; C, E and the Mask R-CNN have an encoder trained on rendered
+(`curve.share`), as all of it makes the angles worse;
+A and B have one output, whose background is 1 less it; C, E and the Mask R-CNN have an encoder trained on rendered
 films, so that all networks together have 3.8 million weights; regions have one spacing
 between vertebrae (`local.spacing`) and are read twice (`local.passes`); E is also taught where its heatmaps' centres of
 mass are and how they are tilted (`local.place`, `local.tilt`); films and regions are passed plain and mirrored; where
