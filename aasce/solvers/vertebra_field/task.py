@@ -33,7 +33,6 @@ from aasce.solvers.vertebra_field.network import NO_LEVEL
 from aasce.solvers.vertebra_field.settings import TrustSettings, VertebraFieldConfig
 from aasce.targets.field import LEVELS, encode_members, encode_taught
 from aasce.types import Array, Radiograph
-from aasce.xray.hardware import with_hardware
 
 Floats = NDArray[np.float64]
 FindLandmarks = Callable[[nn.Module, Radiograph], Floats | None]
@@ -100,6 +99,8 @@ class FieldSampler:
             settings.share == 0 or rng.random() >= settings.share
         ):  # without a share, nothing is drawn from `rng`
             return sample
+        from aasce.xray.hardware import with_hardware  # which training alone needs
+
         return replace(sample, pixels=with_hardware(sample.pixels, sample.landmarks, rng, settings.kinds))
 
     def _targets(self, sample: FieldSample, landmarks: Floats, size: tuple[int, int]) -> dict[str, Array]:
