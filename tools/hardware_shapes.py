@@ -1,7 +1,7 @@
 """Metal painted over films in grey values: shapes made by hand, to measure on.
 
-None of it shares code or statistics with `aasce.xray.hardware`, by which networks are trained: strokes, polygons and
-discs of a constant or textured grey, blended over the film, with no depth, no attenuation and no scatter.
+None of it shares code or statistics with `aasce.phantom.devices.on_film`, by which networks are trained: strokes,
+polygons and discs of a constant or textured grey, blended over the film, with no depth, no attenuation and no scatter.
 """
 
 from __future__ import annotations

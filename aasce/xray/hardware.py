@@ -1,4 +1,4 @@
-"""Metal drawn through the X-ray over a film at hand, so that training sees implants with the labels of the film.
+"""Metal drawn through the X-ray over a film at hand: how its attenuation along the rays looks there.
 
 A film's grey value is taken as a growing, saturating function of the attenuation along the ray. Metal adds its own
 attenuation (path length times coefficient); detector blur, scatter, the console's edge enhancement and the film's
@@ -7,18 +7,11 @@ noise follow, and what is too dense to tell apart becomes white. No pixel moves,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from aasce.types import Array
-from aasce.xray.chords import path_lengths
-from aasce.xray.constructs import Parts, column_of
-from aasce.xray.materials import linear_attenuation
-from aasce.xray.worn import KINDS, MAKERS, HardwareKind
 
 Bytes = NDArray[np.uint8]
 Map = NDArray[np.float32]
@@ -65,38 +58,6 @@ def draw_look(film: Bytes, rng: np.random.Generator) -> MetalLook:
         halo=float(max(rng.normal(0.12, 0.15), 0)),
         halo_px=float(rng.uniform(2.5, 10)),
     )
-
-
-def with_hardware(
-    film: Bytes, landmarks: Array, rng: np.random.Generator, kinds: Sequence[HardwareKind] = KINDS
-) -> Bytes:
-    """A film with metal of one kind, sometimes of two, on its spine.
-
-    Args:
-        film: (H, W) uint8, bone bright, upright.
-        landmarks: (V, 4, 2) px, 3 vertebrae or more from the top.
-        rng: source of every draw.
-        kinds: to choose from.
-
-    Returns:
-        (H, W) uint8; pixels away from metal are those of `film`.
-    """
-    size = (film.shape[0], film.shape[1])
-    column = column_of(landmarks, size, rng)
-    count = 2 if len(kinds) > 1 and rng.random() < 0.2 else 1
-    chosen = [kinds[int(k)] for k in rng.choice(len(kinds), count, replace=False)]
-    look = draw_look(film, rng)
-    metal = sum((_attenuation(MAKERS[kind](column, rng), size, column.px_mm, look) for kind in chosen), 0.0)
-    return attenuated(film, np.asarray(metal, np.float32), look, rng)
-
-
-def _attenuation(parts: Parts, size: tuple[int, int], px_mm: float, look: MetalLook) -> Map:
-    """(H, W) ln attenuation by solids of several materials."""
-    total = np.zeros(size, np.float32)
-    for material, solids in parts.items():
-        factor = float(linear_attenuation(material, [look.kev])[0])
-        total += np.float32(factor) * path_lengths(solids, size, px_mm)
-    return total
 
 
 def attenuated(film: Bytes, metal: Map, look: MetalLook, rng: np.random.Generator) -> Bytes:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from aasce.preprocess.metal import HARDWARE, has_hardware
 from aasce.preprocess.screen import film_flags
-from aasce.solvers.base import UNCLEAR_CONFIDENCE, UNCLEAR_FLAG
+from aasce.solvers.base import UNCLEAR_CONFIDENCE, UNCLEAR_FLAG, merged_flags
 from aasce.types import Radiograph, SpinePrediction
 
 
@@ -24,12 +24,12 @@ def screened(film: Radiograph, prediction: SpinePrediction) -> SpinePrediction:
     if flags:
         return replace(
             prediction,
-            flags=tuple(dict.fromkeys((*prediction.flags, *flags, UNCLEAR_FLAG))),
+            flags=merged_flags(prediction.flags, flags, (UNCLEAR_FLAG,)),
             confidence=min(prediction.confidence, UNCLEAR_CONFIDENCE),
         )
     if not _implanted(film, prediction):
         return prediction
-    return replace(prediction, flags=tuple(dict.fromkeys((*prediction.flags, HARDWARE))))
+    return replace(prediction, flags=merged_flags(prediction.flags, (HARDWARE,)))
 
 
 def _implanted(film: Radiograph, prediction: SpinePrediction) -> bool:

@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from aasce.config import Count, Degrees, Range, Settings, Share, Size, Weight
+from aasce.phantom.devices.on_film.worn import KINDS, HardwareKind
 from aasce.solvers.base import SolverConfig
 from aasce.solvers.shared.encoders import EncoderSettings
 from aasce.solvers.shared.trainer import TrainSettings
-from aasce.xray.worn import KINDS, HardwareKind
 
 
 class NetworkSettings(Settings):
@@ -45,7 +45,7 @@ class ViewSettings(Settings):
 
 
 class HardwareSettings(Settings):
-    """Metal drawn through the X-ray over training films; see `aasce.xray.hardware`. Labels stay those of the film.
+    """Metal drawn through the X-ray over training films; see `phantom.devices.on_film`. Labels stay those of the film.
 
     Attributes:
         share: of the samples that get metal.

@@ -95,11 +95,9 @@ class FieldSampler:
     def _implanted(self, sample: FieldSample, rng: np.random.Generator) -> FieldSample:
         """The sample, with metal on its spine where the settings ask for it."""
         settings = self.config.augment.hardware
-        if (
-            settings.share == 0 or rng.random() >= settings.share
-        ):  # without a share, nothing is drawn from `rng`
+        if settings.share == 0 or rng.random() >= settings.share:  # without a share, `rng` stays as it is
             return sample
-        from aasce.xray.hardware import with_hardware  # which training alone needs
+        from aasce.phantom.devices.on_film.hardware import with_hardware  # which training alone needs
 
         return replace(sample, pixels=with_hardware(sample.pixels, sample.landmarks, rng, settings.kinds))
 

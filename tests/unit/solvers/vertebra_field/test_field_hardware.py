@@ -34,7 +34,7 @@ def whitened(film: Bytes, landmarks: Array, rng: np.random.Generator, kinds: Seq
 
 @pytest.mark.parametrize("fine", [True, False])
 def test_a_share_of_1_reaches_every_sample_and_of_0_none(fine: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aasce.xray.hardware.with_hardware", whitened)
+    monkeypatch.setattr("aasce.phantom.devices.on_film.hardware.with_hardware", whitened)
     for seed in range(3):
         plain, metal, again = (
             sampler(share).draw(0, fine, np.random.default_rng(seed))["image"] for share in (0.0, 1.0, 1.0)
@@ -61,7 +61,7 @@ def test_without_a_share_samples_are_what_they_were() -> None:
 
 
 def test_about_the_share_of_the_samples_has_metal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aasce.xray.hardware.with_hardware", whitened)
+    monkeypatch.setattr("aasce.phantom.devices.on_film.hardware.with_hardware", whitened)
     at_hand, rng = sampler(0.25), np.random.default_rng(0)
     sample = at_hand.samples[0]
     changed = sum(at_hand._implanted(sample, rng) is not sample for _ in range(60))

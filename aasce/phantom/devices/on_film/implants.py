@@ -2,7 +2,7 @@
 
 Position, width and tilt of every vertebra come from its corners, its rotation about the spine's own axis from how far
 it lies beside the line through the column's ends, depths from those of an average adult. Sizes are those of
-`aasce.phantom.devices.implants`, which names their sources. Objects on the skin are in `aasce.xray.worn`.
+`aasce.phantom.devices.implants`, which names their sources. Objects on the skin are in `worn`, beside this.
 """
 
 from __future__ import annotations

@@ -12,8 +12,17 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from aasce.phantom.devices.on_film.implants import (
+    Column,
+    Parts,
+    anterior,
+    cages,
+    clips,
+    curve,
+    posterior,
+    single_rods,
+)
 from aasce.xray.chords import Box, Pin, Solid, rod
-from aasce.xray.constructs import Column, Parts, anterior, cages, clips, curve, posterior, single_rods
 
 Floats = NDArray[np.float64]
 HardwareKind: TypeAlias = Literal[
