@@ -3,6 +3,7 @@
     python -m tools.scan_scores phantoms --count 40
     python -m tools.scan_scores phantoms --count 40 --cut
     python -m tools.scan_scores patient ct.nii.gz labels.nii.gz
+    python -m tools.scan_scores given segment ct.nii.gz labels.nii.gz
     python -m tools.scan_scores angles --count 20
 
 The first line draws persons and how they are scanned (spacing, slice thickness, kernel, noise, contrast, orientation)
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +48,14 @@ SEED = 50_000
 SACRUM = 26
 Weights = Annotated[list[str] | None, typer.Option(help="Run folders instead of the released weights.")]
 Count = Annotated[int, typer.Option(help="Phantom scans.")]
+
+
+class Goal(StrEnum):
+    """What `aasce ct` makes masks with."""
+
+    segment = "segment"
+    fit = "fit"
+
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -124,7 +134,8 @@ def phantoms(count: Count = 40, cut: bool = False, weights: Weights = None) -> N
         scores += own
         right = sum(score.identified for score in own)
         print(
-            f"{number}: {right} of {sum(s.labelled for s in own)} identified {found.failure or ''}",
+            f"{number}: {right} of {sum(s.labelled for s in own)} identified, "
+            f"flags {', '.join(found.flags) or 'none'} {found.failure or ''}",
             flush=True,
         )
     print("\n".join(lines_of(by_region(scores, region_of))))
@@ -156,12 +167,15 @@ def patient(scan: Path, labels: Path, centroids: Path | None = None, weights: We
 
 
 @app.command()
-def template(scan: Path, labels: Path, centroids: Path | None = None) -> None:
-    """Scores the template from true centroids."""
+def given(
+    goal: Goal, scan: Path, labels: Path, centroids: Path | None = None, weights: Weights = None
+) -> None:
+    """Scores masks that start from true centroids: of the segmentation ("segment") or of the template ("fit")."""
     image, truth = read_scan(scan, "ct"), read_scan(labels, "label")
     places = _places(scan, image, truth, centroids)
+    methods = load_methods(goal.value, tuple(weights or ()), "cpu", given=True)
     start = time.perf_counter()
-    found = read(image, scan.name, load_methods("fit", (), "cpu", given=True), from_places(scan.name, places))
+    found = read(image, scan.name, methods, from_places(scan.name, places))
     seconds = time.perf_counter() - start
     print("\n".join(lines_of(by_region(compared(found, places, truth), level_name))))
     print(f"{seconds:.1f} s")
