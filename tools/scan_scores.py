@@ -163,7 +163,19 @@ def patient(scan: Path, labels: Path, centroids: Path | None = None, weights: We
     own = dict(zip(found.labels.tolist(), found.centroids, strict=True))
     apart = {k: float(np.linalg.norm(own[k] - middles[k])) for k in middles if k in own}
     print("to the middle of the mask, mm:", {level_name(k): round(mm, 1) for k, mm in apart.items()})
+    print("to the nearest place found, whatever its name:", ", ".join(_nearest(own, places)))
     print(f"{seconds:.1f} s; flags {', '.join(found.flags) or 'none'}; {found.failure or 'no failure'}")
+
+
+def _nearest(found: dict[int, Array], places: dict[int, Array]) -> list[str]:
+    """For each true vertebra the nearest place that was found: mm, and the name that it has there."""
+    lines = []
+    for level, place in places.items():
+        apart = {name: float(np.linalg.norm(own - place)) for name, own in found.items()}
+        if apart:
+            name = min(apart, key=lambda one: apart[one])
+            lines.append(f"{level_name(level)} {apart[name]:.1f} mm ({level_name(name)})")
+    return lines
 
 
 @app.command()
