@@ -282,6 +282,7 @@ COMPARISONS: dict[str, Comparison] = {
             Side("ImageNet encoder", (_imagenet(0),)),
             Side("larger ImageNet encoder", (_imagenet(2),)),
             Side("generated films", (GENERATED,)),
+            Side("rendered start, generated films", (GENERATED,), start="vertebra_field_rendered"),
             Side("all together", (_imagenet(0), GENERATED)),
         ),
         FIELD_BUDGET,

@@ -27,7 +27,7 @@ from aasce.api import load_single
 from aasce.commands.ct import load_methods
 from aasce.commands.ct_film import DISTANCE_MM, GAP_MM, Film, film_of
 from aasce.ct.angles import measure_spine
-from aasce.ct.base import ScanMethod, VertebraSet
+from aasce.ct.base import ScanMethod, VertebraSet, vertebra_set
 from aasce.ct.pipeline import from_places, read
 from aasce.ct.shared.samples import LabelledScan
 from aasce.evaluation.leaderboard import markdown_lines
@@ -37,6 +37,7 @@ from aasce.phantom.truth import film_truth
 from aasce.readers.centroids import read_centroids
 from aasce.readers.scans import read_scan
 from aasce.readers.vertebrae import level_name, region_of
+from aasce.scoring.localization import RADIUS_MM
 from aasce.scoring.segmentation import LabelScore, RegionScore, by_region, mask_middles, score_labels
 from aasce.types import Array
 from aasce.volume import Volume
@@ -164,7 +165,33 @@ def patient(scan: Path, labels: Path, centroids: Path | None = None, weights: We
     apart = {k: float(np.linalg.norm(own[k] - middles[k])) for k in middles if k in own}
     print("to the middle of the mask, mm:", {level_name(k): round(mm, 1) for k, mm in apart.items()})
     print("to the nearest place found, whatever its name:", ", ".join(_nearest(own, places)))
+    print("as if each vertebra found bore the name of the true one that it lies at:")
+    print("\n".join(lines_of(by_region(compared(renamed(found, places), places, truth), level_name))))
     print(f"{seconds:.1f} s; flags {', '.join(found.flags) or 'none'}; {found.failure or 'no failure'}")
+
+
+def renamed(found: VertebraSet, places: dict[int, Array]) -> VertebraSet:
+    """What was found under the names of the true vertebrae that it lies at, so that a whole column that is named one
+    level off can be scored; of two at the same one the closer, none farther than `RADIUS_MM`."""
+    own = dict(zip(found.labels.tolist(), found.centroids, strict=True))
+    names: dict[int, int] = {}
+    for level, place in places.items():
+        apart = {label: float(np.linalg.norm(there - place)) for label, there in own.items()}
+        label = min(apart, key=lambda one: apart[one], default=None)
+        nearest = (
+            min(places, key=lambda one: float(np.linalg.norm(places[one] - own[label]))) if label else None
+        )
+        if label is not None and nearest == level and apart[label] <= RADIUS_MM:
+            names[label] = level
+    kept = [label for label in own if label in names]
+    moved = vertebra_set(found.scan_id, {names[label]: own[label] for label in kept})
+    if found.masks is None:
+        return moved
+    table = np.zeros(256, np.uint8)
+    for label in kept:
+        table[label] = names[label]
+    masks = Volume(table[found.masks.data], found.masks.affine, "label")
+    return moved.with_(masks=masks)
 
 
 def _nearest(found: dict[int, Array], places: dict[int, Array]) -> list[str]:

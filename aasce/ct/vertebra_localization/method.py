@@ -10,8 +10,9 @@ channels, and its heatmaps have 4 mm (`network.unshuffle`), read to fractions of
 AdamW; squared errors weigh more at a vertebra (`heatmap.focus`), and a cross-entropy tells the levels apart
 (`heatmap.naming`); the first sacral vertebra has a heatmap, too (`labels`), which helps to count from below; a vertebra
 of which no maximum fits may be left out (`sequence.skipped`), and the sequence may begin and end anywhere
-(`sequence.ends`). The released weights work at 3 mm with a U-Net of five
-scales, at a fifth of the work a step: on a CPU more steps are worth more than sharpness.
+(`sequence.ends`); in place of the sequence all heatmaps together, the endplates and a person's proportions may choose
+one chain (`chain`). The released weights work at 3 mm with a U-Net of five scales, at a fifth of the work a step: on a
+CPU more steps are worth more than sharpness.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from aasce.ct.base import Need, ScanSet, VertebraSet, vertebra_set
 from aasce.ct.shared.grids import Floats, holds_bone, sample_scan, scan_bounds, world_grid
 from aasce.ct.shared.network_method import NetworkMethod
 from aasce.ct.shared.tiles import tiled_length
+from aasce.ct.vertebra_localization.chain import chain_of
 from aasce.ct.vertebra_localization.inference import heatmaps_of, vertebrae_of
 from aasce.ct.vertebra_localization.network import SpatialConfigurationNet
 from aasce.ct.vertebra_localization.sequence import Candidate
@@ -67,7 +69,12 @@ class VertebraLocalization(NetworkMethod):
         hu = sample_scan(scan, grid)
         if not holds_bone(hu):
             return self.without_answer(start, NO_VERTEBRA)
-        found = vertebrae_of(heatmaps_of(self.module, hu, config), grid.affine, config)
+        heatmaps = heatmaps_of(self.module, hu, config)
+        if config.chain is None:
+            found = vertebrae_of(heatmaps, grid.affine, config)
+        else:
+            step = config.network.unshuffle
+            found = chain_of(heatmaps, grid.affine, step, scan, config.labels, config.chain)
         if not found:
             return self.without_answer(start, NO_VERTEBRA)
         return self.named(found, start)

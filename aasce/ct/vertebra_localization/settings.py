@@ -70,6 +70,31 @@ class SequenceSettings(Settings):
     ends: Literal["outermost", "best"] = "outermost"
 
 
+class ChainSettings(Settings):
+    """From all heatmaps at once to the vertebrae, laid on one line; see `chain`.
+
+    Attributes:
+        price: of each vertebra, in heights of a heatmap: where the heatmaps are lower, the chain ends.
+        endplates: weight of the endplates between two middles.
+        tightness: weight of the squared share by which a step is off its level's.
+        reach: largest such share.
+        sizes: of the persons that are tried, least and largest; 1 is the middle size of a grown person.
+        usual: weight of the squared difference of the size from 1.
+        least: lowest value of a vertebra that is answered.
+        sharp: value from which a heatmap's own maximum near a vertebra is its place: closer than the line, if the
+            heatmap is sure.
+    """
+
+    price: Weight = 0.25
+    endplates: Weight = 2.0
+    tightness: Weight = 8.0
+    reach: Annotated[float, Field(gt=0, lt=1)] = 0.375
+    sizes: Range = (0.8, 1.2)
+    usual: Weight = 13.0
+    least: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    sharp: Annotated[float, Field(gt=0, le=1)] = 0.7
+
+
 class VertebraLocalizationConfig(SolverConfig):
     """All settings of `vertebra_localization`.
 
@@ -82,7 +107,8 @@ class VertebraLocalizationConfig(SolverConfig):
         network: the U-Net of the local appearance.
         configuration: the spatial configuration.
         heatmap: targets.
-        sequence: choice of the vertebrae.
+        sequence: choice of the vertebrae among the heatmaps' maxima, the paper's.
+        chain: the choice along one line instead; null keeps to `sequence`, which training is validated by, too.
         steps: batches of an epoch.
         batch: samples of a batch.
         uses: samples made of each drawn volume.
@@ -99,6 +125,7 @@ class VertebraLocalizationConfig(SolverConfig):
     configuration: ConfigurationSettings = ConfigurationSettings()
     heatmap: HeatmapSettings = HeatmapSettings()
     sequence: SequenceSettings = SequenceSettings()
+    chain: ChainSettings | None = None
     steps: Count = 100
     batch: Count = 1
     uses: Count = 2
