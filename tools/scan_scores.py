@@ -3,6 +3,7 @@
     python -m tools.scan_scores phantoms --count 40
     python -m tools.scan_scores phantoms --count 40 --cut
     python -m tools.scan_scores patient ct.nii.gz labels.nii.gz
+    python -m tools.scan_scores patient ct.nii.gz labels.nii.gz --goal fit
     python -m tools.scan_scores given segment ct.nii.gz labels.nii.gz
     python -m tools.scan_scores angles --count 20
 
@@ -118,8 +119,8 @@ def lines_of(rows: Iterable[RegionScore]) -> list[str]:
     return markdown_lines(table)
 
 
-def _methods(weights: Sequence[str] | None) -> list[ScanMethod]:
-    return load_methods("segment", tuple(weights or ()), "cpu", given=False)
+def _methods(weights: Sequence[str] | None, goal: Goal = Goal.segment) -> list[ScanMethod]:
+    return load_methods(goal.value, tuple(weights or ()), "cpu", given=False)
 
 
 @app.command()
@@ -151,12 +152,18 @@ def _places(scan: Path, image: Volume, truth: Volume, centroids: Path | None) ->
 
 
 @app.command()
-def patient(scan: Path, labels: Path, centroids: Path | None = None, weights: Weights = None) -> None:
+def patient(
+    scan: Path,
+    labels: Path,
+    centroids: Path | None = None,
+    goal: Annotated[Goal, typer.Option(help="What makes the masks.")] = Goal.segment,
+    weights: Weights = None,
+) -> None:
     """Scores a patient's scan, vertebra by vertebra; truth from the label map, or centroids beside it."""
     image, truth = read_scan(scan, "ct"), read_scan(labels, "label")
     places = _places(scan, image, truth, centroids)
     start = time.perf_counter()
-    found = read(image, scan.name, _methods(weights))
+    found = read(image, scan.name, _methods(weights, goal))
     seconds = time.perf_counter() - start
     scores = compared(found, places, truth)
     middles = mask_middles(truth.data, truth.affine)
