@@ -174,7 +174,7 @@ def _clinical(points: Floats) -> CobbAngles:
     first = int(np.argmax(above))
     final = lower + int(np.argmax(below))
     middle = np.array([(upper, lower), (first, upper), (lower, final)])
-    degrees = np.array([size[upper, lower], max(above.max(), 0.0), max(below.max(), 0.0)])
+    degrees = np.array([size[upper, lower], max(above.max(), 0.0), max(below.max(), 0.0)]) + 0.0  # no -0.0
     pairs = tuple((int(i), int(j)) for i, j in middle)
     names = ("MT", "PT", "TL/L")
     apices = tuple(apex(points, i, j) for i, j in pairs)
