@@ -46,6 +46,19 @@ def world_grid(centre: Sequence[float] | Array, spacing: float, shape: Sequence[
     return Grid((x, y, z), affine)
 
 
+def turned_grid(grid: Grid, degrees: float) -> Grid:
+    """The grid turned about its middle in the plane of x and z: its z axis leans by so much towards +x."""
+    if degrees == 0:
+        return grid
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn = np.array([[cos, 0.0, sin], [0.0, 1.0, 0.0], [-sin, 0.0, cos]])
+    index = (np.array(grid.shape) - 1) / 2
+    affine = grid.affine.copy()
+    affine[:3, :3] = turn @ affine[:3, :3]
+    affine[:3, 3] = to_world(grid.affine, index) - affine[:3, :3] @ index
+    return Grid(grid.shape, affine)
+
+
 def to_world(affine: Array, index: Array) -> Floats:
     """Indices (..., 3) of a grid to world mm."""
     return np.asarray(np.asarray(index, np.float64) @ affine[:3, :3].T + affine[:3, 3])

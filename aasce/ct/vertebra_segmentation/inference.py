@@ -32,6 +32,20 @@ def centroid_heatmap(point: Floats, shape: tuple[int, ...], sigma: float) -> Sha
     return np.asarray(x[:, None, None] * y[:, None] * z, np.float32)
 
 
+def coronal_lean(centroids: Floats) -> Floats:
+    """(V,) degrees by which the line through the centroids leans in the coronal plane at each of them.
+
+    Args:
+        centroids: (V, 3) world mm, along the spine. The lean is positive where the line goes towards +x on its way
+            up; 0 for a single vertebra.
+    """
+    if len(centroids) < 2:
+        return np.zeros(len(centroids))
+    along = np.gradient(centroids, axis=0)
+    up = np.where(along[:, 2:] < 0, -along, along)
+    return np.degrees(np.arctan2(up[:, 0], up[:, 2]))
+
+
 def probability(net: VertebraNet, hu: Shares, config: VertebraSegmentationConfig) -> Shares:
     """(X, Y, Z) probability that a voxel is of the vertebra in the middle.
 

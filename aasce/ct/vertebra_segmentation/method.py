@@ -6,8 +6,9 @@ of the centroid as input, a sigmoid and cross-entropy, probabilities brought bac
 Departures: the heatmap is a Gaussian about the centroid and not cut from step 2's heatmaps, so that any centroids do;
 soft Dice beside the cross-entropy (`mask.dice`); the U-Net works on cells of 2x2x2 voxels, whose values become channels
 (`network.unshuffle`), with group norm (`network.norm`); of each vertebra the largest connected part is kept
-(`mask.largest_part`). Where two vertebrae claim a voxel, the higher probability wins. The released weights work at
-1.5 mm (96x96x64 voxels); their probabilities are brought to the scan's grid linearly.
+(`mask.largest_part`); grids may lean with the spine (`mask.turned`). Where two vertebrae claim a voxel, the higher
+probability wins. The released weights work at 1.5 mm (96x96x64 voxels); their probabilities are brought to the scan's
+grid linearly.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from typing import ClassVar
 import numpy as np
 
 from aasce.ct.base import Grid, Need, ScanSet, VertebraSet
-from aasce.ct.shared.grids import Shares, holds_bone, sample_scan, world_grid
+from aasce.ct.shared.grids import Shares, holds_bone, sample_scan, turned_grid, world_grid
 from aasce.ct.shared.network_method import NetworkMethod
-from aasce.ct.vertebra_segmentation.inference import merged_masks, probability
+from aasce.ct.vertebra_segmentation.inference import coronal_lean, merged_masks, probability
 from aasce.ct.vertebra_segmentation.network import VertebraNet
 from aasce.ct.vertebra_segmentation.settings import VertebraSegmentationConfig
 from aasce.ct.vertebra_segmentation.task import SegmentationTask
@@ -57,9 +58,10 @@ class VertebraSegmentation(NetworkMethod):
                 f"{self.name}: needs the vertebrae's centroids; run vertebra_localization first or give them"
             )
         config = self.config
+        lean = coronal_lean(start.centroids) if config.mask.turned else np.zeros(len(start.labels))
         crops = [
-            (label, world_grid(centroid, config.spacing, config.size))
-            for label, centroid in zip(start.labels.tolist(), start.centroids, strict=True)
+            (label, turned_grid(world_grid(centroid, config.spacing, config.size), degrees))
+            for label, centroid, degrees in zip(start.labels.tolist(), start.centroids, lean, strict=True)
         ]
 
         def read(grid: Grid) -> Shares:

@@ -24,6 +24,8 @@ class MaskSettings(Settings):
         dice: weight of the soft Dice loss beside the cross-entropy; 0 leaves it out, as the paper does.
         threshold: probability from which a voxel is of the vertebra.
         largest_part: whether only the largest connected part of a vertebra is kept.
+        turned: whether a vertebra is read on a grid that is turned about the sagittal axis with the line through the
+            centroids. A network draws masks that lean less than the vertebrae do; on such a grid they hardly lean.
     """
 
     sigma: Positive = 8.0
@@ -31,6 +33,7 @@ class MaskSettings(Settings):
     dice: Weight = 1.0
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     largest_part: bool = True
+    turned: bool = False
 
 
 class VertebraSegmentationConfig(SolverConfig):

@@ -13,6 +13,7 @@ from aasce.ct.shared.grids import (
     scan_bounds,
     to_index,
     to_world,
+    turned_grid,
     world_grid,
 )
 from aasce.volume import Volume
@@ -107,3 +108,27 @@ def test_a_grid_off_the_scan_has_nothing_to_say() -> None:
     scan = Volume(np.zeros((10, 10, 10), np.float32), np.eye(4), "ct")
     grid = world_grid((100.0, 0.0, 0.0), 1.0, (4, 4, 4))
     assert onto_scan(np.ones(grid.shape, np.float32), grid, scan) is None
+
+
+def test_a_turned_grid_keeps_its_middle_and_leans_towards_the_right() -> None:
+    grid = world_grid((3.0, -4.0, 50.0), 1.5, (9, 7, 5))
+    leaning = turned_grid(grid, 30.0)
+    middle = (np.array(grid.shape) - 1) / 2
+    np.testing.assert_allclose(to_world(leaning.affine, middle), [3.0, -4.0, 50.0])
+    np.testing.assert_allclose(leaning.affine[:3, 2], 1.5 * np.array([0.5, 0.0, np.sqrt(0.75)]))
+    np.testing.assert_allclose(
+        leaning.affine[:3, :3].T @ leaning.affine[:3, :3], 2.25 * np.eye(3), atol=1e-12
+    )
+    assert turned_grid(grid, 0.0) is grid
+
+
+def test_values_of_a_turned_grid_come_back_to_where_they_were_read() -> None:
+    scan = linear_scan(np.eye(3), (1.0, 1.0, 1.0))
+    grid = turned_grid(world_grid(scan_bounds(scan).mean(axis=0), 1.0, (15, 15, 11)), 25.0)
+    found = onto_scan(sample_scan(scan, grid), grid, scan)
+    assert found is not None
+    box, values = found
+    inside = values != 0
+    assert inside.sum() > 500
+    near = np.abs(values - scan.data[box])[inside]
+    assert np.percentile(near, 50) < 1e-3

@@ -9,7 +9,12 @@ import torch
 from aasce.ct.base import Grid
 from aasce.ct.shared.grids import AIR, Shares, to_world, world_grid
 from aasce.ct.shared.scan_task import drawn
-from aasce.ct.vertebra_segmentation.inference import centroid_heatmap, largest_part, merged_masks
+from aasce.ct.vertebra_segmentation.inference import (
+    centroid_heatmap,
+    coronal_lean,
+    largest_part,
+    merged_masks,
+)
 from aasce.ct.vertebra_segmentation.network import VertebraNet
 from aasce.ct.vertebra_segmentation.settings import VertebraSegmentationConfig
 from aasce.ct.vertebra_segmentation.task import SegmentationLoss, SegmentationTask, moved, overlap
@@ -172,3 +177,11 @@ def test_outside_of_the_training_scan_is_air() -> None:
     assert abs(hu.mean() - AIR) < 10
     assert not labels.any()
     assert to_world(grid.affine, np.zeros(3))[2] > column.bounds[1, 2]
+
+
+def test_the_line_through_the_centroids_leans_as_it_runs() -> None:
+    down = np.array([[0.0, 0.0, 60.0], [0.0, 5.0, 40.0], [20.0, 5.0, 20.0], [40.0, 0.0, 0.0]])
+    lean = coronal_lean(down)
+    np.testing.assert_allclose(lean, [0.0, -np.degrees(np.arctan(0.5)), -45.0, -45.0])
+    np.testing.assert_allclose(coronal_lean(down[::-1]), lean[::-1])
+    np.testing.assert_array_equal(coronal_lean(down[:1]), [0.0])
