@@ -82,11 +82,11 @@ def compared(found: VertebraSet, places: dict[int, Array], labels: Volume) -> li
     return score_labels((own, truth), (masks[0], masks[1]), labels.affine)
 
 
-def phantom(number: int, cut: bool) -> PhantomScan:
+def phantom(number: int, cut: bool, seed: int = SEED) -> PhantomScan:
     """The scan of one unseen person."""
-    rng = np.random.default_rng((SEED, number, int(cut)))
-    person = draw_person(SEED + number, POPULATIONS[number % len(POPULATIONS)])
-    return take_scan(person, draw_scan_settings(rng, cut), SEED + number)
+    rng = np.random.default_rng((seed, number, int(cut)))
+    person = draw_person(seed + number, POPULATIONS[number % len(POPULATIONS)])
+    return take_scan(person, draw_scan_settings(rng, cut), seed + number)
 
 
 def true_places(scan: PhantomScan) -> dict[int, Array]:
@@ -124,11 +124,11 @@ def _methods(weights: Sequence[str] | None, goal: Goal = Goal.segment) -> list[S
 
 
 @app.command()
-def phantoms(count: Count = 40, cut: bool = False, weights: Weights = None) -> None:
+def phantoms(count: Count = 40, cut: bool = False, seed: int = SEED, weights: Weights = None) -> None:
     """Scores phantom scans."""
     methods, scores, seconds = _methods(weights), [], []
     for number in range(count):
-        scan = phantom(number, cut)
+        scan = phantom(number, cut, seed)
         start = time.perf_counter()
         found = read(scan.ct, f"phantom {number}", methods)
         seconds.append(time.perf_counter() - start)
@@ -180,23 +180,19 @@ def patient(
 def renamed(found: VertebraSet, places: dict[int, Array]) -> VertebraSet:
     """What was found under the names of the true vertebrae that it lies at, so that a whole column that is named one
     level off can be scored; of two at the same one the closer, none farther than `RADIUS_MM`."""
-    own = dict(zip(found.labels.tolist(), found.centroids, strict=True))
-    names: dict[int, int] = {}
-    for level, place in places.items():
-        apart = {label: float(np.linalg.norm(there - place)) for label, there in own.items()}
-        label = min(apart, key=lambda one: apart[one], default=None)
-        nearest = (
-            min(places, key=lambda one: float(np.linalg.norm(places[one] - own[label]))) if label else None
-        )
-        if label is not None and nearest == level and apart[label] <= RADIUS_MM:
-            names[label] = level
-    kept = [label for label in own if label in names]
-    moved = vertebra_set(found.scan_id, {names[label]: own[label] for label in kept})
+    levels, true = list(places), np.array(list(places.values())).reshape(-1, 3)
+    apart = np.linalg.norm(found.centroids[:, None] - true, axis=-1)
+    names, kept = {}, {}
+    for row, label in enumerate(found.labels.tolist()):
+        nearest = int(apart[row].argmin())
+        if apart[row, nearest] <= RADIUS_MM and apart[:, nearest].argmin() == row:
+            names[label], kept[levels[nearest]] = levels[nearest], found.centroids[row]
+    moved = vertebra_set(found.scan_id, kept)
     if found.masks is None:
         return moved
     table = np.zeros(256, np.uint8)
-    for label in kept:
-        table[label] = names[label]
+    for label, level in names.items():
+        table[label] = level
     masks = Volume(table[found.masks.data], found.masks.affine, "label")
     return moved.with_(masks=masks)
 

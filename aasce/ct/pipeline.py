@@ -44,8 +44,8 @@ MOST_LABELS = 64
 UNSURE = 0.55
 """Mean confidence of the centroids below which names are unsure, and the scan is read upside down, too.
 
-With the released weights it is 0.58 to 0.82 of 20 phantom scans, 0.43 and 0.48 of two patients' scans (one of them
-named one level off).
+With the released weights it is 0.57 to 0.81 of 20 phantom scans, 0.39 and 0.49 of two patients' scans (the latter named
+one level off).
 """
 
 

@@ -44,8 +44,10 @@ STEPS_MM = (8, 50)
 """Distances between neighbours that are tried."""
 MOST_MAXIMA = 4
 """Of a heatmap."""
-FURTHER = {28: "T12", 25: "L5", 26: "L5"}
-"""By label the vertebra whose step to the next one holds for T13, L6 and the sacrum's first."""
+SIZE_STEP = 0.05
+"""Between the sizes of persons that are tried."""
+FURTHER = {28: "T12", 25: "L5"}
+"""Vertebrae that few persons have, T13 and L6, and whose step to the next one is taken for theirs."""
 FAR = -1e9
 
 
@@ -153,9 +155,9 @@ def endplates_along(scan: Volume, line: Floats, seen: NDArray[np.bool_]) -> Floa
 def pitches(labels: Sequence[int]) -> Floats:
     """(L - 1,) mm from the middle of each vertebra to the next one's, of a grown person of middle size.
 
-    Vertebrae that few persons have (T13, L6) take room only where they are among the labels.
+    Vertebrae that few persons have take room only where they are among the labels.
     """
-    order = [label for label in HEAD_TO_FOOT if label not in (25, 28) or label in labels]
+    order = [label for label in HEAD_TO_FOOT if label not in FURTHER or label in labels]
     places = np.r_[0.0, np.cumsum([spacing(FURTHER.get(label) or level_name(label)) for label in order[:-1]])]
     return np.diff(places[[order.index(label) for label in labels]])
 
@@ -187,7 +189,7 @@ def best_chain(
             wave = -np.cos(2 * np.pi * np.arange(step + 1) / step) / (step + 1)
             between[: count - step, j] = settings.endplates * np.correlate(endplates, wave, "valid")
     best: tuple[float, list[tuple[int, int]]] = (0.0, [])
-    for size in np.arange(settings.sizes[0], settings.sizes[1] + 1e-9, 0.05).tolist():
+    for size in np.arange(settings.sizes[0], settings.sizes[1] + 1e-9, SIZE_STEP).tolist():
         total, before = values - settings.price, np.full((levels, count), -1)
         for level in range(1, levels):
             wanted = size * float(steps[level - 1])

@@ -24,8 +24,8 @@ class MaskSettings(Settings):
         dice: weight of the soft Dice loss beside the cross-entropy; 0 leaves it out, as the paper does.
         threshold: probability from which a voxel is of the vertebra.
         largest_part: whether only the largest connected part of a vertebra is kept.
-        turned: whether a vertebra is read on a grid that is turned about the sagittal axis with the line through the
-            centroids. A network draws masks that lean less than the vertebrae do; on such a grid they hardly lean.
+        turned: whether a vertebra is read on a grid that leans in the coronal plane as the line through the
+            centroids does. A network draws masks that lean less than the vertebrae do; on such a grid they hardly lean.
     """
 
     sigma: Positive = 8.0

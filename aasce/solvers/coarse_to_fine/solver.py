@@ -15,13 +15,13 @@ Assessment, CSI 2019, LNCS 11963, pp. 101-106. Taken from the paper:
 
 Departures, each a setting where it can be one (the paper's choices are in configs/solvers/paper): the crop of a film of
 the whole body comes from the kit's localizer (`crop`); the refine turns an endplate by 0.3 of the angle
-(`curve.share`), as all of it makes the angles worse;
-A and B have one output, whose background is 1 less it; C, E and the Mask R-CNN have an encoder trained on rendered
-films, so that all networks together have 3.8 million weights; regions have one spacing
-between vertebrae (`local.spacing`) and are read twice (`local.passes`); E is also taught where its heatmaps' centres of
-mass are and how they are tilted (`local.place`, `local.tilt`); films and regions are passed plain and mirrored; where
-no px is above 0.5, px above half the largest value count; boxes, labels and C's masks are matched level by level by
-dynamic programming, and vertebrae without a box take the place of C's mask. The paper names no sizes, losses or rates.
+(`curve.share`), as all of it makes the angles worse; A and B have one output, whose background is 1 less it; C, E and
+the Mask R-CNN have an encoder trained on rendered films, so that all networks together have 3.8 million weights;
+regions have one spacing between vertebrae (`local.spacing`) and are read twice (`local.passes`); E is also taught where
+its heatmaps' centres of mass are and how they are tilted (`local.place`, `local.tilt`); films and regions are passed
+plain and mirrored; where no px is above 0.5, px above half the largest value count; boxes, labels and C's masks are
+matched level by level by dynamic programming, and vertebrae without a box take the place of C's mask. The paper names
+no sizes, losses or rates.
 """
 
 from __future__ import annotations
