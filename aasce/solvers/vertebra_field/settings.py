@@ -57,6 +57,18 @@ class HardwareSettings(Settings):
     kinds: Annotated[tuple[HardwareKind, ...], Field(min_length=1)] = KINDS
 
 
+class BendSettings(Settings):
+    """Films bent like a beam along the spine; see `preprocess.bend`.
+
+    Attributes:
+        share: of the samples that are bent.
+        degrees: spread (one standard deviation) of the angle by which vertebrae turn.
+    """
+
+    share: Share = 0.0
+    degrees: Degrees = 6.0
+
+
 class AugmentSettings(Settings):
     """How training samples differ from the film.
 
@@ -65,6 +77,7 @@ class AugmentSettings(Settings):
         coarse_spacing: px between vertebra centres on the coarse canvas, log-uniform between the two.
         rotation, scale, shift: spread (one standard deviation) in degrees, log units and fine px.
         stretch: spread of the log ratio of the axes.
+        bend: other curves of the same spine.
         intensity: strength of the grey-value pipeline.
         hardware: implants and other metal, drawn over the film.
     """
@@ -75,6 +88,7 @@ class AugmentSettings(Settings):
     scale: Share = 0.09
     shift: Weight = 12.0
     stretch: Share = 0.05
+    bend: BendSettings = BendSettings()
     intensity: float = Field(default=1.0, ge=0, le=5)
     hardware: HardwareSettings = HardwareSettings()
 

@@ -16,6 +16,7 @@ from aasce.datasets import FilmSet
 from aasce.geometry.cobb import cobb_angles, tilt_error, tilts
 from aasce.geometry.spine import order_vertebrae, repair_corners
 from aasce.preprocess.augment import intensity_pipeline, mirror_landmarks, reseed
+from aasce.preprocess.bend import random_bend
 from aasce.preprocess.crop import View, linear_view, similarity, spine_view
 from aasce.preprocess.intensity import Bytes, clahe
 from aasce.scoring.metrics import film_smape
@@ -84,7 +85,7 @@ class FieldSampler:
         view = self._fine_view(sample, rng) if fine else self._coarse_view(sample, rng)
         view = self._stretched(view, rng)
         image = self._rendered(sample, view, rng)
-        landmarks = view.apply(sample.landmarks)
+        image, landmarks = self._bent(image, view.apply(sample.landmarks), rng)
         if rng.random() < 0.5:
             image = np.ascontiguousarray(image[:, ::-1])
             landmarks = mirror_landmarks(landmarks, image.shape[1])
@@ -151,6 +152,14 @@ class FieldSampler:
         stretch = self.config.augment.stretch
         ratio, slant = np.exp(rng.normal(0, stretch)), rng.normal(0, stretch / 2)
         return view.then(linear_view(np.array([[ratio, 0.0], [slant, 1.0]]), _middle(view.size), view.size))
+
+    def _bent(self, image: Bytes, landmarks: Floats, rng: np.random.Generator) -> tuple[Bytes, Floats]:
+        """The canvas and its landmarks with another curve where the settings ask for it."""
+        settings = self.config.augment.bend
+        if settings.share == 0 or rng.random() >= settings.share:  # without a share, `rng` stays as it is
+            return image, landmarks
+        bend = random_bend(landmarks, (image.shape[0], image.shape[1]), settings.degrees, rng)
+        return bend.render(image), bend.apply(landmarks)
 
     def _rendered(self, sample: FieldSample, view: View, rng: np.random.Generator) -> Bytes:
         """The film on the canvas, with a plain border or placed into a film of the whole body."""
