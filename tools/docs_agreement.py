@@ -86,7 +86,7 @@ def _covered(name: str, definition: str, part: dict[str, Any]) -> str:
         ),
     ]
     errors = [
-        _error(flags[key], text) for key, text in (("flagged", "flagged films"), ("others", "the others"))
+        _error(flags[key], text) for key, text in (("flagged", "with a flag"), ("others", "without"))
     ]
     lines.append(f"Mean error of an1: {', '.join(errors)}.")
     return "\n\n".join(lines)
@@ -106,4 +106,4 @@ def _share(row: dict[str, Any]) -> str:
 
 def _error(part: dict[str, Any], text: str) -> str:
     error: Sequence[float] | float | None = part["mae"]
-    return f"no {text}" if error is None else f"{part['films']} {text} {error:.2f}°"
+    return f"no film {text}" if error is None else f"{part['films']} films {text} {error:.2f}°"

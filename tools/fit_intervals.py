@@ -3,6 +3,7 @@
     python -m tools.fit_intervals vertebra_field                     (submissions/oof-vertebra_field)
     python -m tools.fit_intervals vertebra_field runs/fold0 runs/fold1 runs/fold2 runs/fold3 runs/fold4
     python -m tools.fit_intervals ensemble                           (submissions/oof-MEMBER of each member)
+    python -m tools.fit_intervals vertebra_field_2 --no-confidence   (predictions from before it was kept)
 
 A rule is fitted by each definition of the angles; by the clinical one where the predictions are kept with their
 landmarks (`tools.assemble_oof --landmarks`). The rules go into state.json of the released weights, or beside the YAML
@@ -53,6 +54,10 @@ Floats = NDArray[np.float64]
 DEFINITIONS: tuple[Definition, ...] = ("challenge", "clinical")
 
 
+UNKNOWN = 0.5
+"""Confidence of every film where none is kept: the one whose odds are even, which widens nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """A solver with the predictions of films that it was not trained on.
@@ -85,8 +90,17 @@ class Calibration:
     flagged: NDArray[np.bool_]
 
 
-def read_member(name: str, folders: Sequence[Path], weight: float = 1.0) -> Member:
+def read_member(
+    name: str, folders: Sequence[Path], weight: float = 1.0, needs_confidence: bool = True
+) -> Member:
     """Reads the held-out predictions of a solver.
+
+    Args:
+        name: released weights or a run folder.
+        folders: of the predictions.
+        weight: in the ensemble.
+        needs_confidence: without it every film counts as equally sure, so that the rule that is fitted widens with
+            severity and with the members' spread alone.
 
     Raises:
         AasceError: they cannot be read or keep no confidence, or there are no weights of this name.
@@ -95,10 +109,12 @@ def read_member(name: str, folders: Sequence[Path], weight: float = 1.0) -> Memb
     calibration = state.learned.get("calibration")
     rule = solver_class(state.target).prior if calibration is None else (calibration[0], calibration[1])
     films = read_held_films(folders)
+    if not needs_confidence:
+        films = {key: replace(film, confidence=UNKNOWN, rule=None) for key, film in films.items()}
     if any(film.confidence is None for film in films.values()):
         raise AasceError(
             f"{folders[0]}: its manifest keeps no confidence of the films; predict the held-out films anew "
-            "(remove manifest.json of each fold's run and repeat its command)"
+            "(remove manifest.json of each fold's run and repeat its command), or do without (--no-confidence)"
         )
     return Member(name, weight, rule, films)
 
@@ -202,7 +218,7 @@ def _cell(row: Covered) -> str:
 
 
 def read_members(
-    name: str, folders: Sequence[Path], submissions: Path
+    name: str, folders: Sequence[Path], submissions: Path, needs_confidence: bool = True
 ) -> tuple[list[Member], float, EnsembleSettings | None]:
     """The members with their predictions, the limit of their disagreement, and the ensemble's settings.
 
@@ -210,24 +226,27 @@ def read_members(
         name: released weights or a run folder; "ensemble", or the YAML of one.
         folders: of the predictions of a single solver; submissions/oof-NAME without any.
         submissions: folder of oof-NAME.
+        needs_confidence: see `read_member`.
 
     Raises:
         AasceError: predictions or weights cannot be read.
     """
     path = _ensemble_path(name)
     if path is None:
-        return [read_member(name, list(folders) or [submissions / f"oof-{name}"])], 180.0, None
+        own = list(folders) or [submissions / f"oof-{name}"]
+        return [read_member(name, own, needs_confidence=needs_confidence)], 180.0, None
     if folders:
         raise AasceError(
             f"{name}: members' predictions are read from oof-MEMBER; name their folder by --submissions"
         )
     settings = load_settings(EnsembleSettings, path)
-    members = [_member(member, submissions) for member in settings.members]
+    members = [_member(member, submissions, needs_confidence) for member in settings.members]
     return members, settings.max_disagreement_deg, settings
 
 
-def _member(member: EnsembleMember, submissions: Path) -> Member:
-    return read_member(member.solver, [submissions / f"oof-{member.solver}"], member.weight)
+def _member(member: EnsembleMember, submissions: Path, needs_confidence: bool) -> Member:
+    folder = submissions / f"oof-{member.solver}"
+    return read_member(member.solver, [folder], member.weight, needs_confidence)
 
 
 def _ensemble_path(name: str) -> Path | None:
@@ -263,11 +282,15 @@ def main(
     docs: Annotated[Path, typer.Option(help="figures for the documentation")] = Path(
         "docs/data/intervals.json"
     ),
+    confidence: Annotated[
+        bool,
+        typer.Option("--confidence/--no-confidence", help="whether widths follow each film's confidence"),
+    ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print alone, write nothing")] = False,
 ) -> None:
     """Fits intervals, prints what they cover out of fold, and keeps them with the weights or the ensemble."""
     checked_coverage(coverage)
-    members, limit, settings = read_members(name, folders or [], submissions)
+    members, limit, settings = read_members(name, folders or [], submissions, confidence)
     films = read_challenge(data_root(data))
     rules, figures = [], {}
     for definition in DEFINITIONS:
@@ -277,6 +300,9 @@ def main(
                 f"{definition}: left out, as no film has predictions of all members that it can be measured on"
             )
             continue
+        if not confidence:  # nor what a mixture makes of it
+            equal = np.full(len(found.films), UNKNOWN)
+            found = replace(found, films=replace(found.films, confidence=equal))
         rules.append(fit_intervals(found.films, definition))
         table, errors = crossed(found, definition, coverage), flagged_errors(found)
         typer.echo(f"{name}, {definition} definition, {len(found.films)} films, {coverage:g} asked for:")

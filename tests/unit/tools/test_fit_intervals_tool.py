@@ -102,7 +102,7 @@ def test_the_rules_go_into_the_state_of_the_weights(
     (entry,) = json.loads(docs.read_text()).values()
     assert entry["challenge"]["flags"]["others"] == {"films": 10, "mae": 2.0}
     text = table("intervals", Sources({"intervals": json.loads(docs.read_text())}, {}, tmp_path))
-    assert "Mean error of an1: 1 flagged films 20.00°, 10 the others 2.00°." in text
+    assert "Mean error of an1: 1 films with a flag 20.00°, 10 films without 2.00°." in text
     assert "| over 40 by the label |" in text
 
 
@@ -118,6 +118,20 @@ def test_old_predictions_are_refused(tmp_path: Path, data: Path, films: FilmSet)
     oof = held(tmp_path / "oof", films, sure=None)
     with pytest.raises(AasceError, match="keeps no confidence of the films; predict the held-out films anew"):
         fit_intervals.main(weights(tmp_path / "run", 30, 10, 5), [oof], data)
+
+
+def test_old_predictions_can_do_without(tmp_path: Path, data: Path, films: FilmSet) -> None:
+    """The rule widens with severity and with the members' spread, not with a confidence that nobody knew."""
+    names = [weights(tmp_path / key, 30, 10, 5) for key in "ab"]
+    path = tmp_path / "pair.yaml"
+    members = tuple(EnsembleMember(solver=name, weight=0.5) for name in names)
+    path.write_text(dump_settings(EnsembleSettings(members=members)))
+    for name, off in zip(names, (2.0, 4.0), strict=True):
+        held(tmp_path / f"oof-{name}", films, off, sure=None)
+    fit_intervals.main(str(path), None, data, tmp_path, 0.8, tmp_path / "docs.json", confidence=False)
+    rule = json.loads((tmp_path / "pair.intervals.json").read_text())["rules"][0]
+    assert all(scale[1] == 0 for scale in rule["scales"])
+    assert any(scale[2] > 0 for scale in rule["scales"])
 
 
 def test_an_ensemble_is_fitted_as_it_is_combined(tmp_path: Path, data: Path, films: FilmSet) -> None:
