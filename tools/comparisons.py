@@ -5,7 +5,7 @@ film by film, so that its interval says whether a direction is more than chance.
 
     python -m tools.comparisons seg4reg_dilations --data $AASCE_DATA --runs runs/comparisons --fold 0
     python -m tools.comparisons centerline_cascade --budget train.epochs=10 ...
-    python -m tools.comparisons vertebra_field_starts --fold 0 --fold 1 --start "all together=runs/rendered_lite0"
+    python -m tools.comparisons vertebra_field_starts --fold 0 --fold 1 --budget sources.rendered.folder=films
     python -m tools.comparisons                        (lists them)
 """
 
@@ -34,6 +34,9 @@ FIELD = Path(__file__).parents[1] / "configs" / "solvers" / "vertebra_field.yaml
 FIELD_BUDGET = ("train.fine_tune=null", "train.epochs=20")
 GENERATED = "sources.spinal_ai2024.share=0.35"
 """Of the samples from Spinal-AI2024, without its second films."""
+
+TOGETHER = ("sources.spinal_ai2024.share=0.2", "sources.rendered.share=0.3")
+"""The other half are real films. Needs `--budget sources.rendered.folder=FOLDER` of films by `aasce synth`."""
 
 
 def _imagenet(size: int) -> str:
@@ -283,7 +286,7 @@ COMPARISONS: dict[str, Comparison] = {
             Side("larger ImageNet encoder", (_imagenet(2),)),
             Side("generated films", (GENERATED,)),
             Side("rendered start, generated films", (GENERATED,), start="vertebra_field_rendered"),
-            Side("all together", (_imagenet(0), GENERATED)),
+            Side("all together", (_imagenet(0), *TOGETHER)),
         ),
         FIELD_BUDGET,
         FIELD,
@@ -293,7 +296,7 @@ COMPARISONS: dict[str, Comparison] = {
         "learning curves, equal steps",
         tuple(
             Side(f"{name}, {share:.0%} of the films", settings, films=share)
-            for name, settings in (("from nothing", ()), ("all together", (_imagenet(0), GENERATED)))
+            for name, settings in (("from nothing", ()), ("all together", (_imagenet(0), *TOGETHER)))
             for share in (0.25, 0.5, 1.0)
         ),
         FIELD_BUDGET,
