@@ -5,7 +5,7 @@ film by film, so that its interval says whether a direction is more than chance.
 
     python -m tools.comparisons seg4reg_dilations --data $AASCE_DATA --runs runs/comparisons --fold 0
     python -m tools.comparisons centerline_cascade --budget train.epochs=10 ...
-    python -m tools.comparisons vertebra_field_starts --fold 0 --fold 1 --budget sources.rendered.folder=films
+    python -m tools.comparisons vertebra_field_starts --fold 0 --fold 1
     python -m tools.comparisons                        (lists them)
 """
 
@@ -35,8 +35,12 @@ FIELD_BUDGET = ("train.fine_tune=null", "train.epochs=20")
 GENERATED = "sources.spinal_ai2024.share=0.35"
 """Of the samples from Spinal-AI2024, without its second films."""
 
-TOGETHER = ("sources.spinal_ai2024.share=0.2", "sources.rendered.share=0.3")
-"""The other half are real films. Needs `--budget sources.rendered.folder=FOLDER` of films by `aasce synth`."""
+TOGETHER = (
+    "sources.spinal_ai2024.share=0.2",
+    "sources.rendered.share=0.3",
+    "sources.rendered.folder=rendered",
+)
+"""The other half are real films. The rendered ones are from `aasce synth --n 1000 --out $AASCE_DATA/rendered`."""
 
 
 def _imagenet(size: int) -> str:

@@ -85,9 +85,7 @@ def _covered(name: str, definition: str, part: dict[str, Any]) -> str:
             ("films, degrees", "an1", "an2", "an3"), [(films, *cells) for films, cells in groups.items()]
         ),
     ]
-    errors = [
-        _error(flags[key], text) for key, text in (("flagged", "with a flag"), ("others", "without"))
-    ]
+    errors = [_error(flags[key], text) for key, text in (("flagged", "with a flag"), ("others", "without"))]
     lines.append(f"Mean error of an1: {', '.join(errors)}.")
     return "\n\n".join(lines)
 
