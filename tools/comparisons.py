@@ -299,8 +299,11 @@ COMPARISONS: dict[str, Comparison] = {
         "vertebra_field",
         "learning curves, equal steps",
         tuple(
-            Side(f"{name}, {share:.0%} of the films", settings, films=share)
-            for name, settings in (("from nothing", ()), ("all together", (_imagenet(0), *TOGETHER)))
+            Side(f"{name}, {share:.0%} of the films", settings, films=share, start=start)
+            for name, settings, start in (
+                ("rendered start", (), "vertebra_field_rendered"),
+                ("all together", (_imagenet(0), *TOGETHER), None),
+            )
             for share in (0.25, 0.5, 1.0)
         ),
         FIELD_BUDGET,
