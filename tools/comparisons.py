@@ -40,7 +40,7 @@ TOGETHER = (
     "sources.rendered.share=0.3",
     "sources.rendered.folder=rendered",
 )
-"""The other half are real films. The rendered ones are from `aasce synth --n 1000 --out $AASCE_DATA/rendered`."""
+"""The other half are real films. The rendered ones are from `aasce synth --n 1300 --out $AASCE_DATA/rendered`."""
 
 
 def _imagenet(size: int) -> str:

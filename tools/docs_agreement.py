@@ -86,7 +86,7 @@ def _covered(name: str, definition: str, part: dict[str, Any]) -> str:
         ),
     ]
     errors = [_error(flags[key], text) for key, text in (("flagged", "with a flag"), ("others", "without"))]
-    lines.append(f"Mean error of an1: {', '.join(errors)}.")
+    lines.append(f"Mean error of an1: {', '.join(errors)}. Measured by `{part['command']}`.")
     return "\n\n".join(lines)
 
 

@@ -47,15 +47,11 @@ from aasce.solvers.shared.confidence import Rule
 from aasce.types import AasceError, CobbAngles, Definition, SpinePrediction
 from aasce.weights import resolve
 from tools.docs_scores import FOLDS, SEED, add_figures, rounded
-from tools.held_out_films import HeldFilm, read_held_films
+from tools.held_out_films import UNKNOWN, HeldFilm, read_held_films
 
 Floats = NDArray[np.float64]
 
 DEFINITIONS: tuple[Definition, ...] = ("challenge", "clinical")
-
-
-UNKNOWN = 0.5
-"""Confidence of every film where none is kept: the one whose odds are even, which widens nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,33 +86,27 @@ class Calibration:
     flagged: NDArray[np.bool_]
 
 
-def read_member(
-    name: str, folders: Sequence[Path], weight: float = 1.0, needs_confidence: bool = True
-) -> Member:
+def read_member(name: str, folders: Sequence[Path], weight: float = 1.0) -> Member:
     """Reads the held-out predictions of a solver.
 
-    Args:
-        name: released weights or a run folder.
-        folders: of the predictions.
-        weight: in the ensemble.
-        needs_confidence: without it every film counts as equally sure, so that the rule that is fitted widens with
-            severity and with the members' spread alone.
-
     Raises:
-        AasceError: they cannot be read or keep no confidence, or there are no weights of this name.
+        AasceError: they cannot be read, or there are no weights of this name.
     """
     state = read_state(resolve(name))
     calibration = state.learned.get("calibration")
     rule = solver_class(state.target).prior if calibration is None else (calibration[0], calibration[1])
-    films = read_held_films(folders)
-    if not needs_confidence:
-        films = {key: replace(film, confidence=UNKNOWN, rule=None) for key, film in films.items()}
-    if any(film.confidence is None for film in films.values()):
-        raise AasceError(
-            f"{folders[0]}: its manifest keeps no confidence of the films; predict the held-out films anew "
-            "(remove manifest.json of each fold's run and repeat its command), or do without (--no-confidence)"
-        )
-    return Member(name, weight, rule, films)
+    return Member(name, weight, rule, read_held_films(folders))
+
+
+def check_confidence(members: Sequence[Member]) -> None:
+    """Raises an AasceError where a member's held-out predictions keep no confidence."""
+    for member in members:
+        if any(film.confidence is None for film in member.films.values()):
+            raise AasceError(
+                f"{member.name}: the manifest of its predictions keeps no confidence of the films; predict the "
+                "held-out films anew (remove manifest.json of each fold's run and repeat its command), or do "
+                "without (--no-confidence)"
+            )
 
 
 def calibration_films(
@@ -218,7 +208,7 @@ def _cell(row: Covered) -> str:
 
 
 def read_members(
-    name: str, folders: Sequence[Path], submissions: Path, needs_confidence: bool = True
+    name: str, folders: Sequence[Path], submissions: Path
 ) -> tuple[list[Member], float, EnsembleSettings | None]:
     """The members with their predictions, the limit of their disagreement, and the ensemble's settings.
 
@@ -226,27 +216,24 @@ def read_members(
         name: released weights or a run folder; "ensemble", or the YAML of one.
         folders: of the predictions of a single solver; submissions/oof-NAME without any.
         submissions: folder of oof-NAME.
-        needs_confidence: see `read_member`.
 
     Raises:
         AasceError: predictions or weights cannot be read.
     """
     path = _ensemble_path(name)
     if path is None:
-        own = list(folders) or [submissions / f"oof-{name}"]
-        return [read_member(name, own, needs_confidence=needs_confidence)], 180.0, None
+        return [read_member(name, list(folders) or [submissions / f"oof-{name}"])], 180.0, None
     if folders:
         raise AasceError(
             f"{name}: members' predictions are read from oof-MEMBER; name their folder by --submissions"
         )
     settings = load_settings(EnsembleSettings, path)
-    members = [_member(member, submissions, needs_confidence) for member in settings.members]
+    members = [_member(member, submissions) for member in settings.members]
     return members, settings.max_disagreement_deg, settings
 
 
-def _member(member: EnsembleMember, submissions: Path, needs_confidence: bool) -> Member:
-    folder = submissions / f"oof-{member.solver}"
-    return read_member(member.solver, [folder], member.weight, needs_confidence)
+def _member(member: EnsembleMember, submissions: Path) -> Member:
+    return read_member(member.solver, [submissions / f"oof-{member.solver}"], member.weight)
 
 
 def _ensemble_path(name: str) -> Path | None:
@@ -290,7 +277,9 @@ def main(
 ) -> None:
     """Fits intervals, prints what they cover out of fold, and keeps them with the weights or the ensemble."""
     checked_coverage(coverage)
-    members, limit, settings = read_members(name, folders or [], submissions, confidence)
+    members, limit, settings = read_members(name, folders or [], submissions)
+    if confidence:
+        check_confidence(members)
     films = read_challenge(data_root(data))
     rules, figures = [], {}
     for definition in DEFINITIONS:
@@ -300,7 +289,7 @@ def main(
                 f"{definition}: left out, as no film has predictions of all members that it can be measured on"
             )
             continue
-        if not confidence:  # nor what a mixture makes of it
+        if not confidence:
             equal = np.full(len(found.films), UNKNOWN)
             found = replace(found, films=replace(found.films, confidence=equal))
         rules.append(fit_intervals(found.films, definition))
@@ -308,8 +297,11 @@ def main(
         typer.echo(f"{name}, {definition} definition, {len(found.films)} films, {coverage:g} asked for:")
         typer.echo("\n".join(lines_of(table)))
         typer.echo(f"  mean error of an1 by flags: {json.dumps(rounded(errors))}")
-        figures[definition] = {"films": len(found.films), "coverage": coverage, "table": [asdict(row) for row in table],
-                               "flags": errors}  # fmt: skip
+        command = f"python -m tools.fit_intervals {Path(name).stem}{'' if confidence else ' --no-confidence'}"
+        figures[definition] = {
+            "command": command, "films": len(found.films), "coverage": coverage, "flags": errors,
+            "table": [asdict(row) for row in table],
+        }  # fmt: skip
     if dry_run or not rules:
         return
     typer.echo(f"{keep(name, tuple(rules), settings)}: intervals kept")

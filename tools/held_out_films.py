@@ -20,6 +20,9 @@ from aasce.types import AasceError, CobbAngles, Definition
 
 Floats = NDArray[np.float64]
 
+UNKNOWN = 0.5
+"""Stands for a confidence that is not kept: the one whose odds are even, which widens no interval."""
+
 LIMITED = {UNCLEAR_FLAG, SECOND_FLAG}
 
 
@@ -60,12 +63,13 @@ class HeldFilm:
         """The confidence as weights of another rule state it: the uncertainty behind it is the same.
 
         A confidence that was limited for another reason than its rule is taken for one of the rule; those limited
-        because the spine is unclear are limited again.
+        because the spine is unclear are limited again. One that is not kept is `UNKNOWN`.
 
         Args:
             released: of the weights that ship.
         """
-        assert self.confidence is not None
+        if self.confidence is None:
+            return UNKNOWN
         if self.rule is None or released is None or self.rule == released or self.rule[1] <= 0:
             return self.confidence
         sure = min(max(self.confidence, 1e-6), 1 - 1e-6)

@@ -116,7 +116,7 @@ def random_bend(landmarks: Array, size: tuple[int, int], degrees: float, rng: np
     turns = np.zeros(size[0])
     for share in (1.0, 0.5):
         wave = np.pi * rng.uniform(*HALF_WAVES) / length
-        height = np.clip(share * np.radians(degrees) * rng.standard_normal(), -0.5 * STRETCH / (wave * reach),
-                         0.5 * STRETCH / (wave * reach))  # fmt: skip
+        most = 0.5 * STRETCH / (wave * reach)
+        height = np.clip(share * np.radians(degrees) * rng.standard_normal(), -most, most)
         turns += height * np.cos(wave * rows + rng.uniform(0, 2 * np.pi))
     return Bend.of_turns(turns, middle)
