@@ -62,12 +62,14 @@ class Member:
         name: of the released weights.
         weight: in the ensemble; 1 for a solver by itself.
         rule: of its released confidence.
+        unsure_below: see `Solver.unsure_below`.
         films: by name.
     """
 
     name: str
     weight: float
     rule: Rule | None
+    unsure_below: float
     films: dict[str, HeldFilm]
 
 
@@ -94,8 +96,9 @@ def read_member(name: str, folders: Sequence[Path], weight: float = 1.0) -> Memb
     """
     state = read_state(resolve(name))
     calibration = state.learned.get("calibration")
-    rule = solver_class(state.target).prior if calibration is None else (calibration[0], calibration[1])
-    return Member(name, weight, rule, read_held_films(folders))
+    solver = solver_class(state.target)
+    rule = solver.prior if calibration is None else (calibration[0], calibration[1])
+    return Member(name, weight, rule, solver.unsure_below, read_held_films(folders))
 
 
 def check_confidence(members: Sequence[Member]) -> None:
@@ -160,7 +163,8 @@ def _prediction(
     degrees = held.degrees if own else held.angles(definition, size).degrees
     angles = CobbAngles(np.asarray(degrees, np.float64), definition)
     chance = held.confidence_by(member.rule)
-    return SpinePrediction(name, size, angles=angles, confidence=chance, flags=held.flags, solver=member.name)
+    flags = held.flags_by(chance, member.unsure_below)
+    return SpinePrediction(name, size, angles=angles, confidence=chance, flags=flags, solver=member.name)
 
 
 def labelled_angles(film: LabelledFilm, definition: Definition, size: tuple[int, int]) -> Floats:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aasce.evaluation.held_out import LANDMARKS, read_facts, read_held_landmarks, read_rows
 from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.spine import set_upright
-from aasce.solvers.base import SECOND_FLAG, UNCLEAR_CONFIDENCE, UNCLEAR_FLAG
+from aasce.solvers.base import SECOND_FLAG, UNCLEAR_CONFIDENCE, UNCLEAR_FLAG, UNSURE_FLAG, doubt_flags
 from aasce.solvers.shared.confidence import Rule, confidence
 from aasce.types import AasceError, CobbAngles, Definition
 
@@ -76,6 +76,16 @@ class HeldFilm:
         uncertainty = max(0.0, (self.rule[0] - math.log(sure / (1 - sure))) / self.rule[1])
         found = confidence(uncertainty, released)
         return min(found, UNCLEAR_CONFIDENCE) if LIMITED & set(self.flags) else found
+
+    def flags_by(self, chance: float, limit: float) -> tuple[str, ...]:
+        """The flags as weights state them whose confidence is `chance`, see `confidence_by`.
+
+        Args:
+            chance: see `confidence_by`.
+            limit: see `Solver.unsure_below`; a confidence that is not kept is not below it.
+        """
+        kept = tuple(flag for flag in self.flags if flag != UNSURE_FLAG)
+        return kept if self.confidence is None else (*kept, *doubt_flags(chance, limit, kept))
 
 
 def read_held_films(folders: Sequence[Path]) -> dict[str, HeldFilm]:

@@ -37,6 +37,7 @@ LANDMARK_SUFFIXES = (".json", ".csv")
 
 UNSAFE = (
     "spine_unclear",
+    "angles_unsure",
     "levels_unsure",
     "vertebra_missing",
     "members_disagree",

@@ -39,6 +39,8 @@ UNCLEAR_CONFIDENCE = 0.3
 """Highest confidence in a film on which hardly a spine is seen, or two: about what `vertebra_field` grants at its
 limit."""
 
+UNSURE_FLAG = "angles_unsure"
+
 
 class SolverConfig(Settings):
     """Settings of a solver; each solver's own class adds to them."""
@@ -141,6 +143,7 @@ class Solver(ABC):
         can_localize: whether `localize` looks at the film.
         prior: (offset, slope) of the confidence's logistic rule while `learned` has no calibration; None without such
             a rule.
+        unsure_below: confidence below which a film has the flag `UNSURE_FLAG`; 0 never sets it.
         config: the settings in use.
         learned: what training learned, read and written with the weights.
         training: how the weights came about (films, epochs, commit, ...), as its folder says; {} before.
@@ -153,6 +156,7 @@ class Solver(ABC):
     needs_localizer: ClassVar[bool] = False
     can_localize: ClassVar[bool] = False
     prior: ClassVar[tuple[float, float] | None] = None
+    unsure_below: ClassVar[float] = 0.0
     config: Any
     learned: Any = LearnedState()
     training: Mapping[str, Any] = {}
@@ -210,6 +214,19 @@ def failed(film: Radiograph, solver: str, reason: str, found: Localization | Non
     return SpinePrediction(
         film.film_id, film.size, orientation=found.orientation, flags=flags, solver=solver, failure=reason
     )
+
+
+def doubt_flags(confidence: float, limit: float, flags: Sequence[str]) -> tuple[str, ...]:
+    """The flag `UNSURE_FLAG` where the confidence is below a limit, unless the flags say already that hardly one
+    spine is seen.
+
+    Args:
+        confidence: in the major angle.
+        limit: see `Solver.unsure_below`.
+        flags: of the film so far.
+    """
+    seen = UNCLEAR_FLAG in flags or SECOND_FLAG in flags
+    return (UNSURE_FLAG,) if confidence < limit and not seen else ()
 
 
 def merged_flags(*groups: Sequence[str]) -> tuple[str, ...]:

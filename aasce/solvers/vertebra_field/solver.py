@@ -30,6 +30,7 @@ from aasce.solvers.base import (
     FitReport,
     Localization,
     RunFolder,
+    doubt_flags,
     failed,
     merged_flags,
 )
@@ -63,6 +64,9 @@ UNCLEAR_FIRST = 28.0
 models not trained on them, 480 of 481), 16 rendered lateral films 19 at most."""
 
 
+UNSURE_CONFIDENCE = 0.65
+"""Confidence below which the angles are called unsure."""
+
 SECOND = 15.0
 """Gain of a column beside the first pass's from which a film shows two spines. One spine leaves 0 beside it (78 films,
 28 of them of the whole body); of 15 pairs of films side by side 14 leave 18 to 83, one 11."""
@@ -76,6 +80,7 @@ class VertebraFieldSolver(NetworkSolver):
     can_localize: ClassVar[bool] = True
     fast: ClassVar[bool] = True
     prior: ClassVar[tuple[float, float]] = CALIBRATION
+    unsure_below: ClassVar[float] = UNSURE_CONFIDENCE
 
     def __init__(self, config: VertebraFieldConfig | None = None, device: str = "cpu") -> None:
         self.config = config or VertebraFieldConfig()
@@ -138,11 +143,13 @@ class VertebraFieldSolver(NetworkSolver):
         width = np.linalg.norm(column.corners[:, 1] - column.corners[:, 0], axis=1).clip(min=1)
         sure = 1 - np.exp(-0.1 * width[:, None] / np.maximum(column.spread, 1e-3))
         sure[column.mass == 0] = 0.0
+        chance, flags = self._confidence(found), _flags(film, found)
+        flags += doubt_flags(chance, self.unsure_below, flags)
         return SpinePrediction(
             film.film_id, film.size, landmarks=column.corners, landmark_confidence=sure,
             centerline=column.corners.mean(axis=1), angles=self._angles(film, found),
-            orientation=found.orientation, confidence=self._confidence(found),
-            flags=merged_flags(film.flags, _flags(film, found)), solver=self.name, first_level=column.first,
+            orientation=found.orientation, confidence=chance,
+            flags=merged_flags(film.flags, flags), solver=self.name, first_level=column.first,
         )  # fmt: skip
 
     def _angles(self, film: Radiograph, found: Found) -> CobbAngles | None:

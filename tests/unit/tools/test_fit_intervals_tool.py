@@ -84,6 +84,15 @@ def test_a_confidence_is_stated_by_another_rule() -> None:
     assert unclear.confidence_by((9.0, 0.5)) == 0.3
 
 
+def test_a_film_is_unsure_by_the_released_confidence() -> None:
+    """Whatever the fold's own rule said; a confidence that is not kept makes no film unsure."""
+    film = HeldFilm(np.zeros(3), 0.8, (2.0, 0.5), ("levels_unsure", "angles_unsure"))
+    assert film.flags_by(0.7, 0.65) == ("levels_unsure",)
+    assert film.flags_by(0.6, 0.65) == ("levels_unsure", "angles_unsure")
+    assert HeldFilm(np.zeros(3), None, None, ()).flags_by(0.5, 0.65) == ()
+    assert HeldFilm(np.zeros(3), 0.3, (2.0, 0.5), ("spine_unclear",)).flags_by(0.3, 0.65) == ("spine_unclear",)
+
+
 def test_the_rules_go_into_the_state_of_the_weights(
     tmp_path: Path, data: Path, films: FilmSet, capsys: pytest.CaptureFixture[str]
 ) -> None:

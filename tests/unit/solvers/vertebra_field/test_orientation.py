@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -162,6 +163,14 @@ def test_a_film_that_ends_early_gets_no_vertebra_squeezed_in(
     apart = np.linalg.norm(found.landmarks.mean(axis=1)[:, None] - known[None], axis=2)
     assert apart.argmin(axis=1).tolist() == list(range(13))
     assert apart.min(axis=1).max() < 0.5 * np.diff(known[:, 1]).min()
+
+
+def test_little_confidence_is_flagged_once(solver: VertebraFieldSolver, film: Radiograph) -> None:
+    """By a rule that trusts nothing the film's angles are unsure; a lateral film's flag says more."""
+    doubting = copy(solver)
+    doubting.learned = solver.learned.model_copy(update={"calibration": (-1.0, 0.0)})
+    assert doubting.predict([film])[0].flags == ("angles_unsure",)
+    assert "angles_unsure" not in doubting.predict([lateral_film(703)])[0].flags
 
 
 def test_noise_is_not_taken_as_rotated(solver: VertebraFieldSolver) -> None:
