@@ -1,7 +1,7 @@
 """Errors, agreement and end vertebrae by both definitions of the angles, from held-out predictions with landmarks.
 
-    python -m tools.clinical_scores vertebra_field                     (submissions/oof-vertebra_field)
-    python -m tools.clinical_scores vertebra_field runs/fold0 runs/fold1 runs/fold2 runs/fold3 runs/fold4
+    python -m tools.clinical_scores vertebra_field_2                     (submissions/oof-vertebra_field_2)
+    python -m tools.clinical_scores vertebra_field_2 runs/fold0 runs/fold1 runs/fold2 runs/fold3 runs/fold4
 
 The predictions have to be kept with their landmarks (`tools.assemble_oof --landmarks`). By the challenge's definition
 the labels are the official angles; by the clinical one, and for the end vertebrae, they are measured on the labelled

@@ -108,14 +108,17 @@ def submission(sources: Sources, name: str, part: str) -> dict[str, Any]:
 def summary_table(sources: Sources) -> str:
     """The README's first table: figures of others beside published ones and the kit's own."""
     heldout = sources.logs["heldout"]
-    own = {row["system"]: row for row in heldout["whole"]["rows"] if "system" in row}
+    own, validation = (
+        {row["system"]: row for row in heldout[part]["rows"] if "system" in row} for part in ("whole", "validation")
+    )
     rows: list[Row] = []
-    for row in heldout["validation"]["rows"]:
-        name = row.get("system")
+    for name in dict.fromkeys(("ensemble", *validation)):  # the ensemble may be newer than the figures
         if name in ("ensemble", "vertebra_field", *SYSTEMS):
+            row = validation.get(name)
+            films = "" if row is None else f"{row['smape']} ({row['interval']})"
             whole = own[name]["smape"] if name in own else ""
             folds = smape(submission(sources, name, "all")) if name in ALL_FOLDS else ""
-            rows.append((label(name), f"{row['smape']} ({row['interval']})", whole, folds))
+            rows.append((label(name), films, whole, folds))
     rows += published_rows(heldout)
     return markdown(
         (

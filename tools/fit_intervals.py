@@ -1,9 +1,9 @@
 """Intervals of a released solver or of an ensemble, fitted to held-out predictions, and what they cover out of fold.
 
-    python -m tools.fit_intervals vertebra_field                     (submissions/oof-vertebra_field)
-    python -m tools.fit_intervals vertebra_field runs/fold0 runs/fold1 runs/fold2 runs/fold3 runs/fold4
+    python -m tools.fit_intervals vertebra_field_2                   (submissions/oof-vertebra_field_2)
+    python -m tools.fit_intervals vertebra_field_2 runs/fold0 runs/fold1 runs/fold2 runs/fold3 runs/fold4
     python -m tools.fit_intervals ensemble                           (submissions/oof-MEMBER of each member)
-    python -m tools.fit_intervals vertebra_field_2 --no-confidence   (predictions from before it was kept)
+    python -m tools.fit_intervals vertebra_field --no-confidence     (predictions from before it was kept)
 
 A rule is fitted by each definition of the angles; by the clinical one where the predictions are kept with their
 landmarks (`tools.assemble_oof --landmarks`). The rules go into state.json of the released weights, or beside the YAML
