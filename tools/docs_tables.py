@@ -109,7 +109,8 @@ def summary_table(sources: Sources) -> str:
     """The README's first table: figures of others beside published ones and the kit's own."""
     heldout = sources.logs["heldout"]
     own, validation = (
-        {row["system"]: row for row in heldout[part]["rows"] if "system" in row} for part in ("whole", "validation")
+        {row["system"]: row for row in heldout[part]["rows"] if "system" in row}
+        for part in ("whole", "validation")
     )
     rows: list[Row] = []
     for name in dict.fromkeys(("ensemble", *validation)):  # the ensemble may be newer than the figures

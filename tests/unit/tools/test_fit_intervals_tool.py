@@ -90,7 +90,9 @@ def test_a_film_is_unsure_by_the_released_confidence() -> None:
     assert film.flags_by(0.7, 0.65) == ("levels_unsure",)
     assert film.flags_by(0.6, 0.65) == ("levels_unsure", "angles_unsure")
     assert HeldFilm(np.zeros(3), None, None, ()).flags_by(0.5, 0.65) == ()
-    assert HeldFilm(np.zeros(3), 0.3, (2.0, 0.5), ("spine_unclear",)).flags_by(0.3, 0.65) == ("spine_unclear",)
+    assert HeldFilm(np.zeros(3), 0.3, (2.0, 0.5), ("spine_unclear",)).flags_by(0.3, 0.65) == (
+        "spine_unclear",
+    )
 
 
 def test_the_rules_go_into_the_state_of_the_weights(
