@@ -85,8 +85,11 @@ def _covered(name: str, definition: str, part: dict[str, Any]) -> str:
             ("films, degrees", "an1", "an2", "an3"), [(films, *cells) for films, cells in groups.items()]
         ),
     ]
-    errors = [_error(flags[key], text) for key, text in (("flagged", "with a flag"), ("others", "without"))]
-    lines.append(f"Mean error of an1: {', '.join(errors)}. Measured by `{part['command']}`.")
+    texts = {"flagged": "with a flag", "others": "without"}
+    errors = [_error(each, texts.get(key, f"with `{key}`")) for key, each in flags.items()]
+    lines.append(
+        f"Mean error of an1, of the three angles: {'; '.join(errors)}. Measured by `{part['command']}`."
+    )
     return "\n\n".join(lines)
 
 
@@ -103,5 +106,6 @@ def _share(row: dict[str, Any]) -> str:
 
 
 def _error(part: dict[str, Any], text: str) -> str:
-    error: Sequence[float] | float | None = part["mae"]
-    return f"no film {text}" if error is None else f"{part['films']} films {text} {error:.2f}°"
+    if not part["films"]:
+        return f"no film {text}"
+    return f"{part['films']} films {text} {part['mae']:.2f}°, {part['mae_all']:.2f}°"

@@ -122,11 +122,13 @@ def main(
     against: Annotated[str, typer.Option(help="member or ensemble that has to be beaten")] = DEFAULT_SOLVER,
     max_disagreement_deg: Annotated[float, typer.Option(help="as in the ensemble's YAML")] = LIMIT,
 ) -> None:
-    """Prints each member's SMAPE, what mixtures are worth on films not fitted on, and the weights fitted on all."""
+    """Prints the worth of each member alone and of mixtures on films not fitted on, and the weights fitted on all."""
     held = read_members(solvers, against, read_challenge(data_root(data)), submissions)
+    typer.echo(
+        f"reference {against}: SMAPE {smape(held.reference, held.truth):.3f} over {len(held.truth)} films"
+    )
     for solver, member in zip(held.names, held.angles, strict=True):
-        typer.echo(f"{solver}: SMAPE {smape(member, held.truth):.3f} over {len(held.truth)} films")
-    typer.echo(f"reference {against}: SMAPE {smape(held.reference, held.truth):.3f}")
+        typer.echo(str(measured(f"{solver} alone", member, held)))
     for mixture in mixtures(held, max_disagreement_deg):
         typer.echo(str(mixture))
     fitted = fit_weights(held.angles, held.truth, max_disagreement_deg)

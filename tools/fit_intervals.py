@@ -80,12 +80,12 @@ class Calibration:
     Attributes:
         films: predicted and labelled.
         studies: (N,) of the films.
-        flagged: (N,) whether the prediction carries a flag.
+        flags: (N,) of the predictions.
     """
 
     films: OutOfFold
     studies: list[str]
-    flagged: NDArray[np.bool_]
+    flags: list[tuple[str, ...]]
 
 
 def read_member(name: str, folders: Sequence[Path], weight: float = 1.0) -> Member:
@@ -126,7 +126,7 @@ def calibration_films(
     Returns:
         None where no film is predicted by all members, with the landmarks that the clinical definition needs.
     """
-    predicted, truth, sure, spread, studies, flagged = [], [], [], [], [], []
+    predicted, truth, sure, spread, studies, flags = [], [], [], [], [], []
     for film in films:
         seen = [member.films.get(film.film_id) for member in members]
         found = [one for one in seen if one is not None and _usable(one, definition)]
@@ -145,11 +145,11 @@ def calibration_films(
         sure.append(mixed.prediction.confidence)
         spread.append(mixed.spread)
         studies.append(film.study)
-        flagged.append(bool(mixed.prediction.flags))
+        flags.append(tuple(mixed.prediction.flags))
     if not predicted:
         return None
     kept = OutOfFold(np.array(predicted), np.array(truth), np.array(sure), np.array(spread))
-    return Calibration(kept, studies, np.array(flagged))
+    return Calibration(kept, studies, flags)
 
 
 def _usable(held: HeldFilm, definition: Definition) -> bool:
@@ -184,12 +184,25 @@ def crossed(calibration: Calibration, definition: Definition, coverage: float) -
 
 
 def flagged_errors(calibration: Calibration) -> dict[str, Any]:
-    """Films with and without flags, and their mean error of the major angle, degrees."""
-    error = np.abs(calibration.films.predicted - calibration.films.truth)[:, 0]
-    parts = {"flagged": calibration.flagged, "others": ~calibration.flagged}
+    """Films with any flag, without one, and with each flag: how many, and their mean errors, degrees.
+
+    Returns:
+        "flagged", "others", and each flag's name: "films", "mae" of the major angle, "mae_all" of the three angles.
+    """
+    error = np.abs(calibration.films.predicted - calibration.films.truth)
+    flagged = np.array([bool(flags) for flags in calibration.flags])
+    parts = {"flagged": flagged, "others": ~flagged}
+    for name in sorted({flag for flags in calibration.flags for flag in flags}):
+        parts[name] = np.array([name in flags for flags in calibration.flags])
+    return {name: _errors(error[some]) for name, some in parts.items()}
+
+
+def _errors(error: Floats) -> dict[str, Any]:
+    none = not len(error)
     return {
-        name: {"films": int(some.sum()), "mae": float(error[some].mean()) if some.any() else None}
-        for name, some in parts.items()
+        "films": len(error),
+        "mae": None if none else float(error[:, 0].mean()),
+        "mae_all": None if none else float(error.mean()),
     }
 
 
@@ -300,7 +313,7 @@ def main(
         table, errors = crossed(found, definition, coverage), flagged_errors(found)
         typer.echo(f"{name}, {definition} definition, {len(found.films)} films, {coverage:g} asked for:")
         typer.echo("\n".join(lines_of(table)))
-        typer.echo(f"  mean error of an1 by flags: {json.dumps(rounded(errors))}")
+        typer.echo(f"  mean errors of an1 and of all three angles by flags: {json.dumps(rounded(errors))}")
         command = f"python -m tools.fit_intervals {Path(name).stem}{'' if confidence else ' --no-confidence'}"
         figures[definition] = {
             "command": command, "films": len(found.films), "coverage": coverage, "flags": errors,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aasce.evaluation.held_out import LANDMARKS, read_facts, read_held_landmarks, read_rows
 from aasce.geometry.cobb import cobb_angles
 from aasce.geometry.spine import set_upright
-from aasce.solvers.base import SECOND_FLAG, UNCLEAR_CONFIDENCE, UNCLEAR_FLAG, UNSURE_FLAG, doubt_flags
+from aasce.solvers.base import DOUBTED, UNCLEAR_CONFIDENCE, UNSURE_FLAG, doubt_flags
 from aasce.solvers.shared.confidence import Rule, confidence
 from aasce.types import AasceError, CobbAngles, Definition
 
@@ -22,8 +22,6 @@ Floats = NDArray[np.float64]
 
 UNKNOWN = 0.5
 """Stands for a confidence that is not kept: the one whose odds are even, which widens no interval."""
-
-LIMITED = {UNCLEAR_FLAG, SECOND_FLAG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class HeldFilm:
         sure = min(max(self.confidence, 1e-6), 1 - 1e-6)
         uncertainty = max(0.0, (self.rule[0] - math.log(sure / (1 - sure))) / self.rule[1])
         found = confidence(uncertainty, released)
-        return min(found, UNCLEAR_CONFIDENCE) if LIMITED & set(self.flags) else found
+        return min(found, UNCLEAR_CONFIDENCE) if DOUBTED.intersection(self.flags) else found
 
     def flags_by(self, chance: float, limit: float) -> tuple[str, ...]:
         """The flags as weights state them whose confidence is `chance`, see `confidence_by`.

@@ -234,13 +234,14 @@ SHARED = (
 """What is the same for every fold of one solver."""
 
 
-def merge(folders: Sequence[Path], out: Path, landmarks: bool = False) -> None:
+def merge(folders: Sequence[Path], out: Path, landmarks: bool = False, name: str | None = None) -> None:
     """Puts the held-out predictions of several models of one solver together, in the same format.
 
     Args:
         folders: of the models.
         out: folder of the whole.
         landmarks: keep the films' landmarks too, without the networks' confidence in each.
+        name: of the solver in the manifest; None keeps the method's. Weights that ship beside the method's own need it.
 
     Raises:
         AasceError: they are of different solvers, settings or labels, a film is in two of them, or landmarks are
@@ -271,6 +272,7 @@ def merge(folders: Sequence[Path], out: Path, landmarks: bool = False) -> None:
         write_text(out / LANDMARKS, "{\n" + ",\n".join(lines) + "\n}\n")
     body = {
         **{key: facts[0][key] for key in SHARED},
+        "solver": name or facts[0]["solver"],
         "films": len(rows),
         "failures": {name: why for its in facts for name, why in its["failures"].items()},
         "flags": {name: flags for its in facts for name, flags in its["flags"].items()},

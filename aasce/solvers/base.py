@@ -39,6 +39,9 @@ UNCLEAR_CONFIDENCE = 0.3
 """Highest confidence in a film on which hardly a spine is seen, or two: about what `vertebra_field` grants at its
 limit."""
 
+DOUBTED = frozenset({UNCLEAR_FLAG, SECOND_FLAG})
+"""Flags of films that do not clearly show one spine: they limit the confidence to `UNCLEAR_CONFIDENCE`."""
+
 UNSURE_FLAG = "angles_unsure"
 
 
@@ -225,8 +228,7 @@ def doubt_flags(confidence: float, limit: float, flags: Sequence[str]) -> tuple[
         limit: see `Solver.unsure_below`.
         flags: of the film so far.
     """
-    seen = UNCLEAR_FLAG in flags or SECOND_FLAG in flags
-    return (UNSURE_FLAG,) if confidence < limit and not seen else ()
+    return (UNSURE_FLAG,) if confidence < limit and not DOUBTED.intersection(flags) else ()
 
 
 def merged_flags(*groups: Sequence[str]) -> tuple[str, ...]:

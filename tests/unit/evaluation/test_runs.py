@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from aasce.datasets import read_challenge
-from aasce.evaluation.held_out import is_predicted, merge, predict_held_out, read_held_landmarks, read_rows
+from aasce.evaluation.held_out import (
+    is_predicted,
+    merge,
+    predict_held_out,
+    read_facts,
+    read_held_landmarks,
+    read_rows,
+)
 from aasce.evaluation.runs import RunPlan, fit_run, is_trained
 from aasce.evaluation.split import Split
 from aasce.scoring import read_angles_csv
@@ -122,7 +129,9 @@ def test_landmarks_are_kept_in_the_run_folder(
     merge([tmp_path / "run"], tmp_path / "oof", landmarks=True)
     found = read_held_landmarks(tmp_path / "oof")
     assert found == {name: {**row, "landmark_confidence": None} for name, row in kept.items()}
-    merge([tmp_path / "run"], tmp_path / "without")
+    assert read_facts(tmp_path / "oof")["solver"] == "constant"
+    merge([tmp_path / "run"], tmp_path / "without", name="constant_2")
+    assert read_facts(tmp_path / "without")["solver"] == "constant_2"
     with pytest.raises(AasceError, match=r"predictions.json: cannot be read .* name run folders"):
         read_held_landmarks(tmp_path / "without")
 

@@ -10,7 +10,7 @@ import pytest
 from aasce.datasets import read_challenge
 from aasce.ensemble import fit_weights
 from tests.synthetic import bent_spine, write_challenge
-from tools.fit_ensemble import HeldOut, crossed, measured, mixtures, read_members
+from tools.fit_ensemble import HeldOut, crossed, main, measured, mixtures, read_members
 
 FILMS = 40
 
@@ -55,6 +55,25 @@ def test_each_film_is_mixed_by_weights_of_other_studies() -> None:
 def test_the_reference_against_itself_differs_by_nothing() -> None:
     held = held_out((5.0, 5.0))
     assert measured("itself", held.reference, held).difference == 0
+
+
+def test_each_member_alone_is_told_against_the_reference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = read_challenge(write_challenge(tmp_path, [bent_spine(b) for b in range(10, 70, 5)]))
+    for member, off in (("a", 4.0), ("b", 1.0)):
+        folder = tmp_path / f"oof-{member}"
+        folder.mkdir()
+        rows = [
+            f"{film.film_id},{','.join(str(angle + off) for angle in film.angles or ())}" for film in films
+        ]
+        (folder / "preds.csv").write_text("\n".join(["name,an1,an2,an3", *rows]) + "\n")
+    main(["a", "b"], tmp_path, tmp_path, "a")
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in told[:3]] == ["reference a", "a alone", "b alone"]
+    assert "over 12 films" in told[0]
+    assert ", +0.00" in told[1]
+    assert told[2].endswith("better beyond chance")
 
 
 def test_films_that_a_member_lacks_are_left_out(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_the_rules_go_into_the_state_of_the_weights(
     fit_intervals.main(name, [oof], data, tmp_path, 0.8, docs)
     told = capsys.readouterr().out
     assert "challenge definition, 11 films, 0.8 asked for:" in told
-    assert '"flagged": {"films": 1, "mae": 20.0}, "others": {"films": 10, "mae": 2.0}' in told
+    assert '"levels_unsure": {"films": 1, "mae": 20.0, "mae_all": 20.0}' in told
     assert "clinical: left out" in told
     (rule,) = read_state(Path(name)).learned["intervals"]
     assert (rule["films"], len(rule["groups"])) == (11, 1)
@@ -111,9 +111,12 @@ def test_the_rules_go_into_the_state_of_the_weights(
     # The 10th of eleven errors is 2 degrees; all are as sure, so that all are expected to be as large.
     assert measured.intervals[0] == pytest.approx((28.0, 32.0), abs=1e-3)
     (entry,) = json.loads(docs.read_text()).values()
-    assert entry["challenge"]["flags"]["others"] == {"films": 10, "mae": 2.0}
+    assert entry["challenge"]["flags"]["others"] == {"films": 10, "mae": 2.0, "mae_all": 2.0}
     text = table("intervals", Sources({"intervals": json.loads(docs.read_text())}, {}, tmp_path))
-    assert "Mean error of an1: 1 films with a flag 20.00°, 10 films without 2.00°." in text
+    assert (
+        "of the three angles: 1 films with a flag 20.00°, 20.00°; 10 films without 2.00°, 2.00°; 1 films"
+        in text
+    )
     assert "| over 40 by the label |" in text
 
 
