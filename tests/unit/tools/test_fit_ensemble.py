@@ -65,7 +65,7 @@ def test_each_member_alone_is_told_against_the_reference(
         folder = tmp_path / f"oof-{member}"
         folder.mkdir()
         rows = [
-            f"{film.film_id},{','.join(str(angle + off) for angle in film.angles or ())}" for film in films
+            f"{film.film_id},{','.join(str(angle + off) for angle in film.angles)}" for film in films
         ]
         (folder / "preds.csv").write_text("\n".join(["name,an1,an2,an3", *rows]) + "\n")
     main(["a", "b"], tmp_path, tmp_path, "a")
