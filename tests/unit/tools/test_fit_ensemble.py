@@ -64,9 +64,7 @@ def test_each_member_alone_is_told_against_the_reference(
     for member, off in (("a", 4.0), ("b", 1.0)):
         folder = tmp_path / f"oof-{member}"
         folder.mkdir()
-        rows = [
-            f"{film.film_id},{','.join(str(angle + off) for angle in film.angles)}" for film in films
-        ]
+        rows = [f"{film.film_id},{','.join(str(angle + off) for angle in film.angles)}" for film in films]
         (folder / "preds.csv").write_text("\n".join(["name,an1,an2,an3", *rows]) + "\n")
     main(["a", "b"], tmp_path, tmp_path, "a")
     told = capsys.readouterr().out.splitlines()
